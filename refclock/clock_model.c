@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "refclock/clock_model.h"
+
+#include <math.h>
+
+#define PERIOD_MIN_FRAC    UINT64_C(184467440) /* 10 ps in 2^-64 s */
+#define TAI_OFFSET_MIN_SEC 30                  /* 37 since 2017; leap seconds are rare */
+#define TAI_OFFSET_MAX_SEC 50
+#define FUTURE_MAX_SEC     3600
+#define AGREE_SEC          1e-6
+#define AGREE_RATE         1e-7
+
+const char *clock_verdict_str(enum clock_verdict verdict)
+{
+    switch (verdict) {
+    case CLOCK_OK: return "a clock";
+    case CLOCK_NO_COUNTER: return "the host gives the disruption marker only, no clock";
+    case CLOCK_FOREIGN_COUNTER: return "the page counts by a counter that this CPU does not have";
+    case CLOCK_TOO_SHORT: return "the page's size does not cover the clock";
+    case CLOCK_STATUS_UNKNOWN: return "the host's clock status is unknown";
+    case CLOCK_STATUS_INITIALISING: return "the host's clock is initialising";
+    case CLOCK_STATUS_UNRELIABLE: return "the host says that its clock is unreliable";
+    case CLOCK_STATUS_INVALID: return "the clock status is invalid";
+    case CLOCK_FREERUNNING_REFUSED: return "the host's clock is free-running";
+    case CLOCK_BAD_PERIOD: return "the counter's period is 0 or absurd";
+    case CLOCK_TIME_MONOTONIC: return "the page's time is monotonic, not UTC or TAI";
+    case CLOCK_TIME_SMEARED: return "the page's time is, or may be, smeared";
+    case CLOCK_TIME_TYPE_INVALID: return "the time type is invalid";
+    case CLOCK_NO_TAI_OFFSET: return "the page's time is TAI and its offset to UTC is not valid";
+    case CLOCK_BAD_TAI_OFFSET: return "the TAI offset is implausible (not 30 to 50 s)";
+    case CLOCK_LEAP_INVALID: return "the leap indicator is invalid";
+    case CLOCK_LEAP_NOW: return "UTC is ambiguous around the leap second";
+    case CLOCK_REFERENCE_IN_FUTURE: return "the reference is over an hour in the future";
+    case CLOCK_OUT_OF_RANGE: return "the time is out of range";
+    }
+    return "unknown";
+}
+
+bool clock_verdict_is_marker_only(enum clock_verdict verdict)
+{
+    return verdict == CLOCK_NO_COUNTER || verdict == CLOCK_FOREIGN_COUNTER ||
+           verdict == CLOCK_TOO_SHORT;
+}
+
+bool clock_verdict_has_period(enum clock_verdict verdict)
+{
+    return verdict == CLOCK_OK ||
+           (verdict >= CLOCK_TIME_MONOTONIC && verdict <= CLOCK_LEAP_NOW);
+}
+
+/* Days since 1970-01-01 of the first day of the month after the one that `day` is in. */
+static int64_t next_month(int64_t day)
+{
+    static const int lengths[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    const int64_t cycle = 146097; /* days in 400 years */
+    int64_t start = day / cycle * cycle;
+    int64_t year = 1970 + day / cycle * 400;
+
+    for (;; year++) {
+        const bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+        for (int month = 0; month < 12; month++) {
+            start += lengths[month] + (month == 1 && leap);
+            if (start > day)
+                return start;
+        }
+    }
+}
+
+static enum clock_verdict check_status(const struct vmclock_page *page, bool accept_freerunning)
+{
+    switch (page->clock_status) {
+    case VMCLOCK_STATUS_SYNCHRONISED: return CLOCK_OK;
+    case VMCLOCK_STATUS_FREERUNNING:
+        return accept_freerunning ? CLOCK_OK : CLOCK_FREERUNNING_REFUSED;
+    case VMCLOCK_STATUS_UNKNOWN: return CLOCK_STATUS_UNKNOWN;
+    case VMCLOCK_STATUS_INITIALISING: return CLOCK_STATUS_INITIALISING;
+    case VMCLOCK_STATUS_UNRELIABLE: return CLOCK_STATUS_UNRELIABLE;
+    default: return CLOCK_STATUS_INVALID;
+    }
+}
+
+/* Shifts the page's period away at shift >= 64: such a period is below any that is accepted. */
+static bool period_is_sane(const struct vmclock_page *page)
+{
+    return page->period_shift < 64 &&
+           page->period_frac_sec >> page->period_shift >= PERIOD_MIN_FRAC;
+}
+
+static double host_rate_error(const struct vmclock_page *page)
+{
+    if (page_has(page, VMCLOCK_FLAG_PERIOD_ESTERROR_VALID))
+        return (double)page->period_esterror / (double)page->period_frac_sec;
+    if (page_has(page, VMCLOCK_FLAG_PERIOD_MAXERROR_VALID))
+        return (double)page->period_maxerror / (double)page->period_frac_sec;
+    return 0;
+}
+
+static enum clock_verdict check_time_type(const struct vmclock_page *page)
+{
+    switch (page->time_type) {
+    case VMCLOCK_TIME_UTC: return CLOCK_OK;
+    case VMCLOCK_TIME_TAI:
+        if (!page_has(page, VMCLOCK_FLAG_TAI_OFFSET_VALID))
+            return CLOCK_NO_TAI_OFFSET;
+        if (page->tai_offset_sec < TAI_OFFSET_MIN_SEC || page->tai_offset_sec > TAI_OFFSET_MAX_SEC)
+            return CLOCK_BAD_TAI_OFFSET;
+        return CLOCK_OK;
+    case VMCLOCK_TIME_MONOTONIC: return CLOCK_TIME_MONOTONIC;
+    case VMCLOCK_TIME_SMEARED:
+    case VMCLOCK_TIME_MAYBE_SMEARED: return CLOCK_TIME_SMEARED;
+    default: return CLOCK_TIME_TYPE_INVALID;
+    }
+}
+
+static enum clock_verdict init_reference(
+    const struct vmclock_page *page, struct clock_model *model)
+{
+    const struct fixed offset = {
+        page->time_type == VMCLOCK_TIME_TAI ? page->tai_offset_sec : 0, 0
+    };
+
+    if (page->time_sec > INT64_MAX)
+        return CLOCK_OUT_OF_RANGE;
+    model->reference = (struct fixed){ (int64_t)page->time_sec, page->time_frac_sec };
+    if (!fixed_sub(model->reference, offset, &model->reference) || model->reference.sec < 0)
+        return CLOCK_OUT_OF_RANGE;
+
+    switch (page->leap_indicator) {
+    case VMCLOCK_LEAP_NONE:
+    case VMCLOCK_LEAP_POST_POSITIVE:
+    case VMCLOCK_LEAP_POST_NEGATIVE: return CLOCK_OK;
+    case VMCLOCK_LEAP_PRE_POSITIVE:
+    case VMCLOCK_LEAP_PRE_NEGATIVE:
+        model->leap = page->leap_indicator;
+        model->leap_at_sec = next_month(model->reference.sec / 86400) * 86400;
+        return CLOCK_OK;
+    case VMCLOCK_LEAP_NOW: return CLOCK_LEAP_NOW;
+    default: return CLOCK_LEAP_INVALID;
+    }
+}
+
+enum clock_verdict clock_model_init(const struct vmclock_page *page,
+    enum vmclock_counter_id native, bool accept_freerunning, struct clock_model *ret_model)
+{
+    enum clock_verdict verdict;
+    struct clock_model model = {
+        .counter_value = page->counter_value,
+        .period_frac = page->period_frac_sec,
+        .period_shift = page->period_shift,
+        .leap = VMCLOCK_LEAP_NONE,
+        .has_bound = page_has(page, VMCLOCK_FLAG_TIME_MAXERROR_VALID) &&
+                     page_has(page, VMCLOCK_FLAG_PERIOD_MAXERROR_VALID),
+        .time_maxerror_ns = page->time_maxerror_ns,
+        .period_maxerror = page->period_maxerror,
+    };
+
+    if (page->counter_id == VMCLOCK_COUNTER_NONE)
+        return CLOCK_NO_COUNTER;
+    if (page->counter_id != native)
+        return CLOCK_FOREIGN_COUNTER;
+    if (page->size < VMCLOCK_AT_TIME_FRAC_SEC + 8)
+        return CLOCK_TOO_SHORT;
+    verdict = check_status(page, accept_freerunning);
+    if (verdict != CLOCK_OK)
+        return verdict;
+    if (!period_is_sane(page))
+        return CLOCK_BAD_PERIOD;
+    model.rate_error = host_rate_error(page);
+    verdict = check_time_type(page);
+    if (verdict == CLOCK_OK)
+        verdict = init_reference(page, &model);
+    if (clock_verdict_has_period(verdict))
+        *ret_model = model;
+    return verdict;
+}
+
+/*
+ * What a leap second between the reference and `linear`, the time without it, does to it. Around
+ * the leap, from a second before it until a second after it, no time is given: the system's clock
+ * may be stepped, slewed or smeared there, and UTC has two names for one of its seconds.
+ */
+static enum clock_verdict apply_leap(const struct clock_model *model, struct clock_time *time)
+{
+    const bool positive = model->leap == VMCLOCK_LEAP_PRE_POSITIVE;
+    /* A negative leap second removes the month's last second, so it acts one second earlier. */
+    const int64_t acts_at = positive ? model->leap_at_sec : model->leap_at_sec - 1;
+    const int64_t ambiguous_until = positive ? acts_at + 2 : acts_at + 1;
+
+    if (time->utc.sec < acts_at - 1) {
+        time->leap = positive ? 1 : 2;
+        return CLOCK_OK;
+    }
+    if (time->utc.sec < ambiguous_until)
+        return CLOCK_LEAP_NOW;
+    time->utc.sec += positive ? -1 : 1;
+    return CLOCK_OK;
+}
+
+enum clock_verdict clock_model_time(
+    const struct clock_model *model, uint64_t counter, struct clock_time *ret_time)
+{
+    const int64_t ticks = counter_difference(counter, model->counter_value);
+    const uint64_t distance = ticks < 0 ? 0 - (uint64_t)ticks : (uint64_t)ticks;
+    struct clock_time time = { .leap = 0 };
+    enum clock_verdict verdict = CLOCK_OK;
+    struct fixed elapsed;
+
+    if (!fixed_from_ticks(distance, model->period_frac, model->period_shift, &elapsed))
+        return CLOCK_OUT_OF_RANGE;
+    if (ticks < 0 && elapsed.sec >= FUTURE_MAX_SEC)
+        return CLOCK_REFERENCE_IN_FUTURE;
+    if (!(ticks < 0 ? fixed_sub(model->reference, elapsed, &time.utc)
+                    : fixed_add(model->reference, elapsed, &time.utc)) ||
+        time.utc.sec < 0)
+        return CLOCK_OUT_OF_RANGE;
+    if (model->leap != VMCLOCK_LEAP_NONE)
+        verdict = apply_leap(model, &time);
+    if (verdict == CLOCK_OK)
+        *ret_time = time;
+    return verdict;
+}
+
+uint64_t clock_model_bound_ns(const struct clock_model *model, uint64_t counter)
+{
+    const int64_t ticks = counter_difference(counter, model->counter_value);
+    const uint64_t distance = ticks < 0 ? 0 - (uint64_t)ticks : (uint64_t)ticks;
+    struct fixed drift;
+    int64_t drift_ns;
+    uint64_t bound;
+
+    if (!fixed_from_ticks(distance, model->period_maxerror, model->period_shift, &drift))
+        return UINT64_MAX;
+    drift_ns = fixed_to_ns(drift);
+    /* Rounded up: it is a bound. */
+    if (drift_ns == INT64_MAX ||
+        __builtin_add_overflow(model->time_maxerror_ns, (uint64_t)drift_ns + 1, &bound))
+        return UINT64_MAX;
+    return bound;
+}
+
+double clock_model_period(const struct clock_model *model)
+{
+    return ldexp((double)model->period_frac, -64 - model->period_shift);
+}
+
+bool clock_model_continues(const struct clock_model *earlier, const struct clock_model *later)
+{
+    struct clock_time expected, stated;
+    struct fixed difference;
+
+    if (clock_model_time(earlier, later->counter_value, &expected) != CLOCK_OK ||
+        clock_model_time(later, later->counter_value, &stated) != CLOCK_OK ||
+        !fixed_sub(stated.utc, expected.utc, &difference))
+        return false;
+    return fabs(fixed_to_double(difference)) <= AGREE_SEC &&
+           fabs(clock_model_period(later) / clock_model_period(earlier) - 1) <= AGREE_RATE;
+}
