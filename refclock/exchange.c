@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "refclock/exchange.h"
+
+#define REPLY_TIMEOUT_NS INT64_C(250000000) /* the median is under 0.1 ms */
+
+size_t exchange_begin(struct exchange *exchange, enum exchange_owner owner,
+    const struct chrony_command *command, int64_t now_ns, uint8_t ret_request[CHRONY_REQUEST_MAX])
+{
+    exchange->owner = owner;
+    exchange->id = command->id;
+    exchange->sequence++;
+    exchange->deadline_ns = now_ns + REPLY_TIMEOUT_NS;
+    exchange->unread = false;
+    return chrony_command_encode(command, exchange->sequence, ret_request);
+}
+
+enum exchange_result exchange_receive(
+    struct exchange *exchange, const uint8_t *bytes, size_t length)
+{
+    exchange->verdict =
+        chrony_reply_decode(bytes, length, exchange->id, exchange->sequence, &exchange->reply);
+    if (exchange->owner == EXCHANGE_NONE && exchange->verdict == CHRONY_REPLY_OK)
+        exchange->verdict = CHRONY_REPLY_UNASKED; /* the same reply once more */
+    return exchange->verdict == CHRONY_REPLY_OK ? EXCHANGE_REPLIED : EXCHANGE_GARBAGE;
+}
+
+enum exchange_result exchange_tick(struct exchange *exchange, int64_t now_ns, bool queued)
+{
+    if (exchange->owner == EXCHANGE_NONE || now_ns < exchange->deadline_ns)
+        return EXCHANGE_WAITING;
+    if (!queued)
+        return EXCHANGE_SILENT;
+    exchange->unread = true;
+    exchange->deadline_ns = now_ns + REPLY_TIMEOUT_NS;
+    return EXCHANGE_WAITING;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "refclock/rate.h"
+
+#include <math.h>
+
+#define BASELINE_MIN_NS 950e6 /* an observation is ordered each second */
+#define BASELINE_MAX_NS 60e9
+#define NEAR_INTEGER    0.2
+#define WIDTH_MAX       0.5 /* of a mult, by which brackets of unlike width may differ */
+
+/* The kernel's choice: the most precise shift that still allows ten minutes between updates. */
+static int clocksource_shift(double ns_per_tick)
+{
+    const double ticks_in_600_s = 600e9 / ns_per_tick;
+    int exponent, bits = 32, shift;
+
+    frexp(floor(ldexp(ticks_in_600_s, -32)), &exponent); /* its number of bits */
+    bits -= exponent;
+    for (shift = 32; shift > 0 && ldexp(ns_per_tick, shift) >= ldexp(1, bits); shift--)
+        ;
+    return shift;
+}
+
+void raw_rate_disrupted(struct raw_rate *rate)
+{
+    rate->anchored = false;
+}
+
+static void anchor(struct raw_rate *rate, const struct cross_timestamp *raw)
+{
+    rate->anchored = true;
+    rate->anchor = *raw;
+}
+
+static double width(const struct cross_timestamp *raw)
+{
+    return (double)(raw->counter_after - raw->counter_before);
+}
+
+void raw_rate_observe(struct raw_rate *rate, const struct cross_timestamp *raw)
+{
+    double ticks, ns, mult, doubt, whole;
+    int shift;
+
+    if (!rate->anchored) {
+        anchor(rate, raw);
+        return;
+    }
+    ticks = (double)counter_difference(
+        cross_timestamp_counter(raw), cross_timestamp_counter(&rate->anchor));
+    ns = (double)(raw->sec - rate->anchor.sec) * 1e9 + (double)raw->nsec - rate->anchor.nsec;
+    if (ticks <= 0 || ns <= 0) { /* one of them was set back */
+        anchor(rate, raw);
+        return;
+    }
+    if (ns < BASELINE_MIN_NS)
+        return;
+
+    shift = clocksource_shift(ns / ticks);
+    mult = ldexp(ns / ticks, shift);
+    /* Narrow brackets of one width are off by one and the same amount, which cancels. */
+    doubt = fabs(width(raw) - width(&rate->anchor)) / 2 / ticks * mult;
+    whole = rint(mult);
+    if (doubt <= WIDTH_MAX && fabs(mult - whole) <= NEAR_INTEGER) {
+        rate->known = true;
+        rate->contradictions = 0;
+        rate->ns_per_tick = ldexp(whole, -shift);
+    } else if (doubt <= WIDTH_MAX && ++rate->contradictions >= 3) {
+        rate->known = false; /* the clock source is not the counter, or no longer this one */
+    }
+    /* A baseline that ends in a wide bracket grows; one that tells a whole mult need not. */
+    if (doubt <= WIDTH_MAX || ns > BASELINE_MAX_NS)
+        anchor(rate, raw);
+}
+
+double raw_rate_error_ppm(
+    const struct raw_rate *rate, const struct clock_model *model, long tick, long freq)
+{
+    const double adjusted = 1 + ((double)tick - 10000) / 10000 + (double)freq / 65536e6;
+    const double system_sec_per_tick = rate->ns_per_tick * 1e-9 * adjusted;
+
+    return (1 - clock_model_period(model) / system_sec_per_tick) * 1e6;
+}
