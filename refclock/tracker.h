@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The heart: what was observed goes in, what is to be done comes out. It composes the page, the
+ * clock model, the rate and the recovery, and makes no system call, so that a month of leap
+ * seconds or ten thousand migrations run in virtual time.
+ */
+#ifndef REFCLOCK_TRACKER_H
+#define REFCLOCK_TRACKER_H
+
+#include "refclock/event.h"
+#include "refclock/exchange.h"
+#include "refclock/rate.h"
+#include "refclock/recovery.h"
+#include "refclock/sock_sample.h"
+
+#define TRACKER_EVENTS_MAX 16
+
+struct tracker_config {
+    enum vmclock_counter_id native_counter;
+    int64_t watch_interval_ns, sample_interval_ns;
+    bool accept_freerunning;
+    bool correct_frequency;
+    bool correct_at_start;
+    bool dry_run;
+    uint64_t max_error_ns; /* 0: no limit */
+    uint32_t refid;
+    struct recovery_config recovery;
+};
+
+/* What outlives the process, from the state file. */
+struct tracker_saved {
+    bool valid; /* written since this boot */
+    uint64_t confirmed_marker;
+    bool put_back; /* chronyd's settings were changed and not yet put back */
+};
+
+/* How the page looked. */
+enum tracker_look {
+    TRACKER_LOOK_NONE,      /* not looked at, or as before */
+    TRACKER_LOOK_CHANGED,   /* `page` and `page_verdict` are new */
+    TRACKER_LOOK_BUSY,      /* the host is writing */
+    TRACKER_LOOK_LOST,      /* the device is gone */
+};
+
+enum tracker_chronyd { TRACKER_CHRONYD_NONE, TRACKER_CHRONYD_REPLY, TRACKER_CHRONYD_GONE };
+
+enum tracker_measure {
+    TRACKER_MEASURE_REALTIME = 1 << 0, /* cross-timestamps of CLOCK_REALTIME */
+    TRACKER_MEASURE_RAW = 1 << 1,      /* of CLOCK_MONOTONIC_RAW */
+    TRACKER_MEASURE_KERNEL = 1 << 2,   /* adjtimex */
+};
+
+struct observation {
+    int64_t now_ns;   /* CLOCK_MONOTONIC */
+    uint64_t counter; /* with TRACKER_LOOK_CHANGED: at the look */
+    enum tracker_look look;
+    const struct vmclock_page *page;
+    enum page_verdict page_verdict;
+    uint32_t seq_count; /* with TRACKER_LOOK_BUSY */
+    int look_error;     /* errno, with TRACKER_LOOK_LOST */
+
+    unsigned measured; /* enum tracker_measure, of which the rest is valid */
+    const struct cross_timestamp *realtime, *raw; /* taken while the page did not change */
+    size_t n_realtime, n_raw;
+    long kernel_tick, kernel_freq;
+    bool clock_source_is_counter; /* the kernel's clock source is the page's counter */
+
+    enum tracker_chronyd chronyd;
+    int chronyd_error;   /* errno, with TRACKER_CHRONYD_GONE */
+    const uint8_t *reply;
+    size_t reply_length;
+    bool command_queued; /* chronyd has not read all that it was sent */
+
+    bool sample_sent; /* a sample was, since the last step */
+    int sample_error; /* errno of that, 0 good */
+    bool request;     /* SIGUSR1 */
+    bool stop;        /* put back what was changed, then end */
+};
+
+struct tracker_orders {
+    bool send_sample;
+    struct sock_sample sample;
+    bool save_first; /* write the state file before the command is sent */
+    bool save;       /* write the state file, when there is time */
+    size_t command_length; /* 0: none */
+    uint8_t command[CHRONY_REQUEST_MAX];
+    enum chrony_command_id command_id;
+    unsigned measure;   /* enum tracker_measure: bring these at wake_at_ns */
+    int64_t wake_at_ns; /* step again then at the latest, CLOCK_MONOTONIC; may be now */
+    bool stopped;       /* after `stop`: all is put back */
+    unsigned n_events;
+    struct event events[TRACKER_EVENTS_MAX];
+};
+
+enum tracker_mode { TRACKER_MODE_UNKNOWN, TRACKER_MODE_MARKER_ONLY, TRACKER_MODE_CLOCK };
+
+enum tracker_state {
+    TRACKER_STARTING, /* no valid page seen yet */
+    TRACKER_WATCHING, /* marker only, or a clock that was never good yet */
+    TRACKER_FEEDING,
+    TRACKER_RECOVERING,
+    TRACKER_HOLDOVER, /* the page was a clock and is none now */
+};
+
+struct tracker {
+    struct tracker_config config;
+
+    /* The page. */
+    struct vmclock_page page;
+    bool page_known;             /* `page` was valid once */
+    bool page_lost, page_busy;   /* the device is gone; the host has been writing for 100 ms */
+    enum page_verdict page_verdict;
+    int64_t busy_since_ns;       /* 0: not busy */
+    uint64_t marker;
+    enum tracker_mode mode;
+    enum clock_verdict verdict;  /* of the page as a clock */
+    bool has_model, has_period;  /* what of `model` can be relied on now */
+    struct clock_model model;
+
+    /* Whose formula is it? The last one before the marker changed, and where that was seen. */
+    bool unproven;
+    bool has_old;
+    struct clock_model old;
+    uint64_t detected_counter;
+    bool host_late;           /* the recovery went on without an answer to that */
+    int64_t settle_until_ns;  /* a formula that jumps before is the new host's */
+
+    /* The recovery. */
+    struct recovery recovery; /* the present one, or the last; started_ns 0: none yet */
+    uint64_t confirmed_marker;
+    bool reset_pending;       /* a disruption whose reset is not confirmed */
+    int64_t reset_sent_ns;
+    bool awaiting_reported, refusal_reported;
+    struct raw_rate rate;
+
+    /* chronyd. */
+    struct exchange exchange;
+    int64_t put_back_at_ns; /* INT64_MAX: nothing to put back */
+    unsigned put_back_step;
+    bool put_back_makestep, put_back_polls;
+    int64_t started_ns, poll_due_ns;
+    bool stopping;
+    struct {
+        bool asked;           /* it has answered, or is known to be away */
+        bool reachable;
+        bool trouble_reported, bad_reply_reported;
+        bool has_reference;   /* any, other than its own clock */
+        bool synchronised;    /* the reference is the one that we wait for */
+        bool start_done;      /* this chronyd needs no start treatment, or no more */
+        uint32_t refid;
+    } chronyd;
+
+    /* The samples. */
+    int64_t sample_due_ns, raw_due_ns;
+    int sample_error; /* errno of the last one */
+    bool fed;         /* a sample was sent since they were held back */
+    bool withheld;
+    bool has_offset;
+    struct offset offset; /* of the last sample */
+    uint64_t disruptions, recoveries, samples_sent;
+};
+
+void tracker_init(struct tracker *tracker, const struct tracker_config *config,
+    const struct tracker_saved *saved, uint32_t sequence_seed, int64_t now_ns);
+
+/* Take over a new configuration while running; the page is to be shown once more after it. */
+void tracker_reconfigure(struct tracker *tracker, const struct tracker_config *config);
+
+/* One observation, one set of orders. */
+void tracker_step(struct tracker *tracker, const struct observation *observation,
+    struct tracker_orders *ret_orders);
+
+enum tracker_state tracker_state(const struct tracker *tracker);
+const char *tracker_state_str(enum tracker_state state);
+const char *tracker_mode_str(enum tracker_mode mode);
+
+/* What has to be saved for the next start. */
+struct tracker_saved tracker_saved(const struct tracker *tracker);
+
+#endif
