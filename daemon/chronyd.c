@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/chronyd.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void chronyd_init(struct chronyd *chronyd, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const int directory = slash ? (int)(slash - path) : 0;
+
+    *chronyd = (struct chronyd){ .fd = -1 };
+    chronyd->server.sun_family = chronyd->own.sun_family = AF_UNIX;
+    snprintf(chronyd->server.sun_path, sizeof(chronyd->server.sun_path), "%s", path);
+    snprintf(chronyd->own.sun_path, sizeof(chronyd->own.sun_path), "%.*s/vmclockd.%ld.sock",
+        directory, path, (long)getpid());
+}
+
+int chronyd_open(struct chronyd *chronyd)
+{
+    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    mode_t mask;
+    int r = 0;
+
+    if (fd < 0)
+        return -errno;
+    unlink(chronyd->own.sun_path); /* left behind by a process that had our number */
+    /*
+     * Anybody may write there, chronyd among them, which is not root. By umask, not by chmod: the
+     * directory is another user's, who could have put a link where the socket was.
+     */
+    mask = umask(0111);
+    if (bind(fd, (const struct sockaddr *)&chronyd->own, sizeof(chronyd->own)) < 0)
+        r = -errno;
+    umask(mask);
+    if (r == 0 &&
+        connect(fd, (const struct sockaddr *)&chronyd->server, sizeof(chronyd->server)) < 0) {
+        r = -errno;
+        unlink(chronyd->own.sun_path);
+    }
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    chronyd->fd = fd;
+    return 0;
+}
+
+void chronyd_close(struct chronyd *chronyd)
+{
+    if (chronyd->fd < 0)
+        return;
+    close(chronyd->fd);
+    unlink(chronyd->own.sun_path);
+    chronyd->fd = -1;
+}
+
+int chronyd_send(struct chronyd *chronyd, const uint8_t *request, size_t length)
+{
+    int r;
+
+    if (send(chronyd->fd, request, length, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno == EAGAIN ||
+        errno == ENOBUFS)
+        return 0;
+    r = -errno;
+    chronyd_close(chronyd);
+    return r;
+}
+
+ssize_t chronyd_receive(struct chronyd *chronyd, uint8_t *ret_reply, size_t size)
+{
+    const ssize_t n = recv(chronyd->fd, ret_reply, size, MSG_DONTWAIT);
+
+    return n < 0 ? -errno : n;
+}
+
+bool chronyd_has_queued(const struct chronyd *chronyd)
+{
+    int bytes = 0;
+
+    return chronyd->fd >= 0 && ioctl(chronyd->fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The configuration file: flat "key = value" lines, '#' comments, durations with a unit. */
+#ifndef DAEMON_CONFIG_H
+#define DAEMON_CONFIG_H
+
+#include <stdio.h>
+#include <sys/un.h>
+
+#include "refclock/tracker.h"
+
+#define CONFIG_DEFAULT_FILE "/etc/vmclockd.conf"
+#define CONFIG_PATH_MAX     256
+#define CONFIG_KEYS_MAX     32
+
+struct config {
+    char device[CONFIG_PATH_MAX];
+    char sock[CONFIG_PATH_MAX]; /* the two socket paths fit a sockaddr_un */
+    char command_socket[CONFIG_PATH_MAX];
+    char state_file[CONFIG_PATH_MAX];
+    unsigned readings; /* 1 to CROSS_TIMESTAMPS_MAX */
+    char refid[8];
+    struct tracker_config tracker; /* but for native_counter and dry_run */
+    char file[CONFIG_PATH_MAX];
+    unsigned lines[CONFIG_KEYS_MAX]; /* by key, where it was set; 0: the default */
+};
+
+/*
+ * Read a configuration. `file` NULL stands for CONFIG_DEFAULT_FILE, which may be missing; a file
+ * that was named may not. Every mistake is given to `complain` as one sentence with file, line and
+ * key. Returns 0, -EINVAL for mistakes, or -errno where the file cannot be read.
+ */
+int config_read(const char *file, void (*complain)(const char *sentence), struct config *ret_config);
+
+/* Print what is in force, in the file's own syntax, and where each value comes from. */
+void config_print(const struct config *config, FILE *to);
+
+#endif

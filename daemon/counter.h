@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The CPU's counter that vmclock pages count by: the x86 TSC or the ARM virtual counter. */
+#ifndef DAEMON_COUNTER_H
+#define DAEMON_COUNTER_H
+
+#include <stdint.h>
+
+#include "refclock/page.h"
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <x86intrin.h>
+#define COUNTER_NATIVE       VMCLOCK_COUNTER_X86_TSC
+#define COUNTER_CLOCK_SOURCE "tsc"
+#elif defined(__aarch64__)
+#define COUNTER_NATIVE       VMCLOCK_COUNTER_ARM_VIRTUAL
+#define COUNTER_CLOCK_SOURCE "arch_sys_counter"
+#else
+#define COUNTER_NATIVE       VMCLOCK_COUNTER_NONE /* every page is marker-only here */
+#define COUNTER_CLOCK_SOURCE ""
+#endif
+
+/* Read after all that comes before in the program, and before all that comes after. */
+static inline uint64_t counter_read(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    uint64_t value;
+
+    _mm_lfence();
+    value = __rdtsc();
+    _mm_lfence();
+    return value;
+#elif defined(__aarch64__)
+    uint64_t value;
+
+    __asm__ volatile("isb\n\tmrs %0, cntvct_el0\n\tisb" : "=r"(value)::"memory");
+    return value;
+#else
+    return 0;
+#endif
+}
+
+#endif

@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/runner.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "daemon/chronyd.h"
+#include "daemon/counter.h"
+#include "daemon/device.h"
+#include "daemon/event_loop.h"
+#include "daemon/journal.h"
+#include "daemon/log.h"
+#include "daemon/sock_sender.h"
+#include "daemon/state_file.h"
+#include "daemon/system_clock.h"
+
+#define SECOND_NS        INT64_C(1000000000)
+#define EVENTS_KEPT      64
+#define STOP_NS          SECOND_NS /* for chronyd to confirm what is put back */
+#define STEPS_AT_ONCE    64
+#define REPLIES_AT_ONCE  16
+
+struct runner {
+    struct config config;
+    struct tracker tracker;
+    struct tracker_orders orders;
+    struct event_loop *loop;
+    struct device *device; /* NULL: lost */
+    struct device_view view;
+    struct chronyd chronyd;
+    int sock_fd, lost_error;
+    bool busy, dry_run, ready, stopping, save, notified;
+    bool clock_source_is_counter;
+    int64_t stop_at_ns, housekeeping_at_ns, watchdog_at_ns, watchdog_ns;
+    int state_file_error;
+    char boot_id[STATE_BOOT_ID_MAX];
+    struct observation carried; /* what came of the last orders */
+    struct event events[EVENTS_KEPT];
+    unsigned n_events, events_left_out;
+    struct cross_timestamp realtime[CROSS_TIMESTAMPS_MAX], raw[CROSS_TIMESTAMPS_MAX];
+    char status[160];
+};
+
+/* --- what is seen -------------------------------------------------------------------------- */
+
+static void look(struct runner *r, struct observation *seen)
+{
+    enum device_look result = r->device ? device_look(r->device, &r->view) : DEVICE_LOST;
+
+    seen->page = &r->view.page;
+    seen->page_verdict = r->view.verdict;
+    seen->counter = r->view.counter;
+    seen->seq_count = r->view.seq_count;
+    r->busy = result == DEVICE_BUSY;
+    switch (result) {
+    case DEVICE_UNCHANGED: break;
+    case DEVICE_CHANGED: seen->look = TRACKER_LOOK_CHANGED; break;
+    case DEVICE_BUSY: seen->look = TRACKER_LOOK_BUSY; break;
+    case DEVICE_LOST:
+        seen->look = TRACKER_LOOK_LOST;
+        seen->look_error = r->device ? ENXIO : r->lost_error;
+        break;
+    }
+}
+
+/* Bring what the last orders asked for; a page that changes meanwhile makes it worthless. */
+static void gather(struct runner *r, struct observation *seen)
+{
+    const enum tracker_look before = seen->look;
+
+    if (before == TRACKER_LOOK_BUSY || before == TRACKER_LOOK_LOST)
+        return;
+    seen->measured = r->orders.measure;
+    seen->realtime = r->realtime;
+    seen->raw = r->raw;
+    seen->clock_source_is_counter = r->clock_source_is_counter;
+    if (seen->measured & TRACKER_MEASURE_RAW) {
+        seen->n_raw = CROSS_TIMESTAMPS_MAX / 2;
+        system_clock_read(CLOCK_MONOTONIC_RAW, seen->n_raw, r->raw);
+    }
+    if ((seen->measured & TRACKER_MEASURE_KERNEL) &&
+        system_clock_adjustment(&seen->kernel_tick, &seen->kernel_freq) < 0)
+        seen->clock_source_is_counter = false; /* the rate is not known */
+    if (seen->measured & TRACKER_MEASURE_REALTIME) {
+        seen->n_realtime = r->config.readings;
+        system_clock_read(CLOCK_REALTIME, seen->n_realtime, r->realtime);
+        seen->look = TRACKER_LOOK_NONE;
+        look(r, seen);
+        if (seen->look != TRACKER_LOOK_NONE)
+            seen->measured = 0;
+        else
+            seen->look = before;
+    }
+}
+
+/* --- what is ordered ------------------------------------------------------------------------ */
+
+static void save_state(struct runner *r, bool running)
+{
+    const int result = state_file_write(&r->config, &r->tracker, r->boot_id, running);
+
+    if (result < 0 && result != r->state_file_error)
+        log_warning("the state file %s cannot be written: %s; a disruption while vmclockd is not "
+                    "running will be missed",
+            r->config.state_file, strerror(-result));
+    if (result == 0 && r->state_file_error < 0)
+        log_notice("the state file %s is written again", r->config.state_file);
+    r->state_file_error = result;
+    r->save = false;
+}
+
+static int send_command(struct runner *r)
+{
+    int result = 0;
+
+    if (r->chronyd.fd < 0) {
+        result = chronyd_open(&r->chronyd);
+        if (result == 0)
+            result = event_loop_watch_chronyd(r->loop, r->chronyd.fd);
+    }
+    if (result == 0)
+        result = chronyd_send(&r->chronyd, r->orders.command, r->orders.command_length);
+    if (result < 0) {
+        event_loop_watch_chronyd(r->loop, -1);
+        chronyd_close(&r->chronyd);
+    }
+    return result;
+}
+
+/* Do what was ordered; what comes of it is for the next step. */
+static void execute(struct runner *r, struct observation *ret_next)
+{
+    const struct tracker_orders *orders = &r->orders;
+    int result;
+
+    memset(ret_next, 0, sizeof(*ret_next));
+    r->save = r->save || orders->save;
+    for (unsigned i = 0; i < orders->n_events; i++) {
+        if (r->n_events < EVENTS_KEPT)
+            r->events[r->n_events++] = orders->events[i];
+        else
+            r->events_left_out++;
+    }
+    if (orders->save_first)
+        save_state(r, true);
+    if (orders->command_length) {
+        result = send_command(r);
+        if (result < 0) {
+            ret_next->chronyd = TRACKER_CHRONYD_GONE;
+            ret_next->chronyd_error = -result;
+        }
+    }
+    if (orders->send_sample) {
+        ret_next->sample_sent = true;
+        ret_next->sample_error =
+            -sock_sender_send(r->sock_fd, r->config.sock, &orders->sample);
+    }
+}
+
+/* Steps, beginning with what was seen, until something has to be waited for. */
+static void step(struct runner *r, struct observation *seen)
+{
+    for (int i = 0; i < STEPS_AT_ONCE; i++) {
+        seen->now_ns = system_clock_monotonic_ns();
+        if (i > 0)
+            look(r, seen);
+        if (r->orders.measure && seen->now_ns >= r->orders.wake_at_ns)
+            gather(r, seen);
+        if (seen->look == TRACKER_LOOK_CHANGED || seen->now_ns >= r->orders.wake_at_ns)
+            seen->command_queued = chronyd_has_queued(&r->chronyd);
+        tracker_step(&r->tracker, seen, &r->orders);
+        execute(r, seen);
+        if (seen->chronyd == TRACKER_CHRONYD_NONE &&
+            !(r->orders.measure && r->orders.wake_at_ns <= system_clock_monotonic_ns()))
+            break;
+    }
+    r->carried = *seen;
+}
+
+/* --- what there is time for between ticks ----------------------------------------------------- */
+
+static void flush_events(struct runner *r)
+{
+    for (unsigned i = 0; i < r->n_events; i++)
+        journal_event(&r->config, &r->events[i]);
+    if (r->events_left_out)
+        log_warning("%u events were left out", r->events_left_out);
+    r->n_events = r->events_left_out = 0;
+}
+
+static void tell_service_manager(struct runner *r)
+{
+    const struct tracker *t = &r->tracker;
+    char status[sizeof(r->status)], refid[9];
+
+    journal_refid(t->chronyd.refid, refid, sizeof(refid));
+    snprintf(status, sizeof(status),
+        "%s (%s), marker 0x%" PRIx64 ", %" PRIu64 " disruptions; chronyd %s%s",
+        tracker_state_str(tracker_state(t)), tracker_mode_str(t->mode), t->marker, t->disruptions,
+        !t->chronyd.reachable        ? "is not reachable"
+        : t->chronyd.synchronised    ? "is synchronised to "
+        : t->chronyd.has_reference   ? "follows "
+                                     : "is not synchronised",
+        t->chronyd.reachable && t->chronyd.has_reference ? refid : "");
+    if (strcmp(status, r->status) == 0)
+        return;
+    memcpy(r->status, status, sizeof(status));
+    sd_notifyf(0, "STATUS=%s", status);
+}
+
+static void lose_device(struct runner *r, int error)
+{
+    event_loop_watch_device(r->loop, -1);
+    device_close(r->device);
+    r->device = NULL;
+    r->notified = false;
+    r->lost_error = -error;
+}
+
+/* By notification as well, where the page promises it and the kernel can. */
+static void watch_notifications(struct runner *r)
+{
+    const bool promised = r->tracker.page_known &&
+                          page_has(&r->tracker.page, VMCLOCK_FLAG_NOTIFICATION_PRESENT);
+    int result;
+
+    if (!r->device || r->notified || !promised)
+        return;
+    r->notified = true; /* tried once for each device */
+    result = event_loop_watch_device(r->loop, device_fd(r->device));
+    if (result < 0)
+        log_info("%s: the kernel has no notifications (%s): watched by timer alone",
+            r->config.device, strerror(-result));
+    else
+        log_info("%s: watched by notification and by timer", r->config.device);
+}
+
+static void housekeeping(struct runner *r, int64_t now_ns)
+{
+    int result;
+
+    if (r->device) {
+        result = device_check(r->device);
+        if (result < 0)
+            lose_device(r, result);
+    } else if (device_open(r->config.device, &r->device) < 0) {
+        r->device = NULL;
+    }
+    watch_notifications(r);
+    r->clock_source_is_counter = system_clock_source_is_counter();
+    save_state(r, true);
+    r->housekeeping_at_ns = now_ns + SECOND_NS;
+}
+
+static void between_ticks(struct runner *r, int64_t now_ns)
+{
+    if (r->orders.command_length && r->tracker.exchange.owner == EXCHANGE_RECOVERY &&
+        now_ns < r->housekeeping_at_ns)
+        return; /* a reply is due any moment */
+    if (r->n_events)
+        flush_events(r);
+    if (now_ns >= r->housekeeping_at_ns)
+        housekeeping(r, now_ns);
+    else if (r->save)
+        save_state(r, true);
+    if (r->ready)
+        tell_service_manager(r);
+}
+
+/* --- the loop's handlers ----------------------------------------------------------------------- */
+
+static int64_t tick_ns(const struct config *config)
+{
+    const struct tracker_config *t = &config->tracker;
+
+    return t->watch_interval_ns < t->sample_interval_ns ? t->watch_interval_ns
+                                                        : t->sample_interval_ns;
+}
+
+static void on_tick(void *context)
+{
+    struct runner *r = context;
+    struct observation seen = r->carried;
+    const bool was_busy = r->busy;
+    int64_t now_ns;
+
+    look(r, &seen);
+    now_ns = system_clock_monotonic_ns();
+    if (now_ns >= r->watchdog_at_ns) {
+        sd_notify(0, "WATCHDOG=1");
+        r->watchdog_at_ns = now_ns + r->watchdog_ns;
+    }
+    if (!r->ready) {
+        r->ready = true;
+        sd_notify(0, "READY=1");
+    }
+    if (r->stopping)
+        seen.stop = true;
+    if (seen.look != TRACKER_LOOK_NONE || was_busy || seen.stop ||
+        now_ns + tick_ns(&r->config) / 2 >= r->orders.wake_at_ns)
+        step(r, &seen);
+    if (r->stopping && (r->orders.stopped || now_ns >= r->stop_at_ns)) {
+        event_loop_stop(r->loop);
+        return;
+    }
+    between_ticks(r, now_ns);
+}
+
+static void on_device(void *context)
+{
+    struct runner *r = context;
+    struct observation seen = r->carried;
+
+    if (!r->device)
+        return;
+    if (device_hung_up(r->device)) {
+        event_loop_watch_device(r->loop, -1);
+        log_info("%s: the kernel gives no notifications: watched by timer alone",
+            r->config.device);
+        return;
+    }
+    look(r, &seen);
+    if (seen.look != TRACKER_LOOK_NONE)
+        step(r, &seen);
+}
+
+static void on_chronyd(void *context)
+{
+    struct runner *r = context;
+    uint8_t reply[CHRONY_REPLY_MAX];
+
+    for (int i = 0; i < REPLIES_AT_ONCE && r->chronyd.fd >= 0; i++) {
+        struct observation seen = r->carried;
+        const ssize_t n = chronyd_receive(&r->chronyd, reply, sizeof(reply));
+
+        if (n < 0)
+            return;
+        look(r, &seen);
+        seen.chronyd = TRACKER_CHRONYD_REPLY;
+        seen.reply = reply;
+        seen.reply_length = (size_t)n;
+        step(r, &seen);
+    }
+}
+
+static void complain(const char *sentence)
+{
+    log_err("%s", sentence);
+}
+
+static void tracker_config(const struct runner *r, const struct config *config,
+    struct tracker_config *ret_config)
+{
+    *ret_config = config->tracker;
+    ret_config->native_counter = COUNTER_NATIVE;
+    ret_config->dry_run = r->dry_run;
+}
+
+static void keep_path(const char *key, char *fresh, const char *present)
+{
+    if (strcmp(fresh, present) == 0)
+        return;
+    log_warning("%s = %s takes effect at the next start; still %s", key, fresh, present);
+    memcpy(fresh, present, CONFIG_PATH_MAX);
+}
+
+static void reload(struct runner *r)
+{
+    struct tracker_config tracker;
+    struct config fresh;
+
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, system_clock_monotonic_ns() / 1000);
+    if (config_read(r->config.file, complain, &fresh) < 0) {
+        log_err("the configuration is left as it was");
+    } else {
+        keep_path("device", fresh.device, r->config.device);
+        keep_path("command-socket", fresh.command_socket, r->config.command_socket);
+        keep_path("state-file", fresh.state_file, r->config.state_file);
+        r->config = fresh;
+        tracker_config(r, &fresh, &tracker);
+        tracker_reconfigure(&r->tracker, &tracker);
+        if (r->device)
+            device_forget(r->device);
+        event_loop_set_interval(r->loop, tick_ns(&fresh));
+        log_notice("the configuration %s was read anew", fresh.file);
+    }
+    sd_notify(0, "READY=1");
+}
+
+static void on_signal(int number, void *context)
+{
+    struct runner *r = context;
+    struct observation seen = r->carried;
+
+    switch (number) {
+    case SIGHUP: reload(r); break;
+    case SIGUSR1:
+        look(r, &seen);
+        seen.request = true;
+        step(r, &seen);
+        break;
+    default:
+        if (r->stopping)
+            break;
+        log_notice("stopping, asked by %s", strsignal(number));
+        sd_notify(0, "STOPPING=1");
+        r->stopping = true;
+        r->stop_at_ns = system_clock_monotonic_ns() + STOP_NS;
+        break;
+    }
+}
+
+/* --- the beginning and the end ------------------------------------------------------------------ */
+
+static int open_device(struct runner *r)
+{
+    struct observation seen = { 0 };
+    const int result = device_open(r->config.device, &r->device);
+
+    if (result < 0) {
+        log_err("%s cannot be used: %s. QEMU (10.0, -device vmclock), Firecracker (1.14) and EC2 "
+                "have the device; Linux 6.13 with CONFIG_PTP_1588_CLOCK_VMCLOCK has the driver",
+            r->config.device, device_error_str(result));
+        return result;
+    }
+    look(r, &seen);
+    if (seen.look == TRACKER_LOOK_CHANGED && seen.page_verdict != PAGE_OK) {
+        log_err("%s cannot be used: %s", r->config.device, page_verdict_str(seen.page_verdict));
+        return -ENODEV;
+    }
+    device_forget(r->device);
+    return 0;
+}
+
+static void init_tracker(struct runner *r)
+{
+    struct tracker_saved saved = { .valid = false };
+    struct tracker_config config;
+    struct state_file state;
+    uint32_t seed = 0;
+    int result;
+
+    state_file_boot_id(r->boot_id);
+    result = state_file_read(r->config.state_file, &state);
+    if (result == 0)
+        saved = state_file_saved(&state, r->boot_id);
+    else if (result != -ENOENT)
+        log_warning("the state file %s cannot be read (%s): a disruption while vmclockd was not "
+                    "running would not be noticed",
+            r->config.state_file, strerror(-result));
+    /* Not to be guessed by whoever would answer in chronyd's place; not worth waiting for. */
+    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0)
+        seed = (uint32_t)counter_read();
+    tracker_config(r, &r->config, &config);
+    tracker_init(&r->tracker, &config, &saved, seed, system_clock_monotonic_ns());
+}
+
+int runner_create(const struct config *config, bool dry_run, struct runner **ret_runner)
+{
+    struct event_loop_handlers handlers = {
+        .on_tick = on_tick, .on_device = on_device, .on_chronyd = on_chronyd, .on_signal = on_signal
+    };
+    struct runner *r = calloc(1, sizeof(*r));
+    uint64_t watchdog_us = 0;
+    int result;
+
+    if (!r)
+        return -ENOMEM;
+    r->config = *config;
+    r->dry_run = dry_run;
+    r->watchdog_ns = r->watchdog_at_ns = INT64_MAX;
+    handlers.context = r;
+    chronyd_init(&r->chronyd, r->config.command_socket);
+    r->sock_fd = sock_sender_open();
+    result = r->sock_fd < 0 ? r->sock_fd : open_device(r);
+    if (result == 0)
+        result = event_loop_create(&handlers, tick_ns(config), &r->loop);
+    if (result < 0) {
+        runner_destroy(r);
+        return result;
+    }
+    if (sd_watchdog_enabled(0, &watchdog_us) > 0) {
+        r->watchdog_ns = (int64_t)watchdog_us * 1000 / 3;
+        r->watchdog_at_ns = 0;
+    }
+    init_tracker(r);
+    r->clock_source_is_counter = system_clock_source_is_counter();
+    if (!r->clock_source_is_counter && COUNTER_CLOCK_SOURCE[0])
+        log_warning("the kernel's clock source is not %s: samples are noisier, and the frequency "
+                    "is not corrected after a disruption",
+            COUNTER_CLOCK_SOURCE);
+    *ret_runner = r;
+    return 0;
+}
+
+void runner_destroy(struct runner *r)
+{
+    if (!r)
+        return;
+    if (r->loop)
+        event_loop_watch_device(r->loop, -1);
+    event_loop_destroy(r->loop);
+    chronyd_close(&r->chronyd);
+    device_close(r->device);
+    if (r->sock_fd >= 0)
+        close(r->sock_fd);
+    free(r);
+}
+
+int runner_run(struct runner *r)
+{
+    struct observation seen = { 0 };
+    int result;
+
+    log_notice("watching %s every %" PRId64 " us%s", r->config.device, tick_ns(&r->config) / 1000,
+        r->dry_run ? ", dry run: chronyd is sent nothing" : "");
+    look(r, &seen);
+    step(r, &seen);
+    result = event_loop_run(r->loop);
+    if (r->tracker.put_back_at_ns != INT64_MAX)
+        journal_event(&r->config, &(struct event){ .id = EVENT_NOT_PUT_BACK });
+    flush_events(r);
+    save_state(r, false);
+    return result;
+}

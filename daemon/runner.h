@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The edges around the tracker: gather what is seen, make one call into the heart, do what it
+ * orders. Between the steps of a recovery nothing is printed and no file is written.
+ */
+#ifndef DAEMON_RUNNER_H
+#define DAEMON_RUNNER_H
+
+#include "daemon/config.h"
+
+struct runner;
+
+/*
+ * Open the device and make all ready, with what the state file remembers. 0 or -errno; what is
+ * wrong has been logged. `config` is copied.
+ */
+int runner_create(const struct config *config, bool dry_run, struct runner **ret_runner);
+void runner_destroy(struct runner *runner);
+
+/* Until SIGTERM or SIGINT. 0, or -errno where it could not go on. */
+int runner_run(struct runner *runner);
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/state_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/journal.h"
+#include "daemon/system_clock.h"
+
+#define BOOT_ID    "/proc/sys/kernel/random/boot_id"
+#define FILE_BYTES 4096
+
+void state_file_boot_id(char ret_id[STATE_BOOT_ID_MAX])
+{
+    const int fd = open(BOOT_ID, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, ret_id, STATE_BOOT_ID_MAX - 1);
+
+    if (fd >= 0)
+        close(fd);
+    ret_id[n > 0 ? n : 0] = '\0';
+    ret_id[strcspn(ret_id, "\n")] = '\0';
+}
+
+/* --- reading ------------------------------------------------------------------------------- */
+
+/* One line, NUL-terminated; false: not one of ours. */
+static bool take_line(struct state_file *state, const char *line)
+{
+    const char *separator = strstr(line, " = ");
+    const size_t key = separator ? (size_t)(separator - line) : 0;
+    const char *value = line + key + 3;
+
+    if (key == 0 || state->n == STATE_ENTRIES_MAX || key >= sizeof(state->entries[0].key) ||
+        strlen(value) >= sizeof(state->entries[0].value))
+        return false;
+    memcpy(state->entries[state->n].key, line, key);
+    state->entries[state->n].key[key] = '\0';
+    strcpy(state->entries[state->n].value, value);
+    state->n++;
+    return true;
+}
+
+int state_file_read(const char *path, struct state_file *ret_state)
+{
+    char bytes[FILE_BYTES], *next = bytes;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n;
+    int error;
+
+    if (fd < 0)
+        return -errno;
+    n = read(fd, bytes, sizeof(bytes) - 1);
+    error = errno;
+    close(fd);
+    if (n < 0)
+        return -error;
+    bytes[n] = '\0';
+    ret_state->n = 0;
+    for (char *line = bytes; *line; line = next) {
+        next = line + strcspn(line, "\n");
+        if (*next)
+            *next++ = '\0';
+        if (!take_line(ret_state, line))
+            return -EBADMSG;
+    }
+    /* Its last line: the file is whole. */
+    return state_file_value(ret_state, "end") ? 0 : -EBADMSG;
+}
+
+const char *state_file_value(const struct state_file *state, const char *key)
+{
+    for (unsigned i = 0; i < state->n; i++)
+        if (strcmp(state->entries[i].key, key) == 0)
+            return state->entries[i].value[0] ? state->entries[i].value : NULL;
+    return NULL;
+}
+
+struct tracker_saved state_file_saved(const struct state_file *state, const char *boot_id)
+{
+    const char *boot = state_file_value(state, "boot_id");
+    const char *marker = state_file_value(state, "confirmed_marker");
+    const char *put_back = state_file_value(state, "put_back");
+    struct tracker_saved saved = { .valid = false };
+    char *end;
+
+    if (!boot || strcmp(boot, boot_id) != 0 || !marker)
+        return saved;
+    errno = 0;
+    saved.confirmed_marker = strtoull(marker, &end, 16);
+    saved.valid = errno == 0 && *end == '\0';
+    saved.put_back = put_back && strcmp(put_back, "yes") == 0;
+    return saved;
+}
+
+/* --- writing ------------------------------------------------------------------------------- */
+
+struct writer {
+    char bytes[FILE_BYTES];
+    size_t n;
+};
+
+static void put(struct writer *w, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void put(struct writer *w, const char *key, const char *format, ...)
+{
+    va_list arguments;
+    int n = snprintf(w->bytes + w->n, sizeof(w->bytes) - w->n, "%s = ", key);
+
+    w->n += (size_t)n;
+    va_start(arguments, format);
+    n = w->n < sizeof(w->bytes)
+            ? vsnprintf(w->bytes + w->n, sizeof(w->bytes) - w->n, format, arguments)
+            : 0;
+    va_end(arguments);
+    w->n += (size_t)n;
+    if (w->n < sizeof(w->bytes) - 1)
+        w->bytes[w->n++] = '\n';
+    else
+        w->n = sizeof(w->bytes) - 1; /* has no "end": not read back */
+}
+
+static void put_ms(struct writer *w, const char *key, int64_t since_ns, int64_t at_ns)
+{
+    if (at_ns)
+        put(w, key, "%.3f", (double)(at_ns - since_ns) / 1e6);
+    else
+        put(w, key, "%s", "");
+}
+
+static void put_recovery(struct writer *w, const struct tracker *t)
+{
+    const struct recovery *r = &t->recovery;
+
+    if (r->started_ns == 0)
+        return;
+    put(w, "last_recovery.cause", "%s", recovery_cause_str(r->cause));
+    put(w, "last_recovery.marker", "0x%" PRIx64, t->marker);
+    put(w, "last_recovery.state", "%s", recovery_state_str(r->state));
+    put(w, "last_recovery.outcome", "%s", recovery_outcome_str(r->outcome));
+    put_ms(w, "last_recovery.reset_ms", r->started_ns, r->reset_ns);
+    put_ms(w, "last_recovery.corrected_ms", r->started_ns, r->corrected_ns);
+    put_ms(w, "last_recovery.synchronised_ms", r->started_ns,
+        r->outcome == RECOVERY_OUTCOME_SYNCHRONISED ? r->ended_ns : 0);
+    put(w, "last_recovery.corrected_ppm", "%.6f", -r->rate_ppm);
+    put(w, "last_recovery.corrected_ns", "%.0f", r->offset_sec * 1e9);
+    if (isnan(r->remaining_sec))
+        put(w, "last_recovery.remaining_ns", "%s", "");
+    else
+        put(w, "last_recovery.remaining_ns", "%.0f", r->remaining_sec * 1e9);
+}
+
+static void put_page(struct writer *w, const struct tracker *t)
+{
+    const struct vmclock_page *page = &t->page;
+
+    put(w, "disruption_marker", "0x%" PRIx64, t->marker);
+    put(w, "clock_status", "%s", page_clock_status_str(page->clock_status));
+    if (page_has(page, VMCLOCK_FLAG_VM_GENERATION_PRESENT))
+        put(w, "vm_generation", "0x%" PRIx64, page->vm_generation);
+    put(w, "maintenance", "%s",
+        page_has(page, VMCLOCK_FLAG_DISRUPTION_IMMINENT) ? "imminent"
+        : page_has(page, VMCLOCK_FLAG_DISRUPTION_SOON)   ? "soon"
+                                                         : "none");
+    put(w, "page", "%s",
+        t->page_lost                       ? "the device is lost"
+        : t->page_busy                     ? "the host is writing"
+        : t->page_verdict == PAGE_OK       ? clock_verdict_str(t->verdict)
+                                           : page_verdict_str(t->page_verdict));
+}
+
+static void put_all(struct writer *w, const struct config *config, const struct tracker *t,
+    const char *boot_id, bool running)
+{
+    const struct tracker_saved saved = tracker_saved(t);
+    struct timespec now;
+    char refid[9];
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    put(w, "boot_id", "%s", boot_id);
+    if (saved.valid)
+        put(w, "confirmed_marker", "0x%" PRIx64, saved.confirmed_marker);
+    put(w, "put_back", "%s", saved.put_back ? "yes" : "no");
+    put(w, "pid", "%ld", (long)getpid());
+    put(w, "running", "%s", running ? "yes" : "no");
+    put(w, "updated", "%lld.%03ld", (long long)now.tv_sec, now.tv_nsec / 1000000);
+    put(w, "updated_boottime_ns", "%" PRId64, system_clock_boottime_ns());
+    put(w, "device", "%s", config->device);
+    put(w, "state", "%s", tracker_state_str(tracker_state(t)));
+    put(w, "mode", "%s", tracker_mode_str(t->mode));
+    put_page(w, t);
+    put(w, "disruptions", "%" PRIu64, t->disruptions);
+    put(w, "recoveries", "%" PRIu64, t->recoveries);
+    put(w, "samples_sent", "%" PRIu64, t->samples_sent);
+    if (t->has_offset)
+        put(w, "offset_ns", "%" PRId64, t->offset.ns);
+    if (t->has_offset && t->offset.has_bound)
+        put(w, "error_bound_ns", "%" PRIu64, t->offset.bound_ns);
+    if (t->sample_error)
+        put(w, "sock_error", "%s", strerror(t->sample_error));
+    put_recovery(w, t);
+    put(w, "chronyd.reachable", "%s", t->chronyd.reachable ? "yes" : "no");
+    put(w, "chronyd.synchronised", "%s", t->chronyd.synchronised ? "yes" : "no");
+    journal_refid(t->chronyd.refid, refid, sizeof(refid));
+    put(w, "chronyd.refid", "%s", t->chronyd.reachable && t->chronyd.refid ? refid : "");
+    put(w, "end", "%s", "yes");
+}
+
+/* The directory that systemd makes is missing where somebody starts the daemon by hand. */
+static void make_directory(const char *path)
+{
+    char directory[CONFIG_PATH_MAX + 8];
+    char *slash;
+
+    snprintf(directory, sizeof(directory), "%s", path);
+    slash = strrchr(directory, '/');
+    if (slash && slash != directory) {
+        *slash = '\0';
+        mkdir(directory, 0755);
+    }
+}
+
+int state_file_write(
+    const struct config *config, const struct tracker *tracker, const char *boot_id, bool running)
+{
+    char fresh[CONFIG_PATH_MAX + 8];
+    struct writer w;
+    int fd, r = 0;
+
+    w.n = 0;
+    put_all(&w, config, tracker, boot_id, running);
+    snprintf(fresh, sizeof(fresh), "%s.new", config->state_file);
+    fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
+    if (fd < 0 && errno == ENOENT) {
+        make_directory(fresh);
+        fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
+    }
+    if (fd < 0)
+        return -errno;
+    if (write(fd, w.bytes, w.n) != (ssize_t)w.n)
+        r = errno ? -errno : -EIO;
+    if (close(fd) < 0 && r == 0)
+        r = -errno;
+    if (r == 0 && rename(fresh, config->state_file) < 0)
+        r = -errno;
+    if (r < 0)
+        unlink(fresh);
+    return r;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The state file: what outlives the daemon, and what vmclockctl shows. Flat "key = value" lines,
+ * replaced as a whole by rename.
+ */
+#ifndef DAEMON_STATE_FILE_H
+#define DAEMON_STATE_FILE_H
+
+#include <stdbool.h>
+
+#include "daemon/config.h"
+
+#define STATE_ENTRIES_MAX 64
+#define STATE_BOOT_ID_MAX 40
+
+/* Not written for that long: whoever wrote it hangs or is dead. */
+#define STATE_STALE_NS INT64_C(5000000000)
+
+struct state_file {
+    unsigned n;
+    struct {
+        char key[40];
+        char value[CONFIG_PATH_MAX];
+    } entries[STATE_ENTRIES_MAX];
+};
+
+/* Read it whole; 0 or -errno, -EBADMSG: not a state file. */
+int state_file_read(const char *path, struct state_file *ret_state);
+
+/* A value; NULL: there is none, or it is empty. */
+const char *state_file_value(const struct state_file *state, const char *key);
+
+/* What tracker_init() needs of it: valid only if it was written since this boot. */
+struct tracker_saved state_file_saved(const struct state_file *state, const char *boot_id);
+
+/* Replace it; `running` false: the last one of this process. 0 or -errno. */
+int state_file_write(const struct config *config, const struct tracker *tracker,
+    const char *boot_id, bool running);
+
+/* This boot's id; an empty one if the kernel does not tell. */
+void state_file_boot_id(char ret_id[STATE_BOOT_ID_MAX]);
+
+#endif

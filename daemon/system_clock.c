@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/system_clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/timex.h>
+#include <unistd.h>
+
+#include "daemon/counter.h"
+
+#define CLOCK_SOURCE "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+
+static int64_t read_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+int64_t system_clock_monotonic_ns(void)
+{
+    return read_ns(CLOCK_MONOTONIC);
+}
+
+int64_t system_clock_boottime_ns(void)
+{
+    return read_ns(CLOCK_BOOTTIME);
+}
+
+void system_clock_read(clockid_t clock, size_t n, struct cross_timestamp *ret_readings)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct timespec now;
+        const uint64_t before = counter_read();
+
+        clock_gettime(clock, &now);
+        ret_readings[i] = (struct cross_timestamp){
+            .counter_before = before,
+            .counter_after = counter_read(),
+            .sec = now.tv_sec,
+            .nsec = (uint32_t)now.tv_nsec,
+        };
+    }
+}
+
+int system_clock_adjustment(long *ret_tick, long *ret_freq)
+{
+    struct timex timex = { .modes = 0 };
+
+    if (adjtimex(&timex) < 0)
+        return -errno;
+    *ret_tick = timex.tick;
+    *ret_freq = timex.freq;
+    return 0;
+}
+
+bool system_clock_source_is_counter(void)
+{
+    char name[32];
+    ssize_t n;
+    int fd = open(CLOCK_SOURCE, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return false;
+    n = read(fd, name, sizeof(name) - 1);
+    close(fd);
+    if (n <= 0)
+        return false;
+    name[n] = '\0';
+    name[strcspn(name, "\n")] = '\0';
+    return strcmp(name, COUNTER_CLOCK_SOURCE) == 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The kernel's clocks, read between two readings of the CPU's counter. */
+#ifndef DAEMON_SYSTEM_CLOCK_H
+#define DAEMON_SYSTEM_CLOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <time.h>
+
+#include "refclock/cross_timestamp.h"
+
+/* CLOCK_MONOTONIC and CLOCK_BOOTTIME, in ns. */
+int64_t system_clock_monotonic_ns(void);
+int64_t system_clock_boottime_ns(void);
+
+/* n cross-timestamps of a clock. */
+void system_clock_read(clockid_t clock, size_t n, struct cross_timestamp *ret_readings);
+
+/* adjtimex's tick (us) and freq (2^-16 ppm), read only; 0 or -errno. */
+int system_clock_adjustment(long *ret_tick, long *ret_freq);
+
+/* Is the kernel's clock source the counter that counter_read() reads? */
+bool system_clock_source_is_counter(void);
+
+#endif
