@@ -50,6 +50,7 @@ static bool take_line(struct state_file *state, const char *line)
 int state_file_read(const char *path, struct state_file *ret_state)
 {
     char bytes[FILE_BYTES], *next = bytes;
+    const char *last; /* the line that says that the file is whole */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     ssize_t n;
     int error;
@@ -70,8 +71,8 @@ int state_file_read(const char *path, struct state_file *ret_state)
         if (!take_line(ret_state, line))
             return -EBADMSG;
     }
-    /* Its last line: the file is whole. */
-    return state_file_value(ret_state, "end") ? 0 : -EBADMSG;
+    last = state_file_value(ret_state, "end");
+    return last && strcmp(last, "yes") == 0 ? 0 : -EBADMSG;
 }
 
 const char *state_file_value(const struct state_file *state, const char *key)

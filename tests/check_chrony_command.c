@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/suite.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "refclock/exchange.h"
+
+#define MS INT64_C(1000000)
+
+static uint8_t request[CHRONY_REQUEST_MAX];
+static struct exchange exchange;
+
+static uint32_t get32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* The reply of `length` bytes to what was sent last. */
+static void make_reply(uint8_t *reply, uint8_t status)
+{
+    memset(reply, 0, CHRONY_REQUEST_MAX);
+    reply[0] = 6;
+    reply[1] = 2;
+    memcpy(reply + 4, request + 4, 2);
+    reply[9] = status;
+    memcpy(reply + 16, request + 8, 4);
+}
+
+static void begin(enum chrony_command_id id)
+{
+    const struct chrony_command command = { .id = id };
+
+    exchange_begin(&exchange, EXCHANGE_POLL, &command, 0, request);
+}
+
+START_TEST(a_reset_is_28_bytes_with_version_type_number_and_sequence)
+{
+    const struct chrony_command reset = { .id = CHRONY_RESET_SOURCES };
+    static const uint8_t expected[28] = { 6, 1, 0, 0, 0, 66, 0, 0, 0x12, 0x34, 0x56, 0x78 };
+
+    ck_assert_uint_eq(chrony_command_encode(&reset, 0x12345678, request), 28);
+    ck_assert_mem_eq(request, expected, sizeof(expected));
+}
+END_TEST
+
+START_TEST(every_command_has_the_length_that_chronyd_wants)
+{
+    static const struct {
+        enum chrony_command_id id;
+        size_t length;
+    } lengths[] = { { CHRONY_RESET_SOURCES, 28 }, { CHRONY_MAKESTEP, 28 },
+        { CHRONY_MODIFY_MAKESTEP, 28 }, { CHRONY_DFREQ, 28 }, { CHRONY_DOFFSET2, 28 },
+        { CHRONY_BURST, 68 }, { CHRONY_MODIFY_MINPOLL, 44 }, { CHRONY_MODIFY_MAXPOLL, 44 },
+        { CHRONY_TRACKING, 104 } };
+
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        const struct chrony_command command = { .id = lengths[i].id };
+
+        ck_assert_uint_eq(chrony_command_encode(&command, 1, request), lengths[i].length);
+        ck_assert_uint_eq(request[5], lengths[i].id);
+    }
+}
+END_TEST
+
+START_TEST(the_data_of_a_command_stands_where_chronyd_reads_it)
+{
+    struct chrony_command command = { .id = CHRONY_MODIFY_MAKESTEP,
+        .makestep = { .limit = -1, .threshold_sec = 0.5 } };
+
+    chrony_command_encode(&command, 1, request);
+    ck_assert_uint_eq(get32(request + 20), UINT32_MAX);
+    ck_assert_double_eq(chrony_float_decode(get32(request + 24)), 0.5);
+
+    command = (struct chrony_command){ .id = CHRONY_BURST, .burst = { 4, 8 } };
+    chrony_command_encode(&command, 1, request);
+    ck_assert_uint_eq(get32(request + 60), 4);
+    ck_assert_uint_eq(get32(request + 64), 8);
+
+    command = (struct chrony_command){ .id = CHRONY_MODIFY_MAXPOLL,
+        .poll = { { { 192, 0, 2, 1 }, 1 }, -2 } };
+    chrony_command_encode(&command, 1, request);
+    ck_assert_uint_eq(get32(request + 20), 0xc0000201);
+    ck_assert_uint_eq(get32(request + 36), 1 << 16);
+    ck_assert_uint_eq(get32(request + 40), (uint32_t)-2);
+}
+END_TEST
+
+START_TEST(a_float_keeps_25_bits_and_saturates)
+{
+    static const double values[] = { 1, -1, 1e-4, 1e-6, 0.005, -0.005, 2, 60, -100, 3600, 86400,
+        1e-9, 12345.678 };
+
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        const double back = chrony_float_decode(chrony_float_encode(values[i]));
+
+        ck_assert_double_le(fabs(back / values[i] - 1), 3.1e-8);
+    }
+    ck_assert_double_eq(chrony_float_decode(chrony_float_encode(0)), 0);
+    ck_assert_double_eq(chrony_float_decode(chrony_float_encode(NAN)), 0);
+    ck_assert_double_gt(chrony_float_decode(chrony_float_encode(INFINITY)), 1e18);
+    ck_assert_double_lt(chrony_float_decode(chrony_float_encode(-1e300)), -1e18);
+    ck_assert_double_eq(chrony_float_decode(chrony_float_encode(1e-40)), 0);
+    for (uint32_t bits = 0; bits < UINT32_MAX - 65537; bits += 65537)
+        ck_assert(isfinite(chrony_float_decode(bits)));
+}
+END_TEST
+
+START_TEST(a_reply_must_be_of_this_command_and_sequence)
+{
+    uint8_t reply[CHRONY_REQUEST_MAX];
+
+    begin(CHRONY_RESET_SOURCES);
+    make_reply(reply, 2);
+    ck_assert_int_eq(exchange_receive(&exchange, reply, 28), EXCHANGE_REPLIED);
+    ck_assert_uint_eq(exchange.reply.status, CHRONY_UNAUTHORISED);
+
+    for (size_t length = 0; length < 28; length++) {
+        ck_assert_int_eq(exchange_receive(&exchange, reply, length), EXCHANGE_GARBAGE);
+        ck_assert_int_eq(exchange.verdict, CHRONY_REPLY_SHORT);
+    }
+    for (size_t at = 0; at < 20; at++) {
+        static const bool matters[20] = { [0] = 1, [1] = 1, [4] = 1, [5] = 1, [16] = 1, [17] = 1,
+            [18] = 1, [19] = 1 };
+
+        make_reply(reply, 0);
+        reply[at] ^= 0x55;
+        ck_assert_int_eq(exchange_receive(&exchange, reply, 28),
+            matters[at] ? EXCHANGE_GARBAGE : EXCHANGE_REPLIED);
+    }
+}
+END_TEST
+
+START_TEST(a_reply_to_an_exchange_that_is_over_is_not_believed)
+{
+    uint8_t reply[CHRONY_REQUEST_MAX];
+
+    begin(CHRONY_RESET_SOURCES);
+    make_reply(reply, 0);
+    begin(CHRONY_RESET_SOURCES);
+    ck_assert_int_eq(exchange_receive(&exchange, reply, 28), EXCHANGE_GARBAGE);
+    make_reply(reply, 0);
+    exchange.owner = EXCHANGE_NONE;
+    ck_assert_int_eq(exchange_receive(&exchange, reply, 28), EXCHANGE_GARBAGE);
+}
+END_TEST
+
+START_TEST(tracking_is_decoded_and_a_short_one_refused)
+{
+    uint8_t reply[CHRONY_REQUEST_MAX];
+    uint32_t refid;
+
+    ck_assert(chrony_refid_parse("VMCL", &refid));
+    begin(CHRONY_TRACKING);
+    make_reply(reply, 0);
+    memcpy(reply + 28, "VMCL", 4);
+    reply[28 + 25] = 1; /* stratum */
+    reply[28 + 27] = 0; /* leap */
+    reply[28 + 40] = 0xe8; /* the offset that is being slewed: 1e-4 s */
+    reply[28 + 41] = 0xd1;
+    reply[28 + 42] = 0xb7;
+    reply[28 + 43] = 0x17;
+    ck_assert_int_eq(exchange_receive(&exchange, reply, 104), EXCHANGE_REPLIED);
+    ck_assert_uint_eq(exchange.reply.tracking.refid, refid);
+    ck_assert_uint_eq(exchange.reply.tracking.stratum, 1);
+    ck_assert_double_eq_tol(exchange.reply.tracking.correction_sec, 1e-4, 1e-11);
+    ck_assert_int_eq(exchange_receive(&exchange, reply, 103), EXCHANGE_GARBAGE);
+}
+END_TEST
+
+START_TEST(silence_is_told_apart_from_a_chronyd_that_does_not_read)
+{
+    begin(CHRONY_RESET_SOURCES);
+    ck_assert_int_eq(exchange_tick(&exchange, 200 * MS, false), EXCHANGE_WAITING);
+    ck_assert_int_eq(exchange_tick(&exchange, 260 * MS, true), EXCHANGE_WAITING);
+    ck_assert(exchange.unread);
+    ck_assert_int_eq(exchange_tick(&exchange, 400 * MS, false), EXCHANGE_WAITING);
+    ck_assert_int_eq(exchange_tick(&exchange, 520 * MS, false), EXCHANGE_SILENT);
+}
+END_TEST
+
+START_TEST(a_refid_has_one_to_four_printable_characters)
+{
+    uint32_t refid;
+
+    ck_assert(chrony_refid_parse("A", &refid));
+    ck_assert_uint_eq(refid, 0x41000000);
+    ck_assert(!chrony_refid_parse("", &refid));
+    ck_assert(!chrony_refid_parse("VMCLK", &refid));
+    ck_assert(!chrony_refid_parse("V L", &refid));
+}
+END_TEST
+
+RUN_SUITE("chrony command", a_reset_is_28_bytes_with_version_type_number_and_sequence,
+    every_command_has_the_length_that_chronyd_wants,
+    the_data_of_a_command_stands_where_chronyd_reads_it, a_float_keeps_25_bits_and_saturates,
+    a_reply_must_be_of_this_command_and_sequence,
+    a_reply_to_an_exchange_that_is_over_is_not_believed,
+    tracking_is_decoded_and_a_short_one_refused,
+    silence_is_told_apart_from_a_chronyd_that_does_not_read,
+    a_refid_has_one_to_four_printable_characters)

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/suite.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "refclock/sock_sample.h"
+
+static struct vmclock_page page;
+static struct clock_model model;
+
+static const struct {
+    uint64_t counter_value, counter, period, shift, sec, frac, expected_sec, expected_frac;
+    enum clock_verdict verdict;
+} vectors[] = {
+#include "tests/clock_vectors.h"
+};
+
+/* 1 ns a tick; counter 1000 is 2024-06-01 00:00:00.5 UTC. */
+#define PERIOD_1_NS    UINT64_C(0x89705F4136B4A597)
+#define REFERENCE_SEC  UINT64_C(1717200000)
+#define MONTH_END_SEC  INT64_C(1719792000) /* 2024-07-01 */
+
+static void good_page(void)
+{
+    page = (struct vmclock_page){
+        .magic = VMCLOCK_MAGIC,
+        .size = 4096,
+        .version = 1,
+        .counter_id = VMCLOCK_COUNTER_X86_TSC,
+        .time_type = VMCLOCK_TIME_TAI,
+        .flags = VMCLOCK_FLAG_TAI_OFFSET_VALID,
+        .clock_status = VMCLOCK_STATUS_SYNCHRONISED,
+        .tai_offset_sec = 37,
+        .period_shift = 29,
+        .period_frac_sec = PERIOD_1_NS,
+        .counter_value = 1000,
+        .time_sec = REFERENCE_SEC + 37,
+        .time_frac_sec = UINT64_C(1) << 63,
+    };
+}
+
+static enum clock_verdict verdict_of_page(void)
+{
+    return clock_model_init(&page, VMCLOCK_COUNTER_X86_TSC, true, &model);
+}
+
+static enum clock_verdict time_at(int64_t sec, struct clock_time *ret_time)
+{
+    ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
+    return clock_model_time(
+        &model, (uint64_t)(1000 + (sec - (int64_t)REFERENCE_SEC) * 1000000000), ret_time);
+}
+
+START_TEST(the_time_is_what_rational_arithmetic_says)
+{
+    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+        struct clock_time time;
+        struct fixed error;
+
+        model = (struct clock_model){
+            .counter_value = vectors[i].counter_value,
+            .period_frac = vectors[i].period,
+            .period_shift = (uint8_t)vectors[i].shift,
+            .reference = { (int64_t)vectors[i].sec, vectors[i].frac },
+        };
+        ck_assert_int_eq(
+            clock_model_time(&model, vectors[i].counter, &time), vectors[i].verdict);
+        if (vectors[i].verdict != CLOCK_OK)
+            continue;
+        ck_assert(fixed_sub(time.utc,
+            (struct fixed){ (int64_t)vectors[i].expected_sec, vectors[i].expected_frac }, &error));
+        ck_assert_msg(
+            error.sec == 0 && error.frac == 0, "vector %zu is off by %g s", i,
+            fixed_to_double(error));
+    }
+}
+END_TEST
+
+START_TEST(a_page_in_tai_gives_utc)
+{
+    struct clock_time time;
+
+    good_page();
+    ck_assert_int_eq(time_at((int64_t)REFERENCE_SEC + 10, &time), CLOCK_OK);
+    ck_assert_int_eq(time.utc.sec, (int64_t)REFERENCE_SEC + 10);
+    ck_assert_double_eq_tol((double)time.utc.frac, 0x1p63, 1e7);
+}
+END_TEST
+
+START_TEST(a_page_in_utc_needs_no_tai_offset)
+{
+    struct clock_time time;
+
+    good_page();
+    page.time_type = VMCLOCK_TIME_UTC;
+    page.time_sec = REFERENCE_SEC;
+    page.flags = 0;
+    ck_assert_int_eq(time_at((int64_t)REFERENCE_SEC, &time), CLOCK_OK);
+    ck_assert_int_eq(time.utc.sec, (int64_t)REFERENCE_SEC);
+}
+END_TEST
+
+START_TEST(a_counter_before_the_reference_gives_the_time_before_it)
+{
+    struct clock_time time;
+
+    good_page();
+    ck_assert_int_eq(time_at((int64_t)REFERENCE_SEC - 60, &time), CLOCK_OK);
+    ck_assert_int_eq(time.utc.sec, (int64_t)REFERENCE_SEC - 60);
+    ck_assert_int_eq(time_at((int64_t)REFERENCE_SEC - 3700, &time), CLOCK_REFERENCE_IN_FUTURE);
+}
+END_TEST
+
+START_TEST(only_synchronised_and_free_running_clocks_are_relied_on)
+{
+    for (int status = 0; status < 256; status++) {
+        good_page();
+        page.clock_status = (uint8_t)status;
+        ck_assert_int_eq(verdict_of_page() == CLOCK_OK, status == 2 || status == 3);
+    }
+    page.clock_status = VMCLOCK_STATUS_FREERUNNING;
+    ck_assert_int_eq(clock_model_init(&page, VMCLOCK_COUNTER_X86_TSC, false, &model),
+        CLOCK_FREERUNNING_REFUSED);
+}
+END_TEST
+
+START_TEST(only_utc_and_tai_give_time_and_the_others_a_period)
+{
+    for (int type = 0; type < 256; type++) {
+        enum clock_verdict verdict;
+
+        good_page();
+        page.time_type = (uint8_t)type;
+        verdict = verdict_of_page();
+        ck_assert_int_eq(verdict == CLOCK_OK, type < 2);
+        ck_assert(clock_verdict_has_period(verdict));
+        ck_assert_double_eq_tol(clock_model_period(&model), 1e-9, 1e-24);
+    }
+}
+END_TEST
+
+START_TEST(a_counter_of_another_kind_is_marker_only)
+{
+    for (int id = 0; id < 256; id++) {
+        enum clock_verdict verdict;
+
+        good_page();
+        page.counter_id = (uint8_t)id;
+        verdict = verdict_of_page();
+        ck_assert_int_eq(verdict == CLOCK_OK, id == VMCLOCK_COUNTER_X86_TSC);
+        ck_assert_int_eq(
+            clock_verdict_is_marker_only(verdict), id != VMCLOCK_COUNTER_X86_TSC);
+    }
+}
+END_TEST
+
+START_TEST(an_implausible_tai_offset_is_refused)
+{
+    static const int16_t bad[] = { -37, -1, 0, 29, 51, 100, INT16_MAX, INT16_MIN };
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        good_page();
+        page.tai_offset_sec = bad[i];
+        ck_assert_int_eq(verdict_of_page(), CLOCK_BAD_TAI_OFFSET);
+    }
+    good_page();
+    page.flags = 0;
+    ck_assert_int_eq(verdict_of_page(), CLOCK_NO_TAI_OFFSET);
+}
+END_TEST
+
+START_TEST(a_period_of_nothing_or_too_little_is_refused)
+{
+    good_page();
+    page.period_frac_sec = 0;
+    ck_assert_int_eq(verdict_of_page(), CLOCK_BAD_PERIOD);
+    page.period_frac_sec = 1000;
+    ck_assert_int_eq(verdict_of_page(), CLOCK_BAD_PERIOD);
+    page.period_frac_sec = UINT64_MAX;
+    for (int shift = 64; shift < 256; shift++) {
+        page.period_shift = (uint8_t)shift;
+        ck_assert_int_eq(verdict_of_page(), CLOCK_BAD_PERIOD);
+    }
+}
+END_TEST
+
+START_TEST(a_time_that_does_not_fit_is_refused)
+{
+    good_page();
+    page.time_sec = UINT64_MAX;
+    ck_assert_int_eq(verdict_of_page(), CLOCK_OUT_OF_RANGE);
+    page.time_sec = 10; /* before 1970, in UTC */
+    ck_assert_int_eq(verdict_of_page(), CLOCK_OUT_OF_RANGE);
+}
+END_TEST
+
+START_TEST(a_page_too_short_for_a_clock_is_marker_only)
+{
+    good_page();
+    page.size = VMCLOCK_AT_TIME_FRAC_SEC;
+    ck_assert_int_eq(verdict_of_page(), CLOCK_TOO_SHORT);
+}
+END_TEST
+
+START_TEST(a_positive_leap_second_is_announced_withheld_and_applied)
+{
+    struct clock_time time;
+
+    good_page();
+    page.leap_indicator = VMCLOCK_LEAP_PRE_POSITIVE;
+    ck_assert_int_eq(time_at(MONTH_END_SEC - 3, &time), CLOCK_OK);
+    ck_assert_int_eq(time.leap, 1);
+    ck_assert_int_eq(time_at(MONTH_END_SEC - 1, &time), CLOCK_LEAP_NOW);
+    ck_assert_int_eq(time_at(MONTH_END_SEC, &time), CLOCK_LEAP_NOW); /* 23:59:60 */
+    ck_assert_int_eq(time_at(MONTH_END_SEC + 1, &time), CLOCK_LEAP_NOW);
+    ck_assert_int_eq(time_at(MONTH_END_SEC + 5, &time), CLOCK_OK);
+    ck_assert_int_eq(time.utc.sec, MONTH_END_SEC + 4);
+    ck_assert_int_eq(time.leap, 0);
+}
+END_TEST
+
+START_TEST(a_negative_leap_second_is_announced_withheld_and_applied)
+{
+    struct clock_time time;
+
+    good_page();
+    page.leap_indicator = VMCLOCK_LEAP_PRE_NEGATIVE;
+    ck_assert_int_eq(time_at(MONTH_END_SEC - 4, &time), CLOCK_OK);
+    ck_assert_int_eq(time.leap, 2);
+    ck_assert_int_eq(time_at(MONTH_END_SEC - 1, &time), CLOCK_LEAP_NOW); /* it is not there */
+    ck_assert_int_eq(time_at(MONTH_END_SEC + 1, &time), CLOCK_OK);
+    ck_assert_int_eq(time.utc.sec, MONTH_END_SEC + 2);
+    ck_assert_int_eq(time.leap, 0);
+}
+END_TEST
+
+START_TEST(the_leap_second_itself_gives_no_time_and_one_that_has_been_changes_nothing)
+{
+    struct clock_time time;
+
+    good_page();
+    page.leap_indicator = VMCLOCK_LEAP_NOW;
+    ck_assert_int_eq(verdict_of_page(), CLOCK_LEAP_NOW);
+    for (int leap = VMCLOCK_LEAP_POST_POSITIVE; leap <= VMCLOCK_LEAP_POST_NEGATIVE; leap++) {
+        page.leap_indicator = (uint8_t)leap;
+        ck_assert_int_eq(time_at(MONTH_END_SEC + 5, &time), CLOCK_OK);
+        ck_assert_int_eq(time.utc.sec, MONTH_END_SEC + 5);
+        ck_assert_int_eq(time.leap, 0);
+    }
+    for (int leap = 6; leap < 256; leap++) {
+        page.leap_indicator = (uint8_t)leap;
+        ck_assert_int_eq(verdict_of_page(), CLOCK_LEAP_INVALID);
+    }
+}
+END_TEST
+
+START_TEST(the_months_end_is_found_in_every_month)
+{
+    /* Firsts of months around leap years, century years and the turn of a 400-year cycle. */
+    static const int64_t firsts[] = { 951868800, 1078099200, 1483228800, 4107542400, 13574649600 };
+
+    for (size_t i = 0; i < sizeof(firsts) / sizeof(firsts[0]); i++) {
+        good_page();
+        page.leap_indicator = VMCLOCK_LEAP_PRE_POSITIVE;
+        page.time_sec = (uint64_t)firsts[i] + 37 - 5;
+        ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
+        ck_assert_int_eq(model.leap_at_sec, firsts[i]);
+    }
+}
+END_TEST
+
+START_TEST(the_bound_needs_both_terms_and_grows_with_the_distance)
+{
+    good_page();
+    page.time_maxerror_ns = 100;
+    page.period_maxerror = PERIOD_1_NS / 1000000; /* 1 ppm */
+    page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID;
+    ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
+    ck_assert(!model.has_bound);
+    page.flags |= VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
+    ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
+    ck_assert(model.has_bound);
+    ck_assert_uint_eq(clock_model_bound_ns(&model, 1000), 101);
+    ck_assert_uint_eq(clock_model_bound_ns(&model, 1000 + 1000000000), 1101);
+    page.time_maxerror_ns = UINT64_MAX;
+    ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
+    ck_assert_uint_eq(clock_model_bound_ns(&model, 2000), UINT64_MAX);
+}
+END_TEST
+
+START_TEST(the_narrowest_reading_is_taken_and_a_backward_one_never)
+{
+    const struct cross_timestamp readings[] = {
+        { 1000, 1500, (int64_t)REFERENCE_SEC, 500000000 },
+        { 2000, 1990, (int64_t)REFERENCE_SEC, 500000000 }, /* the counter went backwards */
+        { 3000, 3100, (int64_t)REFERENCE_SEC, 500001000 },
+        { 4000, 4010, (int64_t)REFERENCE_SEC, 1000000000 }, /* not a timespec */
+    };
+    const struct cross_timestamp *best = cross_timestamp_narrowest(readings, 4);
+    struct sock_sample sample;
+    struct offset offset;
+
+    ck_assert_ptr_eq(best, &readings[2]);
+    ck_assert_ptr_null(cross_timestamp_narrowest(readings + 1, 1));
+    good_page();
+    ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
+    ck_assert_int_eq(cross_timestamp_offset(best, &model, &offset), CLOCK_OK);
+    ck_assert_double_eq_tol(offset.sec, 1050e-9, 1e-12); /* 3050 - 1000 ns, less 1000 */
+    ck_assert_int_eq(offset.ns, 1050);
+    ck_assert_uint_eq(offset.width_ns, 100);
+
+    sock_sample_init(&sample, &offset);
+    ck_assert_int_eq(sample.tv.tv_sec, (time_t)REFERENCE_SEC);
+    ck_assert_int_eq(sample.tv.tv_usec, 500001);
+    ck_assert_int_eq(sample.magic, 0x534f434b);
+    ck_assert_int_eq(sample.pulse, 0);
+}
+END_TEST
+
+START_TEST(one_clock_continues_itself_and_no_other)
+{
+    struct clock_model earlier;
+
+    good_page();
+    ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
+    earlier = model;
+    page.counter_value += 5000000000;
+    page.time_sec += 5;
+    ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
+    ck_assert(clock_model_continues(&earlier, &model));
+    page.time_frac_sec += UINT64_C(1) << 45; /* 1.9 us */
+    ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
+    ck_assert(!clock_model_continues(&earlier, &model));
+    page.time_frac_sec = UINT64_C(1) << 63;
+    page.period_frac_sec += PERIOD_1_NS / 5000000; /* 0.2 ppm */
+    ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
+    ck_assert(!clock_model_continues(&earlier, &model));
+}
+END_TEST
+
+START_TEST(fixed_point_carries_borrows_and_saturates)
+{
+    struct fixed sum;
+
+    ck_assert(fixed_add((struct fixed){ 1, UINT64_MAX }, (struct fixed){ 0, 1 }, &sum));
+    ck_assert_int_eq(sum.sec, 2);
+    ck_assert_uint_eq(sum.frac, 0);
+    ck_assert(fixed_sub((struct fixed){ 0, 0 }, (struct fixed){ 0, 1 }, &sum));
+    ck_assert_int_eq(sum.sec, -1);
+    ck_assert_double_eq(fixed_to_double(sum), -0x1p-64);
+    ck_assert_int_eq(fixed_to_ns((struct fixed){ -1, 0 }), -1000000000);
+    ck_assert_int_eq(fixed_to_ns((struct fixed){ INT64_MAX, 0 }), INT64_MAX);
+    ck_assert_int_eq(fixed_to_ns((struct fixed){ INT64_MIN, 0 }), INT64_MIN);
+    ck_assert(!fixed_add((struct fixed){ INT64_MAX, UINT64_MAX }, (struct fixed){ 0, 1 }, &sum));
+    ck_assert(!fixed_sub((struct fixed){ INT64_MIN, 0 }, (struct fixed){ 0, 1 }, &sum));
+    ck_assert(fixed_add((struct fixed){ INT64_MIN, 1 }, (struct fixed){ INT64_MAX, UINT64_MAX },
+        &sum));
+    ck_assert_int_eq(sum.sec, 0);
+}
+END_TEST
+
+START_TEST(a_page_is_decoded_from_its_bytes)
+{
+    uint8_t raw[VMCLOCK_FIELDS_END] = { 'V', 'C', 'L', 'K', 0, 0x10, 0, 0, 1, 0, 1, 1, 4, 0, 0, 0,
+        0xef, 0xcd, 0xab, 0x89, 0x67, 0x45, 0x23, 0x01, 0x41, 0x01 };
+
+    raw[VMCLOCK_AT_TAI_OFFSET_SEC] = 0xdb; /* -37 */
+    raw[VMCLOCK_AT_TAI_OFFSET_SEC + 1] = 0xff;
+    raw[VMCLOCK_AT_VM_GENERATION] = 9;
+    ck_assert_int_eq(page_decode(raw, &page), PAGE_OK);
+    ck_assert_uint_eq(page.disruption_marker, UINT64_C(0x0123456789abcdef));
+    ck_assert_uint_eq(page.seq_count, 4);
+    ck_assert_int_eq(page.tai_offset_sec, -37);
+    ck_assert_uint_eq(page.vm_generation, 9);
+    ck_assert(page_has(&page, VMCLOCK_FLAG_VM_GENERATION_PRESENT));
+    ck_assert(page_has(&page, VMCLOCK_FLAG_TIME_MAXERROR_VALID));
+
+    raw[4] = 0x60; /* a size that ends before time_maxerror and the generation */
+    raw[5] = 0;
+    ck_assert_int_eq(page_decode(raw, &page), PAGE_OK);
+    ck_assert_uint_eq(page.vm_generation, 0);
+    ck_assert(!page_has(&page, VMCLOCK_FLAG_VM_GENERATION_PRESENT));
+    ck_assert(!page_has(&page, VMCLOCK_FLAG_TIME_MAXERROR_VALID));
+    raw[4] = 0x17; /* not even the marker */
+    ck_assert_int_eq(page_decode(raw, &page), PAGE_BAD_SIZE);
+    raw[6] = 0xff;
+    ck_assert_int_eq(page_decode(raw, &page), PAGE_BAD_SIZE);
+    raw[8] = 2;
+    ck_assert_int_eq(page_decode(raw, &page), PAGE_BAD_VERSION);
+    raw[0] = 0;
+    ck_assert_int_eq(page_decode(raw, &page), PAGE_BAD_MAGIC);
+}
+END_TEST
+
+RUN_SUITE("clock model", the_time_is_what_rational_arithmetic_says, a_page_in_tai_gives_utc,
+    a_page_in_utc_needs_no_tai_offset, a_counter_before_the_reference_gives_the_time_before_it,
+    only_synchronised_and_free_running_clocks_are_relied_on,
+    only_utc_and_tai_give_time_and_the_others_a_period,
+    a_counter_of_another_kind_is_marker_only, an_implausible_tai_offset_is_refused,
+    a_period_of_nothing_or_too_little_is_refused, a_time_that_does_not_fit_is_refused,
+    a_page_too_short_for_a_clock_is_marker_only,
+    a_positive_leap_second_is_announced_withheld_and_applied,
+    a_negative_leap_second_is_announced_withheld_and_applied,
+    the_leap_second_itself_gives_no_time_and_one_that_has_been_changes_nothing,
+    the_months_end_is_found_in_every_month,
+    the_bound_needs_both_terms_and_grows_with_the_distance,
+    the_narrowest_reading_is_taken_and_a_backward_one_never,
+    one_clock_continues_itself_and_no_other, fixed_point_carries_borrows_and_saturates,
+    a_page_is_decoded_from_its_bytes)

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/suite.h"
+
+#include <math.h>
+
+#include "refclock/rate.h"
+
+/* A kernel whose CLOCK_MONOTONIC_RAW advances by mult / 2^shift ns a tick. */
+static struct cross_timestamp raw_at(double sec, double hz, double ns_per_tick, double error_ns)
+{
+    const double ticks = floor(sec * hz), ns = ticks * ns_per_tick + error_ns;
+    const uint64_t counter = (uint64_t)ticks + 1000000;
+
+    return (struct cross_timestamp){ counter - 40, counter + 40, (int64_t)floor(ns / 1e9),
+        (uint32_t)fmod(ns, 1e9) };
+}
+
+static struct clock_model model_of(double hz)
+{
+    return (struct clock_model){ .period_frac = (uint64_t)ldexp(1 / hz, 64 + 29),
+        .period_shift = 29 };
+}
+
+START_TEST(a_second_gives_the_kernels_rate_exactly)
+{
+    /* Counters from an ARM's 25 MHz to 5 GHz, with the mult and shift that Linux chooses. */
+    static const struct {
+        double hz;
+        int shift;
+    } machines[] = { { 25e6, 24 }, { 62.5e6, 23 }, { 1e9, 23 }, { 2.6e9, 24 }, { 5e9, 24 } };
+
+    for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
+        const double hz = machines[i].hz;
+        const double ns_per_tick =
+            ldexp(rint(ldexp(1e9 / hz, machines[i].shift)), -machines[i].shift);
+        struct raw_rate rate = { 0 };
+        struct cross_timestamp raw = raw_at(1, hz, ns_per_tick, 5);
+
+        raw_rate_observe(&rate, &raw);
+        ck_assert(!rate.known);
+        raw = raw_at(2, hz, ns_per_tick, -5);
+        raw_rate_observe(&rate, &raw);
+        ck_assert_msg(rate.known, "%g Hz", hz);
+        ck_assert_double_eq_tol(rate.ns_per_tick, ns_per_tick, ns_per_tick * 1e-12);
+    }
+}
+END_TEST
+
+START_TEST(the_rate_error_is_what_dfreq_takes)
+{
+    const double hz = 2.6e9, ns_per_tick = ldexp(rint(ldexp(1e9 / hz, 24)), -24);
+    struct raw_rate rate = { .known = true, .ns_per_tick = ns_per_tick };
+    const struct clock_model model = model_of(hz * (1 + 60e-6));
+    /* The system's seconds a tick over the true ones: fast by what DFREQ has to take off. */
+    const double adjusted = ns_per_tick * 1e-9 * (1 + 1e-4 - 655360.0 / 65536e6);
+    const double expected = (1 - 1 / (hz * (1 + 60e-6)) / adjusted) * 1e6;
+
+    ck_assert_double_eq_tol(raw_rate_error_ppm(&rate, &model, 10001, -655360), expected, 1e-5);
+}
+END_TEST
+
+START_TEST(a_clock_source_that_is_not_the_counter_is_found_out)
+{
+    struct raw_rate rate = { 0 };
+
+    for (int sec = 0; sec < 60; sec++) {
+        /* Half a mult off: no whole one fits. */
+        const struct cross_timestamp raw = raw_at(1 + sec, 2.6e9, ldexp(6452775.5, -24), 0);
+
+        raw_rate_observe(&rate, &raw);
+    }
+    ck_assert(!rate.known);
+}
+END_TEST
+
+START_TEST(a_clock_that_jumps_back_starts_a_new_baseline)
+{
+    const double ns_per_tick = ldexp(6452775, -24);
+    struct raw_rate rate = { 0 };
+    struct cross_timestamp raw = raw_at(100, 2.6e9, ns_per_tick, 0);
+
+    raw_rate_observe(&rate, &raw);
+    raw = raw_at(50, 2.6e9, ns_per_tick, 0);
+    raw_rate_observe(&rate, &raw);
+    ck_assert(!rate.known);
+    raw = raw_at(51, 2.6e9, ns_per_tick, 0);
+    raw_rate_observe(&rate, &raw);
+    ck_assert(rate.known);
+    ck_assert_double_eq_tol(rate.ns_per_tick, ns_per_tick, 1e-12);
+}
+END_TEST
+
+START_TEST(a_disturbed_reading_only_makes_the_baseline_longer)
+{
+    const double ns_per_tick = ldexp(6452775, -24);
+    struct raw_rate rate = { 0 };
+    struct cross_timestamp raw = raw_at(1, 2.6e9, ns_per_tick, 0);
+
+    raw_rate_observe(&rate, &raw);
+    raw = raw_at(2, 2.6e9, ns_per_tick, 2000);
+    raw.counter_after += 10000; /* preempted in between */
+    raw_rate_observe(&rate, &raw);
+    ck_assert(!rate.known);
+    raw = raw_at(3, 2.6e9, ns_per_tick, 0);
+    raw_rate_observe(&rate, &raw);
+    ck_assert(rate.known);
+}
+END_TEST
+
+RUN_SUITE("rate", a_second_gives_the_kernels_rate_exactly, the_rate_error_is_what_dfreq_takes,
+    a_clock_source_that_is_not_the_counter_is_found_out,
+    a_clock_that_jumps_back_starts_a_new_baseline,
+    a_disturbed_reading_only_makes_the_baseline_longer)

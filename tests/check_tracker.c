@@ -1,0 +1,830 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The tracker and its recovery in virtual time, against a model of chronyd, kernel and host. */
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "tests/virtual.h"
+
+static struct virtual_machine vm;
+static struct tracker_config config;
+
+static const struct tracker_saved nothing_saved = { .valid = false };
+
+/* Two seconds in: the rate is known, chronyd has chosen us. */
+static void start_converged(uint64_t seed)
+{
+    virtual_init(&vm, seed);
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    ck_assert_int_eq(tracker_state(&vm.tracker), vm.page.counter_id == 0xff ? TRACKER_WATCHING
+                                                                            : TRACKER_FEEDING);
+    vm.n_commands = vm.n_events = vm.n_samples = vm.n_read = 0;
+    vm.largest_backward_step_sec = 0;
+}
+
+static void start_marker_only(void)
+{
+    virtual_init(&vm, 1);
+    virtual_marker_only(&vm);
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    vm.n_commands = vm.n_events = vm.n_read = 0;
+}
+
+static void assert_commands(const enum chrony_command_id *expected, unsigned n)
+{
+    for (unsigned i = 0; i < n && i < vm.n_commands; i++)
+        ck_assert_msg(vm.commands[i].command.id == expected[i], "command %u is %s, not %s", i,
+            chrony_command_str(vm.commands[i].command.id), chrony_command_str(expected[i]));
+    ck_assert_uint_eq(vm.n_commands, n);
+}
+
+#define ASSERT_COMMANDS(...)                                                                       \
+    do {                                                                                           \
+        const enum chrony_command_id expected_[] = { __VA_ARGS__ };                                \
+        assert_commands(expected_, sizeof(expected_) / sizeof(expected_[0]));                      \
+    } while (0)
+
+static void assert_error_below(double sec)
+{
+    ck_assert_msg(fabs(vm.error_sec) < sec, "the clock is off by %.1f ns", vm.error_sec * 1e9);
+}
+
+static void setup(void)
+{
+    virtual_config(&config);
+}
+
+/* --- feeding -------------------------------------------------------------------------------- */
+
+START_TEST(a_clock_page_is_fed_at_the_sample_interval)
+{
+    start_converged(1);
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_uint_ge(vm.n_samples, 199);
+    ck_assert_uint_le(vm.n_samples, 201);
+    ck_assert_double_eq_tol(vm.last_sample_sec, -vm.error_sec, 20e-9);
+    ck_assert_uint_eq(vm.n_resets, 0);
+    ck_assert_uint_eq(vm.n_commands, 0);
+}
+END_TEST
+
+START_TEST(an_idle_tracker_is_stepped_only_when_something_is_due)
+{
+    unsigned before;
+
+    start_marker_only();
+    before = vm.n_steps;
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_uint_le(vm.n_steps - before, 22); /* a TRACKING and its reply each second */
+}
+END_TEST
+
+START_TEST(a_starting_chronyd_is_put_right_within_two_seconds)
+{
+    virtual_init(&vm, 1);
+    vm.error_sec = 0.005;
+    vm.freq = 50 * 65536;
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, 1100 * VIRTUAL_MS);
+    assert_error_below(100e-9);
+    ck_assert_uint_eq(vm.n_resets, 0);
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    assert_error_below(100e-9);
+    ck_assert_uint_eq(vm.tracker.recoveries, 0);
+}
+END_TEST
+
+START_TEST(a_starting_chronyd_is_left_alone_where_that_is_configured)
+{
+    config.correct_at_start = false;
+    virtual_init(&vm, 1);
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_commands, 0);
+}
+END_TEST
+
+START_TEST(the_hosts_own_correction_is_followed_without_a_reset)
+{
+    start_converged(1);
+    virtual_run(&vm, 60 * VIRTUAL_SEC);
+    vm.host_error_sec = 0.002;
+    virtual_run(&vm, VIRTUAL_SEC / 10);
+    ck_assert_double_eq_tol(vm.last_sample_sec, 0.002, 1e-4);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 0);
+    ck_assert_uint_eq(vm.n_commands, 0);
+}
+END_TEST
+
+START_TEST(samples_whose_bound_is_over_max_error_are_withheld)
+{
+    config.max_error_ns = 1000;
+    start_converged(1);
+    vm.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
+    vm.page.time_maxerror_ns = 2000;
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_le(vm.n_samples, 1);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 1);
+    vm.page.time_maxerror_ns = 100;
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_ge(vm.n_samples, 18);
+}
+END_TEST
+
+/* --- the full recovery ---------------------------------------------------------------------- */
+
+START_TEST(a_disruption_is_corrected_by_the_exact_sequence)
+{
+    start_converged(7);
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 15 * VIRTUAL_MS);
+    assert_error_below(50e-9);
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    assert_error_below(100e-9);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES, CHRONY_DFREQ, CHRONY_DOFFSET2, CHRONY_MAKESTEP,
+        CHRONY_MAKESTEP, CHRONY_DOFFSET2, CHRONY_MAKESTEP, CHRONY_MAKESTEP, CHRONY_BURST);
+    ck_assert_double_eq_tol(vm.commands[1].command.ppm, 60, 0.01);
+    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.n_stray_samples, 0);
+    ck_assert_uint_eq(vm.tracker.disruptions, 1);
+    ck_assert_uint_eq(vm.tracker.recoveries, 1);
+    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
+}
+END_TEST
+
+START_TEST(hours_of_offset_are_corrected_as_well)
+{
+    start_converged(7);
+    virtual_migrate(&vm, -30 * 3600.0, -80);
+    virtual_run(&vm, 20 * VIRTUAL_MS);
+    assert_error_below(1e-6); /* chronyd's numbers have 25 bits */
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    assert_error_below(200e-9);
+}
+END_TEST
+
+/* Each command's reply lost, the command itself lost, its reply late. */
+START_TEST(a_lost_reply_is_followed_by_a_measurement_never_by_a_repetition)
+{
+    const unsigned position = (unsigned)_i / 3;
+    double told = 0;
+
+    start_converged(3);
+    vm.fates[position] = (enum virtual_fate)(1 + _i % 3);
+    virtual_migrate(&vm, _i % 2 ? -0.004 : 0.004, 50);
+    virtual_run(&vm, 12 * VIRTUAL_SEC);
+    assert_error_below(1e-6);
+    for (unsigned i = 0; i < vm.n_commands; i++)
+        if (vm.commands[i].command.id == CHRONY_DFREQ && vm.commands[i].executed_ns)
+            told += vm.commands[i].command.ppm;
+    ck_assert_double_eq_tol(told, 50, 0.01);
+    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
+    ck_assert_uint_eq(vm.tracker.recoveries, 1);
+}
+END_TEST
+
+START_TEST(no_step_goes_back_where_only_forward_is_allowed)
+{
+    config.recovery.step = RECOVERY_STEP_FORWARD;
+    start_converged((uint64_t)_i + 1);
+    virtual_migrate(&vm, _i % 2 ? 0.003 : -0.003, 40);
+    virtual_run(&vm, 8 * VIRTUAL_SEC);
+    assert_error_below(1e-6);
+    ck_assert_double_eq(vm.largest_backward_step_sec, 0);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAKESTEP), 0);
+    if (_i % 2)
+        ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MAKESTEP), 0);
+}
+END_TEST
+
+START_TEST(nothing_is_stepped_where_no_step_is_allowed)
+{
+    config.recovery.step = RECOVERY_STEP_NEVER;
+    start_converged(5);
+    virtual_migrate(&vm, 0.005, 40);
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    assert_error_below(1e-6);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MAKESTEP), 0);
+    ck_assert_uint_eq(vm.n_stray_samples, 0);
+}
+END_TEST
+
+START_TEST(a_chronyd_without_the_commands_gets_the_next_best)
+{
+    start_converged(5);
+    vm.has_no_dfreq = true;
+    virtual_migrate(&vm, 0.005, 40);
+    virtual_run(&vm, 40 * VIRTUAL_SEC);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES, CHRONY_DFREQ, CHRONY_MODIFY_MAKESTEP, CHRONY_BURST,
+        CHRONY_MODIFY_MAKESTEP);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_COMMAND_MISSING), 1);
+    ck_assert_double_eq(vm.makestep_threshold, 1);
+    virtual_migrate(&vm, 0.005, 40); /* it is not tried a second time, nor said */
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 1);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_COMMAND_MISSING), 1);
+}
+END_TEST
+
+START_TEST(a_chronyd_that_cannot_step_is_not_asked_for_ever)
+{
+    start_converged(5);
+    vm.cannot_step = true;
+    virtual_migrate(&vm, 0.005, 40);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MAKESTEP), 1);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DOFFSET2), 1);
+    ck_assert_uint_gt(vm.n_samples, 20);
+}
+END_TEST
+
+START_TEST(an_offset_beyond_max_step_is_left_to_chronyd)
+{
+    config.recovery.step_max_ns = VIRTUAL_SEC;
+    start_converged(5);
+    virtual_migrate(&vm, 2, 40);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DOFFSET2), 0);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_CORRECTION_REFUSED), 1);
+    ck_assert_uint_gt(vm.n_samples, 10);
+}
+END_TEST
+
+START_TEST(a_rate_beyond_max_rate_is_left_to_chronyd)
+{
+    config.recovery.rate_max_ppm = 20;
+    start_converged(5);
+    virtual_migrate(&vm, 0.001, 40);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 0);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_CORRECTION_REFUSED), 1);
+}
+END_TEST
+
+START_TEST(a_request_recovers_and_is_no_disruption)
+{
+    struct observation seen = { .request = true };
+
+    start_converged(5);
+    seen.now_ns = vm.now_ns;
+    tracker_step(&vm.tracker, &seen, &vm.orders);
+    ck_assert_int_eq(vm.orders.command_id, CHRONY_RESET_SOURCES);
+    ck_assert_uint_eq(vm.tracker.disruptions, 0);
+    ck_assert_int_eq(vm.tracker.recovery.cause, RECOVERY_CAUSE_REQUEST);
+}
+END_TEST
+
+START_TEST(a_second_disruption_in_the_middle_starts_over)
+{
+    start_converged(5);
+    virtual_migrate(&vm, 0.005, 40);
+    virtual_run(&vm, 5 * VIRTUAL_MS + _i * 100000);
+    virtual_migrate(&vm, -0.003, -70);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    assert_error_below(100e-9);
+    ck_assert_uint_eq(vm.n_stray_samples, 0);
+    ck_assert_uint_eq(vm.tracker.confirmed_marker, 3);
+}
+END_TEST
+
+START_TEST(a_chronyd_that_restarts_in_the_middle_is_recovered)
+{
+    start_converged(5);
+    virtual_migrate(&vm, 0.005, 40);
+    virtual_run(&vm, 5 * VIRTUAL_MS + _i * 40000);
+    virtual_chronyd_stop(&vm);
+    virtual_run(&vm, 700 * VIRTUAL_MS);
+    virtual_chronyd_start(&vm);
+    virtual_run(&vm, 8 * VIRTUAL_SEC);
+    assert_error_below(1e-6);
+    ck_assert(vm.tracker.chronyd.synchronised);
+    ck_assert_uint_eq(vm.tracker.confirmed_marker, 2);
+}
+END_TEST
+
+/* --- whose formula is it? ------------------------------------------------------------------- */
+
+START_TEST(a_formula_that_comes_after_its_marker_is_waited_for)
+{
+    start_converged(5);
+    vm.update_page = false;
+    virtual_disrupt_counter(&vm, 0.005, 60);
+    virtual_write_marker(&vm);
+    vm.formula_at_ns = vm.now_ns + 500 * VIRTUAL_MS;
+    virtual_run(&vm, 400 * VIRTUAL_MS);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES);
+    ck_assert_uint_eq(vm.n_samples, 0);
+    virtual_run(&vm, 120 * VIRTUAL_MS);
+    assert_error_below(50e-9);
+    ck_assert_uint_eq(vm.n_resets, 1);
+}
+END_TEST
+
+START_TEST(the_old_hosts_formula_rewritten_before_the_marker_is_not_believed)
+{
+    start_converged(5);
+    vm.update_page = false;
+    virtual_write_formula(&vm);
+    virtual_disrupt_counter(&vm, 0.005, 60);
+    virtual_write_marker(&vm);
+    vm.formula_at_ns = vm.now_ns + 700 * VIRTUAL_MS;
+    virtual_run(&vm, 650 * VIRTUAL_MS);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES);
+    ck_assert_uint_eq(vm.n_samples, 0);
+    virtual_run(&vm, 70 * VIRTUAL_MS);
+    assert_error_below(50e-9);
+}
+END_TEST
+
+START_TEST(a_formula_that_comes_before_its_marker_is_used_once_rewritten)
+{
+    start_converged(5);
+    virtual_disrupt_counter(&vm, 0.005, 60);
+    virtual_write_formula(&vm);
+    virtual_run(&vm, 30 * VIRTUAL_MS);
+    virtual_write_marker(&vm);
+    virtual_run(&vm, 200 * VIRTUAL_MS);
+    assert_error_below(50e-9);
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 1);
+}
+END_TEST
+
+START_TEST(an_unreliable_page_is_waited_for)
+{
+    start_converged(5);
+    virtual_migrate(&vm, 0.005, 60);
+    vm.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
+    virtual_run(&vm, VIRTUAL_SEC);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES);
+    ck_assert_uint_eq(vm.n_samples, 0);
+    virtual_write_formula(&vm);
+    virtual_run(&vm, 20 * VIRTUAL_MS);
+    assert_error_below(50e-9);
+    ck_assert_uint_eq(vm.n_resets, 1);
+}
+END_TEST
+
+START_TEST(a_page_that_turns_unreliable_before_the_marker_changes_nothing_of_that)
+{
+    start_converged(5);
+    vm.update_page = false;
+    vm.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
+    vm.page.seq_count += 2;
+    virtual_run(&vm, 50 * VIRTUAL_MS);
+    virtual_disrupt_counter(&vm, 0.005, 60);
+    virtual_write_marker(&vm);
+    vm.page.clock_status = VMCLOCK_STATUS_SYNCHRONISED; /* the old host's formula once more */
+    virtual_run(&vm, 100 * VIRTUAL_MS);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES);
+    vm.formula_at_ns = vm.now_ns;
+    virtual_run(&vm, 20 * VIRTUAL_MS);
+    assert_error_below(50e-9);
+}
+END_TEST
+
+START_TEST(a_page_that_never_comes_back_leaves_chronyd_to_its_servers)
+{
+    start_converged(5);
+    virtual_migrate(&vm, 0.005, 60);
+    vm.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
+    virtual_run(&vm, 6 * VIRTUAL_SEC);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES, CHRONY_MODIFY_MAKESTEP, CHRONY_MODIFY_MINPOLL,
+        CHRONY_MODIFY_MAXPOLL, CHRONY_BURST);
+    ck_assert_int_eq(tracker_state(&vm.tracker), TRACKER_RECOVERING);
+    virtual_write_formula(&vm); /* late, but then it is used as if it had been in time */
+    virtual_run(&vm, 40 * VIRTUAL_SEC);
+    assert_error_below(100e-9);
+    ck_assert_int_eq(vm.minpoll, 6);
+    ck_assert_int_eq(vm.maxpoll, 10);
+    ck_assert_double_eq(vm.makestep_threshold, 1);
+}
+END_TEST
+
+START_TEST(a_formula_that_is_never_rewritten_is_used_in_the_end)
+{
+    start_converged(5);
+    vm.update_page = false;
+    virtual_write_marker(&vm); /* the counter did not change: nothing differs */
+    virtual_run(&vm, 8 * VIRTUAL_SEC);
+    ck_assert_uint_gt(vm.n_samples, 20);
+    assert_error_below(200e-9);
+    ck_assert_uint_eq(vm.n_resets, 1);
+}
+END_TEST
+
+START_TEST(a_formula_that_comes_later_than_that_recovers_once_more)
+{
+    start_converged(5);
+    vm.update_page = false;
+    virtual_disrupt_counter(&vm, 0.005, 60);
+    virtual_write_marker(&vm);
+    vm.formula_at_ns = vm.now_ns + 8 * VIRTUAL_SEC;
+    virtual_run(&vm, 8 * VIRTUAL_SEC + 20 * VIRTUAL_MS);
+    assert_error_below(50e-9);
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.tracker.recoveries, 1);
+    ck_assert_uint_eq(vm.tracker.disruptions, 1);
+}
+END_TEST
+
+START_TEST(a_counter_that_starts_again_from_zero_is_a_disruption_as_any_other)
+{
+    start_converged(5);
+    vm.update_page = false;
+    virtual_disrupt_counter(&vm, 0.005, 60);
+    vm.counter_at_since = 1000;
+    virtual_write_marker(&vm);
+    vm.formula_at_ns = vm.now_ns + 300 * VIRTUAL_MS;
+    virtual_run(&vm, 250 * VIRTUAL_MS);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES);
+    virtual_run(&vm, 70 * VIRTUAL_MS);
+    assert_error_below(50e-9);
+}
+END_TEST
+
+/* --- less than a full page ------------------------------------------------------------------ */
+
+START_TEST(a_marker_alone_brings_reset_rearm_boost_and_burst_and_all_is_put_back)
+{
+    start_marker_only();
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES, CHRONY_MODIFY_MAKESTEP, CHRONY_MODIFY_MINPOLL,
+        CHRONY_MODIFY_MAXPOLL, CHRONY_BURST);
+    ck_assert_int_eq(vm.minpoll, 0);
+    ck_assert_int_eq(vm.maxpoll, 0);
+    ck_assert_int_eq(vm.makestep_limit, 8);
+    ck_assert(tracker_saved(&vm.tracker).put_back);
+    virtual_run(&vm, 31 * VIRTUAL_SEC);
+    ck_assert_int_eq(vm.minpoll, 6);
+    ck_assert_int_eq(vm.maxpoll, 10);
+    ck_assert_double_eq(vm.makestep_threshold, 1);
+    ck_assert(!tracker_saved(&vm.tracker).put_back);
+    ck_assert_uint_eq(vm.n_samples, 0);
+}
+END_TEST
+
+START_TEST(makestep_is_not_rearmed_where_steps_are_restricted)
+{
+    config.recovery.step = RECOVERY_STEP_FORWARD;
+    start_marker_only();
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 40 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAKESTEP), 0);
+    ck_assert_int_eq(vm.minpoll, 6);
+}
+END_TEST
+
+START_TEST(settings_are_put_back_at_the_end_and_after_a_crash)
+{
+    struct observation stop = { .stop = true };
+    struct tracker_saved saved;
+
+    start_marker_only();
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, VIRTUAL_SEC);
+    saved = tracker_saved(&vm.tracker);
+    ck_assert_int_eq(vm.minpoll, 0);
+    if (_i == 0) { /* a crash, then the next start */
+        virtual_start(&vm, &config, saved);
+    } else {
+        stop.now_ns = vm.now_ns;
+        tracker_step(&vm.tracker, &stop, &vm.orders);
+        ck_assert(!vm.orders.stopped);
+        ck_assert_uint_gt(vm.orders.command_length, 0);
+        memcpy(vm.queue[0].bytes, vm.orders.command, CHRONY_REQUEST_MAX);
+        vm.queue[0].at_ns = vm.now_ns;
+        vm.n_queued = 1;
+    }
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_int_eq(vm.minpoll, 6);
+    ck_assert_int_eq(vm.maxpoll, 10);
+    ck_assert_double_eq(vm.makestep_threshold, 1);
+    ck_assert(!tracker_saved(&vm.tracker).put_back);
+    ck_assert(_i == 0 || vm.orders.stopped);
+    ck_assert_uint_eq(vm.n_resets, 1);
+}
+END_TEST
+
+START_TEST(a_monotonic_page_gives_its_period_and_never_a_sample)
+{
+    start_converged(5);
+    vm.page.time_type = VMCLOCK_TIME_MONOTONIC;
+    virtual_run(&vm, 200 * VIRTUAL_MS);
+    vm.n_samples = 0;
+    virtual_migrate(&vm, 0, 60);
+    virtual_run(&vm, 40 * VIRTUAL_SEC);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES, CHRONY_DFREQ, CHRONY_MODIFY_MAKESTEP,
+        CHRONY_MODIFY_MINPOLL, CHRONY_MODIFY_MAXPOLL, CHRONY_BURST, CHRONY_MODIFY_MAKESTEP,
+        CHRONY_MODIFY_MINPOLL, CHRONY_MODIFY_MAXPOLL);
+    ck_assert_uint_eq(vm.n_samples, 0);
+}
+END_TEST
+
+START_TEST(a_period_that_is_not_good_to_1e_8_is_not_told_to_chronyd)
+{
+    start_converged(5);
+    vm.page.flags |= VMCLOCK_FLAG_PERIOD_ESTERROR_VALID;
+    vm.page.period_esterror = vm.page.period_frac_sec / 50000000;
+    virtual_run(&vm, 200 * VIRTUAL_MS);
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES, CHRONY_MODIFY_MAKESTEP, CHRONY_BURST);
+    ck_assert_uint_gt(vm.n_samples, 10);
+}
+END_TEST
+
+/* --- never miss, never invent --------------------------------------------------------------- */
+
+START_TEST(a_chronyd_that_is_away_gets_one_reset_for_the_newest_marker)
+{
+    start_converged(5);
+    virtual_chronyd_stop(&vm);
+    for (int i = 0; i < 5; i++) {
+        virtual_migrate(&vm, 0.001, 10);
+        virtual_run(&vm, 300 * VIRTUAL_MS);
+    }
+    ck_assert(vm.tracker.reset_pending);
+    virtual_chronyd_start(&vm);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.tracker.disruptions, 5);
+    ck_assert_uint_eq(vm.tracker.recoveries, 1);
+    ck_assert_uint_eq(vm.tracker.confirmed_marker, 6);
+    assert_error_below(1e-6);
+}
+END_TEST
+
+START_TEST(a_chronyd_that_is_frozen_gets_one_reset_when_it_wakes_up)
+{
+    start_converged(5);
+    vm.frozen = true;
+    for (int i = 0; i < 4; i++) {
+        virtual_migrate(&vm, 0.001, 10);
+        virtual_run(&vm, 2 * VIRTUAL_SEC);
+    }
+    vm.frozen = false;
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.tracker.confirmed_marker, 5);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_CHRONYD_SILENT), 1);
+    assert_error_below(1e-6);
+}
+END_TEST
+
+START_TEST(a_restart_without_a_disruption_resets_nothing)
+{
+    start_converged(5);
+    virtual_start(&vm, &config, tracker_saved(&vm.tracker));
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 0);
+    ck_assert_uint_eq(vm.n_commands, 0);
+}
+END_TEST
+
+START_TEST(a_disruption_while_the_daemon_was_down_is_reset_at_its_start)
+{
+    struct tracker_saved saved;
+
+    start_converged(5);
+    saved = tracker_saved(&vm.tracker);
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_start(&vm, &config, saved);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.tracker.disruptions, 1);
+    assert_error_below(1e-6);
+}
+END_TEST
+
+START_TEST(a_crash_before_the_confirmation_resets_at_the_next_start)
+{
+    struct tracker_saved saved;
+
+    start_converged(5);
+    virtual_chronyd_stop(&vm);
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, VIRTUAL_SEC);
+    saved = tracker_saved(&vm.tracker);
+    virtual_start(&vm, &config, saved);
+    virtual_chronyd_start(&vm);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 1);
+}
+END_TEST
+
+START_TEST(a_flapping_marker_brings_at_most_one_reset_a_watch_interval)
+{
+    start_converged(5);
+    for (int i = 0; i < 3000; i++) {
+        virtual_write_marker(&vm);
+        virtual_run(&vm, VIRTUAL_MS);
+    }
+    ck_assert_uint_le(vm.n_resets, 301);
+    ck_assert_uint_ge(vm.n_resets, 1);
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_int_eq(tracker_state(&vm.tracker), TRACKER_FEEDING);
+    ck_assert_uint_eq(vm.tracker.confirmed_marker, vm.page.disruption_marker);
+    assert_error_below(1e-6);
+}
+END_TEST
+
+START_TEST(a_page_that_the_host_never_finishes_yields_no_sample)
+{
+    start_converged(5);
+    vm.page_stuck = true;
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    ck_assert_uint_le(vm.n_samples, 1);
+    ck_assert_int_eq(tracker_state(&vm.tracker), TRACKER_HOLDOVER);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_PAGE_BUSY), 1);
+    vm.page_stuck = false;
+    vm.page.seq_count += 2;
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_gt(vm.n_samples, 15);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_PAGE_BACK), 1);
+    ck_assert_uint_eq(vm.n_resets, 0);
+}
+END_TEST
+
+START_TEST(a_device_that_goes_away_and_comes_back_with_another_marker_is_a_disruption)
+{
+    start_converged(5);
+    vm.device_lost = true;
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_PAGE_LOST), 1);
+    ck_assert_int_eq(tracker_state(&vm.tracker), TRACKER_HOLDOVER);
+    virtual_migrate(&vm, 0.001, 10);
+    vm.device_lost = false;
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 1);
+    assert_error_below(1e-6);
+}
+END_TEST
+
+START_TEST(a_new_generation_alone_is_no_disruption)
+{
+    start_converged(5);
+    vm.page.flags |= VMCLOCK_FLAG_VM_GENERATION_PRESENT;
+    virtual_run(&vm, VIRTUAL_SEC);
+    vm.page.vm_generation++;
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_GENERATION), 1);
+    ck_assert_uint_eq(vm.n_resets, 0);
+}
+END_TEST
+
+START_TEST(a_dry_run_sends_nothing)
+{
+    config.dry_run = true;
+    virtual_init(&vm, 1);
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, VIRTUAL_SEC);
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_samples, 0);
+    ck_assert_uint_eq(vm.n_commands, 0);
+    ck_assert_uint_eq(vm.tracker.disruptions, 1);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_WOULD_RESET), 1);
+    ck_assert_uint_eq(tracker_saved(&vm.tracker).confirmed_marker, 1);
+}
+END_TEST
+
+/* --- at random ------------------------------------------------------------------------------ */
+
+/* A disruption of every kind, with losses, under every policy: it always ends well. */
+START_TEST(random_disruptions_end_with_a_confirmed_reset_and_a_right_clock)
+{
+    const uint64_t seed = (uint64_t)_i + 1;
+    unsigned migrations = 1;
+    double jump, ppm;
+    int host;
+
+    virtual_init(&vm, seed);
+    config.recovery.step = (enum recovery_step_policy)(virtual_random(&vm) * 3);
+    start_converged(seed);
+    virtual_random(&vm);
+    for (unsigned i = 0; i < 12; i++)
+        if (virtual_random(&vm) < 0.15)
+            vm.fates[i] = (enum virtual_fate)(1 + virtual_random(&vm) * 3);
+    host = (int)(virtual_random(&vm) * 5);
+    jump = (virtual_random(&vm) - 0.5) * (virtual_random(&vm) < 0.3 ? 4 : 0.02);
+    ppm = (virtual_random(&vm) - 0.5) * 200;
+    virtual_run(&vm, (int64_t)(virtual_random(&vm) * 100) * VIRTUAL_MS);
+    vm.n_resets = 0;
+
+    virtual_migrate(&vm, jump, ppm);
+    if (host == 1) { /* marker first, formula later */
+        vm.update_page = false;
+        vm.page.counter_value -= (uint64_t)(jump * vm.hz); /* not the new one's: agrees with the old */
+        vm.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
+        vm.formula_at_ns = vm.now_ns + (int64_t)(virtual_random(&vm) * 3e9);
+    } else if (host == 2) { /* one more in the middle */
+        virtual_run(&vm, (int64_t)(virtual_random(&vm) * 20e6));
+        virtual_migrate(&vm, -jump / 2, -ppm);
+        migrations++;
+    } else if (host == 3) { /* chronyd restarts in the middle */
+        virtual_run(&vm, (int64_t)(virtual_random(&vm) * 20e6));
+        virtual_chronyd_stop(&vm);
+        virtual_run(&vm, (int64_t)(virtual_random(&vm) * 1e9));
+        virtual_chronyd_start(&vm);
+    } else if (host == 4) { /* chronyd is frozen for a while */
+        vm.frozen = true;
+        virtual_run(&vm, (int64_t)(virtual_random(&vm) * 3e9));
+        vm.frozen = false;
+    }
+    virtual_run(&vm, 90 * VIRTUAL_SEC);
+
+    ck_assert_uint_ge(vm.n_resets, 1);
+    ck_assert_uint_ge(vm.tracker.disruptions, 1); /* two between two looks are one */
+    ck_assert_uint_le(vm.tracker.disruptions, migrations);
+    ck_assert_uint_eq(vm.tracker.confirmed_marker, 1 + migrations);
+    ck_assert(!vm.tracker.reset_pending);
+    ck_assert_uint_eq(vm.n_stray_samples, 0);
+    ck_assert(!tracker_saved(&vm.tracker).put_back);
+    ck_assert_double_eq(vm.makestep_threshold, 1);
+    ck_assert_int_eq(vm.minpoll, 6);
+    if (config.recovery.step != RECOVERY_STEP_ALWAYS)
+        ck_assert_double_le(vm.largest_backward_step_sec, 1e-9);
+    assert_error_below(1e-6);
+    ck_assert(vm.tracker.chronyd.synchronised);
+}
+END_TEST
+
+int main(void)
+{
+    const char *runs = getenv("RANDOM_RUNS");
+    Suite *suite = suite_create("tracker");
+    TCase *feeding = tcase_create("feeding"), *full = tcase_create("full recovery"),
+          *formula = tcase_create("whose formula"), *less = tcase_create("less than a full page"),
+          *never = tcase_create("never miss, never invent"), *random = tcase_create("random");
+    TCase *cases[] = { feeding, full, formula, less, never, random };
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        tcase_add_checked_fixture(cases[i], setup, NULL);
+        tcase_set_timeout(cases[i], 60);
+        suite_add_tcase(suite, cases[i]);
+    }
+    tcase_add_test(feeding, a_clock_page_is_fed_at_the_sample_interval);
+    tcase_add_test(feeding, an_idle_tracker_is_stepped_only_when_something_is_due);
+    tcase_add_test(feeding, a_starting_chronyd_is_put_right_within_two_seconds);
+    tcase_add_test(feeding, a_starting_chronyd_is_left_alone_where_that_is_configured);
+    tcase_add_test(feeding, the_hosts_own_correction_is_followed_without_a_reset);
+    tcase_add_test(feeding, samples_whose_bound_is_over_max_error_are_withheld);
+
+    tcase_add_test(full, a_disruption_is_corrected_by_the_exact_sequence);
+    tcase_add_test(full, hours_of_offset_are_corrected_as_well);
+    tcase_add_loop_test(
+        full, a_lost_reply_is_followed_by_a_measurement_never_by_a_repetition, 0, 27);
+    tcase_add_loop_test(full, no_step_goes_back_where_only_forward_is_allowed, 0, 20);
+    tcase_add_test(full, nothing_is_stepped_where_no_step_is_allowed);
+    tcase_add_test(full, a_chronyd_without_the_commands_gets_the_next_best);
+    tcase_add_test(full, a_chronyd_that_cannot_step_is_not_asked_for_ever);
+    tcase_add_test(full, an_offset_beyond_max_step_is_left_to_chronyd);
+    tcase_add_test(full, a_rate_beyond_max_rate_is_left_to_chronyd);
+    tcase_add_test(full, a_request_recovers_and_is_no_disruption);
+    tcase_add_loop_test(full, a_second_disruption_in_the_middle_starts_over, 0, 100);
+    tcase_add_loop_test(full, a_chronyd_that_restarts_in_the_middle_is_recovered, 0, 200);
+
+    tcase_add_test(formula, a_formula_that_comes_after_its_marker_is_waited_for);
+    tcase_add_test(formula, the_old_hosts_formula_rewritten_before_the_marker_is_not_believed);
+    tcase_add_test(formula, a_formula_that_comes_before_its_marker_is_used_once_rewritten);
+    tcase_add_test(formula, an_unreliable_page_is_waited_for);
+    tcase_add_test(
+        formula, a_page_that_turns_unreliable_before_the_marker_changes_nothing_of_that);
+    tcase_add_test(formula, a_page_that_never_comes_back_leaves_chronyd_to_its_servers);
+    tcase_add_test(formula, a_formula_that_is_never_rewritten_is_used_in_the_end);
+    tcase_add_test(formula, a_formula_that_comes_later_than_that_recovers_once_more);
+    tcase_add_test(formula, a_counter_that_starts_again_from_zero_is_a_disruption_as_any_other);
+
+    tcase_add_test(less, a_marker_alone_brings_reset_rearm_boost_and_burst_and_all_is_put_back);
+    tcase_add_test(less, makestep_is_not_rearmed_where_steps_are_restricted);
+    tcase_add_loop_test(less, settings_are_put_back_at_the_end_and_after_a_crash, 0, 2);
+    tcase_add_test(less, a_monotonic_page_gives_its_period_and_never_a_sample);
+    tcase_add_test(less, a_period_that_is_not_good_to_1e_8_is_not_told_to_chronyd);
+
+    tcase_add_test(never, a_chronyd_that_is_away_gets_one_reset_for_the_newest_marker);
+    tcase_add_test(never, a_chronyd_that_is_frozen_gets_one_reset_when_it_wakes_up);
+    tcase_add_test(never, a_restart_without_a_disruption_resets_nothing);
+    tcase_add_test(never, a_disruption_while_the_daemon_was_down_is_reset_at_its_start);
+    tcase_add_test(never, a_crash_before_the_confirmation_resets_at_the_next_start);
+    tcase_add_test(never, a_flapping_marker_brings_at_most_one_reset_a_watch_interval);
+    tcase_add_test(never, a_page_that_the_host_never_finishes_yields_no_sample);
+    tcase_add_test(
+        never, a_device_that_goes_away_and_comes_back_with_another_marker_is_a_disruption);
+    tcase_add_test(never, a_new_generation_alone_is_no_disruption);
+    tcase_add_test(never, a_dry_run_sends_nothing);
+
+    tcase_add_loop_test(random, random_disruptions_end_with_a_confirmed_reset_and_a_right_clock, 0,
+        runs ? atoi(runs) : 1000);
+
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/virtual.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#define LATENCY_NS     INT64_C(40000) /* of chronyd, one way */
+#define SLEW_RATE      0.083333
+#define PERIOD_SHIFT   29
+#define RAW_SHIFT      24
+#define TICK_NS        (10 * VIRTUAL_MS)
+
+double virtual_random(struct virtual_machine *vm)
+{
+    vm->random ^= vm->random << 13; /* xorshift */
+    vm->random ^= vm->random >> 7;
+    vm->random ^= vm->random << 17;
+    return (double)(vm->random >> 11) * 0x1p-53;
+}
+
+static double noise(struct virtual_machine *vm)
+{
+    return vm->noise_sec * sqrt(12) * (virtual_random(vm) - 0.5);
+}
+
+/* --- counter and clock ---------------------------------------------------------------------- */
+
+static double counter_ticks(const struct virtual_machine *vm, int64_t at_ns)
+{
+    return vm->counter_at_since + (double)(at_ns - vm->counter_since_ns) * 1e-9 * vm->hz;
+}
+
+uint64_t virtual_counter(const struct virtual_machine *vm)
+{
+    return (uint64_t)(int64_t)counter_ticks(vm, vm->now_ns);
+}
+
+/* Advance the clock to now. */
+static void move_clock(struct virtual_machine *vm)
+{
+    const double adjustment = 1 + (double)vm->freq / 65536e6;
+    const double rate = vm->raw_ns_per_tick * 1e-9 * vm->hz * adjustment;
+    double elapsed = (double)(vm->now_ns - vm->moved_ns) * 1e-9;
+    double slewed = fmin(elapsed * SLEW_RATE, fabs(vm->slew_left_sec));
+
+    vm->moved_ns = vm->now_ns;
+    vm->raw_ticks += elapsed * vm->hz;
+    slewed = copysign(slewed, vm->slew_left_sec);
+    vm->error_sec += elapsed * (rate - 1) - slewed;
+    vm->slew_left_sec -= slewed;
+}
+
+static void step_clock(struct virtual_machine *vm, double by_sec)
+{
+    vm->error_sec += by_sec;
+    if (-by_sec > vm->largest_backward_step_sec)
+        vm->largest_backward_step_sec = -by_sec;
+}
+
+void virtual_disrupt_counter(struct virtual_machine *vm, double jump_sec, double ppm)
+{
+    move_clock(vm);
+    vm->counter_at_since = counter_ticks(vm, vm->now_ns) + jump_sec * vm->hz;
+    vm->counter_since_ns = vm->now_ns;
+    vm->error_sec += jump_sec; /* the kernel's clock takes the jump for time */
+    vm->hz *= 1 + ppm * 1e-6;
+}
+
+/* --- the host ------------------------------------------------------------------------------- */
+
+void virtual_write_formula(struct virtual_machine *vm)
+{
+    const double since = (double)vm->now_ns * 1e-9 + vm->host_error_sec;
+    const double whole = floor(since);
+
+    vm->page.seq_count += 2;
+    vm->page.counter_value = virtual_counter(vm);
+    vm->page.period_frac_sec = (uint64_t)(ldexp(1 / vm->hz, 64 + PERIOD_SHIFT));
+    vm->page.time_sec = (uint64_t)(VIRTUAL_EPOCH + 37 + (int64_t)whole);
+    vm->page.time_frac_sec = (uint64_t)ldexp(since - whole, 64);
+    vm->page.clock_status = VMCLOCK_STATUS_SYNCHRONISED;
+}
+
+void virtual_write_marker(struct virtual_machine *vm)
+{
+    vm->page.seq_count += 2;
+    vm->page.disruption_marker++;
+}
+
+void virtual_migrate(struct virtual_machine *vm, double jump_sec, double ppm)
+{
+    virtual_disrupt_counter(vm, jump_sec, ppm);
+    if (vm->page.counter_id != VMCLOCK_COUNTER_NONE)
+        virtual_write_formula(vm);
+    virtual_write_marker(vm);
+}
+
+void virtual_marker_only(struct virtual_machine *vm)
+{
+    vm->page.counter_id = VMCLOCK_COUNTER_NONE;
+    vm->page.clock_status = VMCLOCK_STATUS_UNKNOWN;
+    vm->page.flags = 0;
+    vm->update_page = false;
+}
+
+/* --- chronyd -------------------------------------------------------------------------------- */
+
+static uint32_t get32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static void put32(uint8_t *at, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        at[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+void virtual_chronyd_stop(struct virtual_machine *vm)
+{
+    vm->connection_dead = vm->connection_dead || vm->alive;
+    vm->alive = vm->frozen = false;
+    vm->n_queued = vm->n_replies = 0;
+    vm->refid = 0;
+}
+
+void virtual_chronyd_start(struct virtual_machine *vm)
+{
+    virtual_chronyd_stop(vm);
+    move_clock(vm);
+    vm->slew_left_sec = 0;
+    vm->alive = true;
+    vm->samples_since_reset = 0;
+    vm->makestep_limit = 3;
+    vm->makestep_threshold = 1;
+    vm->minpoll = 6;
+    vm->maxpoll = 10;
+}
+
+static int carry_out(struct virtual_machine *vm, const uint8_t *request)
+{
+    const enum chrony_command_id id = (enum chrony_command_id)(request[4] << 8 | request[5]);
+    const double number = chrony_float_decode(get32(request + 20));
+
+    switch (id) {
+    case CHRONY_RESET_SOURCES:
+        vm->slew_left_sec = 0;
+        vm->refid = 0;
+        vm->samples_since_reset = 0;
+        vm->n_resets++;
+        return 0;
+    case CHRONY_DFREQ:
+        if (vm->has_no_dfreq)
+            return CHRONY_INVALID;
+        vm->freq += lrint((1 + (double)vm->freq / 65536e6) * -number * 65536);
+        return 0;
+    case CHRONY_DOFFSET2:
+        if (vm->has_no_dfreq)
+            return CHRONY_INVALID;
+        vm->slew_left_sec += number;
+        return 0;
+    case CHRONY_MAKESTEP:
+        if (vm->cannot_step)
+            return CHRONY_FAILED;
+        /* It does not know exactly how far its slew has got: a ten-thousandth stays. */
+        step_clock(vm, -vm->slew_left_sec * (1 - 1e-4 * virtual_random(vm)));
+        vm->slew_left_sec = 0;
+        return 0;
+    case CHRONY_MODIFY_MAKESTEP:
+        vm->makestep_limit = (int32_t)get32(request + 20);
+        vm->makestep_threshold = chrony_float_decode(get32(request + 24));
+        return 0;
+    case CHRONY_MODIFY_MINPOLL: vm->minpoll = (int32_t)get32(request + 40); return 0;
+    case CHRONY_MODIFY_MAXPOLL: vm->maxpoll = (int32_t)get32(request + 40); return 0;
+    case CHRONY_BURST: return CHRONY_NO_SUCH_SOURCE;
+    case CHRONY_TRACKING: return 0;
+    }
+    assert(false);
+    return 0;
+}
+
+static void record_execution(struct virtual_machine *vm, uint32_t sequence)
+{
+    for (unsigned i = 0; i < vm->n_commands; i++)
+        if (vm->commands[i].sequence == sequence)
+            vm->commands[i].executed_ns = vm->now_ns;
+}
+
+static void read_command(struct virtual_machine *vm)
+{
+    const uint8_t *request = vm->queue[0].bytes;
+    const bool tracking = request[5] == CHRONY_TRACKING;
+    const enum virtual_fate fate =
+        tracking ? VIRTUAL_ANSWERED : vm->fates[vm->n_read++ % VIRTUAL_LOG];
+    uint8_t *reply = vm->replies[vm->n_replies].bytes;
+    int status;
+
+    move_clock(vm);
+    if (fate != VIRTUAL_COMMAND_LOST) {
+        record_execution(vm, get32(request + 8));
+        status = carry_out(vm, request);
+        if (fate != VIRTUAL_REPLY_LOST && vm->n_replies < VIRTUAL_QUEUE) {
+            memset(reply, 0, CHRONY_REQUEST_MAX);
+            reply[0] = 6;
+            reply[1] = 2;
+            memcpy(reply + 4, request + 4, 2);
+            reply[9] = (uint8_t)status;
+            memcpy(reply + 16, request + 8, 4);
+            put32(reply + 28, vm->refid);
+            reply[28 + 27] = vm->refid ? 0 : 3;
+            vm->replies[vm->n_replies++].at_ns =
+                vm->now_ns + LATENCY_NS + (fate == VIRTUAL_LATE ? 400 * VIRTUAL_MS : 0);
+        }
+    }
+    vm->n_queued--;
+    memmove(&vm->queue[0], &vm->queue[1], vm->n_queued * sizeof(vm->queue[0]));
+}
+
+/* A crude chronyd: every fifth sample corrects the clock, at first by a step if it may. */
+static void take_sample(struct virtual_machine *vm, double offset)
+{
+    if (++vm->samples_since_reset % 5 != 0 || vm->frozen)
+        return;
+    move_clock(vm);
+    if (vm->makestep_limit != 0 && fabs(offset) > vm->makestep_threshold) {
+        step_clock(vm, offset);
+        vm->slew_left_sec = 0;
+    } else {
+        vm->slew_left_sec = -offset;
+    }
+    if (vm->makestep_limit > 0)
+        vm->makestep_limit--;
+    if (vm->samples_since_reset >= 15)
+        vm->refid = vm->tracker.config.refid;
+}
+
+/* --- the tracker's edges ---------------------------------------------------------------------- */
+
+static void record(struct virtual_machine *vm)
+{
+    const struct tracker_orders *o = &vm->orders;
+    struct virtual_command *c = &vm->commands[vm->n_commands % VIRTUAL_LOG];
+
+    for (unsigned i = 0; i < o->n_events; i++)
+        if (vm->n_events < VIRTUAL_LOG)
+            vm->events[vm->n_events++] = o->events[i].id;
+    if (!o->command_length || o->command_id == CHRONY_TRACKING)
+        return;
+    *c = (struct virtual_command){ .sequence = get32(o->command + 8), .sent_ns = vm->now_ns };
+    c->command.id = o->command_id;
+    if (o->command_id == CHRONY_DFREQ || o->command_id == CHRONY_DOFFSET2)
+        c->command.ppm = chrony_float_decode(get32(o->command + 20));
+    vm->n_commands++;
+}
+
+static void look(struct virtual_machine *vm, struct observation *seen)
+{
+    if (vm->device_lost) {
+        seen->look = TRACKER_LOOK_LOST;
+        seen->look_error = 2;
+    } else if (vm->page_stuck) {
+        seen->look = TRACKER_LOOK_BUSY;
+    } else if (!vm->shown_valid || memcmp(&vm->shown, &vm->page, sizeof(vm->page)) != 0) {
+        vm->shown = vm->page;
+        vm->shown_valid = true;
+        seen->look = TRACKER_LOOK_CHANGED;
+        seen->page = &vm->shown;
+        seen->page_verdict = PAGE_OK;
+        seen->counter = virtual_counter(vm);
+    }
+}
+
+static struct cross_timestamp reading(struct virtual_machine *vm, double clock_error)
+{
+    const double at = (double)vm->now_ns + (clock_error + noise(vm)) * 1e9;
+    const double sec = floor(at / 1e9);
+    const uint64_t counter = virtual_counter(vm);
+
+    return (struct cross_timestamp){ counter - 50, counter + 50, VIRTUAL_EPOCH + (int64_t)sec,
+        (uint32_t)fmin(999999999, rint(at - sec * 1e9)) };
+}
+
+static void step(struct virtual_machine *vm, struct observation *seen)
+{
+    static struct cross_timestamp realtime[16], raw[16];
+
+    for (int i = 0; i < 64; i++) {
+        bool again = false;
+
+        seen->now_ns = vm->now_ns;
+        look(vm, seen);
+        if (vm->orders.measure && vm->now_ns >= vm->orders.wake_at_ns - TICK_NS / 2 &&
+            seen->look != TRACKER_LOOK_CHANGED) {
+            move_clock(vm);
+            for (int k = 0; k < 16; k++) {
+                const double raw_sec = vm->raw_ticks * vm->raw_ns_per_tick * 1e-9;
+
+                realtime[k] = reading(vm, vm->error_sec);
+                raw[k] = reading(vm, raw_sec - (double)vm->now_ns * 1e-9);
+            }
+            seen->measured = vm->orders.measure;
+            seen->realtime = realtime;
+            seen->raw = raw;
+            seen->n_realtime = seen->n_raw = 16;
+            seen->kernel_tick = 10000;
+            seen->kernel_freq = vm->freq;
+            seen->clock_source_is_counter = true;
+        }
+        seen->command_queued = vm->n_queued > 0;
+        tracker_step(&vm->tracker, seen, &vm->orders);
+        vm->n_steps++;
+        record(vm);
+        memset(seen, 0, sizeof(*seen));
+        if (vm->orders.command_length && (!vm->alive || vm->connection_dead)) {
+            vm->connection_dead = false;
+            seen->chronyd = TRACKER_CHRONYD_GONE;
+            seen->chronyd_error = 111;
+            again = true;
+        } else if (vm->orders.command_length && vm->n_queued < VIRTUAL_QUEUE) {
+            memcpy(vm->queue[vm->n_queued].bytes, vm->orders.command, CHRONY_REQUEST_MAX);
+            vm->queue[vm->n_queued++].at_ns = vm->now_ns + LATENCY_NS;
+        }
+        if (vm->orders.send_sample) {
+            seen->sample_sent = true;
+            seen->sample_error = vm->alive ? 0 : 111;
+            vm->n_samples++;
+            vm->n_stray_samples += recovery_holds_samples(&vm->tracker.recovery) ||
+                                   vm->tracker.reset_pending;
+            vm->last_sample_sec = vm->orders.sample.offset;
+            vm->last_sample_ns = vm->now_ns;
+            if (vm->alive)
+                take_sample(vm, vm->orders.sample.offset);
+        }
+        vm->now_ns += 2000; /* a step takes its time */
+        if (!again && !(vm->orders.measure && vm->orders.wake_at_ns <= vm->now_ns))
+            return;
+    }
+    assert(!"the tracker steps without end");
+}
+
+static void reply(struct virtual_machine *vm)
+{
+    struct observation seen = { .chronyd = TRACKER_CHRONYD_REPLY, .reply_length = CHRONY_REQUEST_MAX };
+    uint8_t bytes[CHRONY_REQUEST_MAX];
+
+    memcpy(bytes, vm->replies[0].bytes, sizeof(bytes));
+    vm->n_replies--;
+    memmove(&vm->replies[0], &vm->replies[1], vm->n_replies * sizeof(vm->replies[0]));
+    seen.reply = bytes;
+    step(vm, &seen);
+}
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
+{
+    const int64_t end_ns = vm->now_ns + duration_ns;
+
+    while (vm->now_ns < end_ns) {
+        int64_t next = earliest(end_ns, vm->next_tick_ns);
+
+        if (vm->n_queued && vm->alive && !vm->frozen)
+            next = earliest(next, vm->queue[0].at_ns);
+        if (vm->n_replies)
+            next = earliest(next, vm->replies[0].at_ns);
+        if (vm->update_page)
+            next = earliest(next, vm->next_update_ns);
+        next = earliest(next, vm->formula_at_ns);
+        if (next > vm->now_ns)
+            vm->now_ns = next;
+
+        if (vm->formula_at_ns <= vm->now_ns) {
+            virtual_write_formula(vm);
+            vm->formula_at_ns = INT64_MAX;
+            vm->update_page = true;
+        }
+        if (vm->update_page && vm->next_update_ns <= vm->now_ns) {
+            if (vm->page.clock_status == VMCLOCK_STATUS_SYNCHRONISED)
+                virtual_write_formula(vm);
+            vm->next_update_ns = vm->now_ns + 100 * VIRTUAL_MS;
+        }
+        if (vm->n_queued && vm->alive && !vm->frozen && vm->queue[0].at_ns <= vm->now_ns)
+            read_command(vm);
+        if (vm->n_replies && vm->replies[0].at_ns <= vm->now_ns)
+            reply(vm);
+        if (vm->next_tick_ns <= vm->now_ns) {
+            struct observation seen = { 0 };
+
+            vm->next_tick_ns += TICK_NS;
+            look(vm, &seen);
+            vm->shown_valid = vm->shown_valid && seen.look != TRACKER_LOOK_CHANGED;
+            if (seen.look != TRACKER_LOOK_NONE ||
+                vm->now_ns + TICK_NS / 2 >= vm->orders.wake_at_ns) {
+                memset(&seen, 0, sizeof(seen));
+                step(vm, &seen);
+            }
+        }
+    }
+    move_clock(vm);
+}
+
+/* --- the beginning ---------------------------------------------------------------------------- */
+
+void virtual_config(struct tracker_config *c)
+{
+    memset(c, 0, sizeof(*c));
+    c->native_counter = VMCLOCK_COUNTER_X86_TSC;
+    c->watch_interval_ns = TICK_NS;
+    c->sample_interval_ns = 50 * VIRTUAL_MS;
+    c->accept_freerunning = c->correct_frequency = c->correct_at_start = true;
+    chrony_refid_parse("VMCL", &c->refid);
+    c->recovery.makestep_limit = 3;
+    c->recovery.makestep_threshold_sec = 1;
+    c->recovery.burst_good = 4;
+    c->recovery.burst_total = 8;
+    c->recovery.step_max_ns = INT64_C(3650) * 86400 * VIRTUAL_SEC;
+    c->recovery.rate_max_ppm = 1000;
+    c->recovery.n_servers = 1;
+    c->recovery.servers[0].address.family = 1;
+    c->recovery.servers[0].minpoll = 6;
+    c->recovery.servers[0].maxpoll = 10;
+}
+
+void virtual_init(struct virtual_machine *vm, uint64_t seed)
+{
+    memset(vm, 0, sizeof(*vm));
+    vm->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+    vm->hz = 2.6e9;
+    vm->counter_at_since = 1e13;
+    vm->raw_ns_per_tick = ldexp(rint(ldexp(1e9 / vm->hz, RAW_SHIFT)), -RAW_SHIFT);
+    vm->formula_at_ns = INT64_MAX;
+    vm->noise_sec = 4e-9;
+    vm->page = (struct vmclock_page){
+        .magic = VMCLOCK_MAGIC,
+        .size = 4096,
+        .version = 1,
+        .counter_id = VMCLOCK_COUNTER_X86_TSC,
+        .time_type = VMCLOCK_TIME_TAI,
+        .disruption_marker = 1,
+        .flags = VMCLOCK_FLAG_TAI_OFFSET_VALID,
+        .tai_offset_sec = 37,
+        .period_shift = PERIOD_SHIFT,
+    };
+    virtual_write_formula(vm);
+    vm->update_page = true;
+    virtual_chronyd_start(vm);
+}
+
+void virtual_start(
+    struct virtual_machine *vm, const struct tracker_config *config, struct tracker_saved saved)
+{
+    struct observation seen = { 0 };
+
+    vm->shown_valid = false;
+    memset(&vm->orders, 0, sizeof(vm->orders));
+    tracker_init(&vm->tracker, config, &saved, 1, vm->now_ns);
+    step(vm, &seen);
+}
+
+unsigned virtual_count_events(const struct virtual_machine *vm, enum event_id id)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < vm->n_events; i++)
+        n += vm->events[i] == id;
+    return n;
+}
+
+unsigned virtual_count_commands(const struct virtual_machine *vm, enum chrony_command_id id)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < vm->n_commands && i < VIRTUAL_LOG; i++)
+        n += vm->commands[i].command.id == id;
+    return n;
+}

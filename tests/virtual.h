@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A virtual machine in virtual time: a host with a page, a counter, a kernel's clock, a chronyd,
+ * and a tracker between them. Nothing here waits, so that hours run in milliseconds.
+ *
+ * Times are ns since the machine's start, which is also its CLOCK_MONOTONIC; true UTC is EPOCH
+ * later. The clock's error is kept as such, so that it is exact where it is small.
+ */
+#ifndef TESTS_VIRTUAL_H
+#define TESTS_VIRTUAL_H
+
+#include "refclock/tracker.h"
+
+#define VIRTUAL_EPOCH      INT64_C(1700000000) /* UTC of time 0 */
+#define VIRTUAL_QUEUE      10                  /* datagrams in a Unix socket */
+#define VIRTUAL_LOG        512
+#define VIRTUAL_MS         INT64_C(1000000)
+#define VIRTUAL_SEC        INT64_C(1000000000)
+
+/* What the model of chronyd does with a command, by the order in which it reads them. */
+enum virtual_fate {
+    VIRTUAL_ANSWERED,
+    VIRTUAL_REPLY_LOST,   /* carried out, not answered */
+    VIRTUAL_COMMAND_LOST, /* neither */
+    VIRTUAL_LATE,         /* carried out at once, answered 400 ms later */
+};
+
+struct virtual_command {
+    struct chrony_command command; /* id and, where it has one, its number */
+    uint32_t sequence;
+    int64_t sent_ns, executed_ns; /* executed 0: not yet */
+};
+
+struct virtual_machine {
+    struct tracker tracker;
+    struct tracker_orders orders;
+    int64_t now_ns, next_tick_ns;
+    uint64_t random; /* the generator's state */
+
+    /* The counter. */
+    double hz;
+    int64_t counter_since_ns;
+    double counter_at_since;
+
+    /* The kernel's clock. */
+    double error_sec; /* CLOCK_REALTIME minus true time */
+    double raw_ns_per_tick;
+    double raw_ticks; /* since the start, without jumps: CLOCK_MONOTONIC_RAW */
+    long freq;        /* adjtimex's, 2^-16 ppm */
+    double slew_left_sec; /* positive: the clock is being put back by that much */
+    int64_t moved_ns;     /* up to when the three above are advanced */
+    double noise_sec;     /* of one reading, standard deviation */
+    double largest_backward_step_sec;
+
+    /* The host. */
+    struct vmclock_page page;
+    struct vmclock_page shown; /* what the tracker last saw */
+    bool shown_valid, page_stuck, device_lost;
+    bool update_page; /* the host rewrites its formula each 100 ms */
+    int64_t next_update_ns;
+    int64_t formula_at_ns; /* when a late formula comes; INT64_MAX: none is late */
+    double host_error_sec; /* of the host's formula */
+
+    /* chronyd. */
+    bool alive, frozen, has_no_dfreq, cannot_step;
+    bool connection_dead; /* the tracker's socket is connected to a chronyd that was stopped */
+    enum virtual_fate fates[VIRTUAL_LOG];
+    unsigned n_queued;
+    struct {
+        uint8_t bytes[CHRONY_REQUEST_MAX];
+        size_t length;
+        int64_t at_ns; /* not read before */
+    } queue[VIRTUAL_QUEUE];
+    unsigned n_replies;
+    struct {
+        uint8_t bytes[CHRONY_REQUEST_MAX];
+        int64_t at_ns;
+    } replies[VIRTUAL_QUEUE];
+    uint32_t refid; /* 0: not synchronised */
+    unsigned samples_since_reset;
+    int32_t makestep_limit;
+    double makestep_threshold;
+    int32_t minpoll, maxpoll; /* of the only server */
+    int64_t resume_ns;        /* the moment when samples are allowed, for the invariants */
+
+    /* What happened. */
+    unsigned n_commands, n_read;
+    struct virtual_command commands[VIRTUAL_LOG]; /* but TRACKING */
+    unsigned n_resets, n_samples, n_stray_samples, n_events, n_steps;
+    enum event_id events[VIRTUAL_LOG];
+    double last_sample_sec;
+    int64_t last_sample_ns;
+};
+
+/* Defaults as installed, one boosted server, and a page that is a clock. */
+void virtual_init(struct virtual_machine *vm, uint64_t seed);
+void virtual_config(struct tracker_config *ret_config);
+
+/* Start, or restart, the tracker with what it saved. */
+void virtual_start(
+    struct virtual_machine *vm, const struct tracker_config *config, struct tracker_saved saved);
+
+void virtual_run(struct virtual_machine *vm, int64_t duration_ns);
+
+/* The counter's value and rate jump; the page still is what it was. */
+void virtual_disrupt_counter(struct virtual_machine *vm, double jump_sec, double ppm);
+
+/* The host writes: its present formula, and the marker. */
+void virtual_write_formula(struct virtual_machine *vm);
+void virtual_write_marker(struct virtual_machine *vm);
+void virtual_marker_only(struct virtual_machine *vm);
+
+/* All three at once, as a good host does. */
+void virtual_migrate(struct virtual_machine *vm, double jump_sec, double ppm);
+
+void virtual_chronyd_start(struct virtual_machine *vm);
+void virtual_chronyd_stop(struct virtual_machine *vm);
+
+uint64_t virtual_counter(const struct virtual_machine *vm);
+unsigned virtual_count_events(const struct virtual_machine *vm, enum event_id id);
+unsigned virtual_count_commands(const struct virtual_machine *vm, enum chrony_command_id id);
+
+/* Uniform in [0, 1). */
+double virtual_random(struct virtual_machine *vm);
+
+#endif
