@@ -5,6 +5,8 @@
 
 #define BASELINE_MIN_NS 950e6 /* an observation is ordered each second */
 #define BASELINE_MAX_NS 60e9
+#define BASELINE_ANY_NS 15e9 /* tells the rate to 1 ppb without being rounded */
+#define READING_NS      20.0 /* what two readings of one clock differ by without a cause */
 #define NEAR_INTEGER    0.2
 #define WIDTH_MAX       0.5 /* of a mult, by which brackets of unlike width may differ */
 
@@ -40,6 +42,7 @@ static double width(const struct cross_timestamp *raw)
 void raw_rate_observe(struct raw_rate *rate, const struct cross_timestamp *raw)
 {
     double ticks, ns, mult, doubt, whole;
+    bool can_round;
     int shift;
 
     if (!rate->anchored) {
@@ -61,6 +64,16 @@ void raw_rate_observe(struct raw_rate *rate, const struct cross_timestamp *raw)
     /* Narrow brackets of one width are off by one and the same amount, which cancels. */
     doubt = fabs(width(raw) - width(&rate->anchor)) / 2 / ticks * mult;
     whole = rint(mult);
+    can_round = READING_NS / ns * mult < WIDTH_MAX;
+    if (!can_round) { /* a slow counter: neighbouring mults are too near to be told apart */
+        if (ns >= BASELINE_ANY_NS && doubt / mult * ns <= READING_NS) {
+            rate->known = true;
+            rate->ns_per_tick = ns / ticks;
+        }
+        if (ns > BASELINE_MAX_NS)
+            anchor(rate, raw);
+        return;
+    }
     if (doubt <= WIDTH_MAX && fabs(mult - whole) <= NEAR_INTEGER) {
         rate->known = true;
         rate->contradictions = 0;

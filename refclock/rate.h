@@ -21,7 +21,10 @@ struct raw_rate {
     unsigned contradictions;       /* observations in a row that deny it */
 };
 
-/* Take one observation of CLOCK_MONOTONIC_RAW; the first known rate is there after a second. */
+/*
+ * Take one observation of CLOCK_MONOTONIC_RAW; the first known rate is there after a second, or
+ * after 15 s for a counter so slow (ARM's at 25 or 62.5 MHz) that its mults lie too close together.
+ */
 void raw_rate_observe(struct raw_rate *rate, const struct cross_timestamp *raw);
 
 /* The counter was disrupted: start a new baseline, keep what is known. */
