@@ -46,7 +46,7 @@ START_TEST(a_second_gives_the_kernels_rate_exactly)
 }
 END_TEST
 
-START_TEST(a_slow_counter_needs_fifteen_seconds)
+START_TEST(a_slow_counter_needs_a_longer_baseline)
 {
     static const double slow_hz[] = { 25e6, 62.5e6 };
 
@@ -57,7 +57,7 @@ START_TEST(a_slow_counter_needs_fifteen_seconds)
         for (int sec = 0; sec <= 16; sec++) {
             const struct cross_timestamp raw = raw_at(1 + sec, hz, ns_per_tick, sec % 2 ? 5 : -5);
 
-            ck_assert_int_eq(rate.known, sec > 15);
+            ck_assert_int_eq(rate.known, sec > (i == 0 ? 15 : 6));
             raw_rate_observe(&rate, &raw);
         }
         ck_assert_double_eq_tol(rate.ns_per_tick, ns_per_tick, ns_per_tick * 2e-9);
@@ -127,7 +127,7 @@ START_TEST(a_disturbed_reading_only_makes_the_baseline_longer)
 END_TEST
 
 RUN_SUITE("rate", a_second_gives_the_kernels_rate_exactly,
-    a_slow_counter_needs_fifteen_seconds, the_rate_error_is_what_dfreq_takes,
+    a_slow_counter_needs_a_longer_baseline, the_rate_error_is_what_dfreq_takes,
     a_clock_source_that_is_not_the_counter_is_found_out,
     a_clock_that_jumps_back_starts_a_new_baseline,
     a_disturbed_reading_only_makes_the_baseline_longer)
