@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The tests' own program in the guest; usage() has the list. */
+#define _GNU_SOURCE
+#include "shared.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static const int64_t second_ns = 1000000000;
+
+static void die(const char *what)
+{
+    fprintf(stderr, "guest: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static int64_t clock_ns(clockid_t clock)
+{
+    struct timespec t;
+
+    clock_gettime(clock, &t);
+    return t.tv_sec * second_ns + t.tv_nsec;
+}
+
+static const volatile struct page *map_page(void)
+{
+    int fd = open("/dev/vmclock0", O_RDONLY);
+    void *map = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+
+    if (fd >= 0)
+        close(fd);
+    return map == MAP_FAILED ? NULL : map;
+}
+
+static uint8_t *map_shared(void)
+{
+    int fd = open("/dev/mem", O_RDWR);
+    void *map;
+
+    if (fd < 0)
+        die("/dev/mem");
+    map = mmap(NULL, SHARED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, SHARED_PHYS);
+    if (map == MAP_FAILED)
+        die("mapping the shared memory");
+    close(fd);
+    return map;
+}
+
+/* A consistent copy and the counter read with it; ETIMEDOUT after 100 ms of an open update. */
+static int read_page(const volatile struct page *page, struct page *ret_copy, uint64_t *ret_counter)
+{
+    int64_t end = clock_ns(CLOCK_MONOTONIC) + second_ns / 10;
+
+    do {
+        uint32_t seq = page->seq_count;
+
+        barrier();
+        memcpy(ret_copy, (const void *)page, sizeof *ret_copy);
+        *ret_counter = read_counter();
+        barrier();
+        if (!(seq & 1) && page->seq_count == seq)
+            return 0;
+    } while (clock_ns(CLOCK_MONOTONIC) < end);
+    return ETIMEDOUT;
+}
+
+static bool has_time(const struct page *p)
+{
+    return p->counter_id == COUNTER_TSC &&
+           (p->clock_status == STATUS_SYNCHRONISED || p->clock_status == STATUS_FREERUNNING);
+}
+
+static int print_page(void)
+{
+    const volatile struct page *page = map_page();
+    struct page p;
+    uint64_t counter;
+
+    if (!page)
+        die("/dev/vmclock0");
+    errno = read_page(page, &p, &counter);
+    if (errno)
+        die("reading the page");
+    printf(
+        "counter_id=%u time_type=%u seq_count=%u disruption_marker=%lu flags=%#lx clock_status=%u "
+        "tai_offset_sec=%d leap_indicator=%u generation=%lu\n",
+        p.counter_id, p.time_type, p.seq_count, p.disruption_marker, p.flags, p.clock_status,
+        p.tai_offset_sec, p.leap_indicator, p.generation);
+    printf("counter_value=%lu period=%#lx period_shift=%u time_sec=%lu time_frac=%#lx "
+           "time_maxerror_ns=%lu\n",
+        p.counter_value, p.period, p.period_shift, p.time_sec, p.time_frac, p.time_maxerror_ns);
+    if (has_time(&p))
+        printf("counter=%lu time_ns=%ld\n", counter, page_time_ns(page_time_at(&p, counter)));
+    return 0;
+}
+
+static int serve_mailbox(void)
+{
+    struct mailbox *m = (struct mailbox *)(map_shared() + MAILBOX_OFFSET);
+    const volatile struct page *page = map_page();
+    struct sched_param param = {0};
+    uint64_t last = m->answered;
+
+    /* it spins: leave the processor to whoever else wants it */
+    sched_setscheduler(0, SCHED_IDLE, &param);
+    for (;;) {
+        uint64_t number = m->asked, counter = 0;
+        int64_t time_ns = 0;
+        struct page copy;
+        int error = 0;
+
+        if (number == last)
+            continue;
+        barrier();
+        switch (m->question) {
+        case ASK_COUNTER: counter = read_counter(); break;
+        case ASK_REALTIME: time_ns = clock_ns(CLOCK_REALTIME); break;
+        case ASK_PAGE_TIME:
+            error = page ? read_page(page, &copy, &counter) : ENODEV;
+            if (!error && !has_time(&copy))
+                error = ENODATA;
+            if (!error) {
+                time_ns = page_time_ns(page_time_at(&copy, counter));
+                time_ns -= copy.time_type == TYPE_TAI ? copy.tai_offset_sec * second_ns : 0;
+            }
+            break;
+        case ASK_TO_END: m->answered = number; return 0;
+        default: error = EINVAL;
+        }
+        m->counter = counter;
+        m->time_ns = time_ns;
+        m->error = (uint64_t)error;
+        barrier();
+        m->answered = last = number;
+    }
+}
+
+static volatile sig_atomic_t stopped;
+static void stop(int signal)
+{
+    (void)signal;
+    stopped = 1;
+}
+
+static struct probe_record probe_once(void)
+{
+    struct probe_record best = {.width = UINT64_MAX};
+
+    /* the narrowest of a few: the others met an interrupt or cold code */
+    for (int i = 0; i < 4; i++) {
+        uint64_t before = read_counter();
+        int64_t now = clock_ns(CLOCK_REALTIME);
+        uint64_t after = read_counter();
+
+        if (after - before < best.width)
+            best = (struct probe_record){before + (after - before) / 2, now, after - before};
+    }
+    return best;
+}
+
+/* Runs for some seconds or until SIGTERM; the file is complete when it has ended. */
+static int probe(double seconds, double hz, const char *path)
+{
+    size_t count = 0, capacity = (size_t)(seconds * hz);
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
+    struct probe_record *records;
+    int64_t next;
+
+    if (fd < 0 || ftruncate(fd, (off_t)(capacity * sizeof *records)))
+        die(path);
+    records = mmap(
+        NULL, capacity * sizeof *records, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+    if (records == MAP_FAILED)
+        die(path);
+    signal(SIGTERM, stop);
+    next = clock_ns(CLOCK_MONOTONIC);
+    while (count < capacity && !stopped) {
+        struct timespec until;
+
+        next += (int64_t)((double)second_ns / hz);
+        until = (struct timespec){next / second_ns, next % second_ns};
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+        records[count++] = probe_once();
+    }
+    if (ftruncate(fd, (off_t)(count * sizeof *records)))
+        die(path);
+    return 0;
+}
+
+static int send_file(const char *path)
+{
+    uint8_t *shared = map_shared();
+    int fd = open(path, O_RDONLY);
+    struct stat info;
+    ssize_t got;
+    size_t sent = 0;
+
+    if (fd < 0 || fstat(fd, &info))
+        die(path);
+    if (info.st_size > SHARED_SIZE - FILE_OFFSET) {
+        errno = EFBIG;
+        die(path);
+    }
+    while ((got = read(fd, shared + FILE_OFFSET + sent, (size_t)info.st_size - sent)) > 0)
+        sent += (size_t)got;
+    printf("%zu\n", sent);
+    return 0;
+}
+
+static int usage(void)
+{
+    fputs("usage: guest page                  print the vmclock page\n"
+          "       guest tsc                   print the counter\n"
+          "       guest mailbox               answer the host's questions until it says stop\n"
+          "       guest probe SECONDS HZ FILE store struct probe_record at that rate\n"
+          "       guest send FILE             put the file where the host can read it\n",
+        stderr);
+    return 64;
+}
+
+int main(int argc, char **argv)
+{
+    const char *command = argc > 1 ? argv[1] : "";
+
+    if (!strcmp(command, "page") && argc == 2)
+        return print_page();
+    if (!strcmp(command, "tsc") && argc == 2)
+        return printf("%lu\n", read_counter()) < 0;
+    if (!strcmp(command, "mailbox") && argc == 2)
+        return serve_mailbox();
+    if (!strcmp(command, "probe") && argc == 5)
+        return probe(atof(argv[2]), atof(argv[3]), argv[4]);
+    if (!strcmp(command, "send") && argc == 3)
+        return send_file(argv[2]);
+    return usage();
+}
