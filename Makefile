@@ -10,6 +10,7 @@ mandir      = $(datarootdir)/man
 docdir      = $(datarootdir)/doc/vmclockd
 sysconfdir  = /etc
 unitdir     = $(prefix)/lib/systemd/system
+udevrulesdir = $(prefix)/lib/udev/rules.d
 
 BUILD    ?= build
 CC       ?= cc
@@ -30,6 +31,7 @@ ctl_libs    = inih jansson
 refclock = $(patsubst %.c,$(BUILD)/%.o,$(wildcard refclock/*.c))
 shared   = $(addprefix $(BUILD)/daemon/,config.o device.o state_file.o system_clock.o journal.o log.o)
 daemon   = $(addprefix $(BUILD)/daemon/,chronyd.o event_loop.o runner.o sock_sender.o vmclockd.o)
+fuzzers  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 checks   = $(patsubst tests/%.c,%,$(wildcard tests/check_*.c))
 
 all: $(BUILD)/vmclockd $(BUILD)/vmclockctl $(BUILD)/vmclocksim
@@ -51,9 +53,102 @@ $(BUILD)/check_%: $(BUILD)/tests/check_%.o $(BUILD)/tests/sim/sim_page.o $(BUILD
                   $(shared) $(BUILD)/daemon/chronyd.o $(BUILD)/daemon/sock_sender.o $(refclock)
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs check inih) -lm $(LDLIBS)
 
+# --- trying it ---------------------------------------------------------------
+
+packages-%:
+	@tests/install-packages.sh $*
+
+$(BUILD)/chrony/chronyd:
+	@tests/get-chrony.sh $(BUILD)/chrony
+
+demo: packages-demo
+	@$(MAKE) --no-print-directory -s all $(BUILD)/chrony/chronyd
+	@tests/demo.sh $(BUILD)
+
+# --- tests -------------------------------------------------------------------
+
+SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+MANUALS  = daemon/vmclockd.8 daemon/vmclockctl.8 conf/vmclockd.conf.5 tests/sim/vmclocksim.1
+
+check: packages-check
+	@$(MAKE) --no-print-directory all $(BUILD)/chrony/chronyd check-layers check-manuals check-units
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="$(SANITIZE)" RANDOM_RUNS=300 \
+	    check-units check-corpora
+	BUILD=$(BUILD) tests/integration/run.py
+
+# The core is pure: it includes itself and what of the C library makes no system call.
+check-layers:
+	@if grep -n '^#include' refclock/*.[ch] | grep -Ev \
+	    '"refclock/[a-z_]+\.h"|<(assert|math|stdbool|stddef|stdint|string|sys/time)\.h>'; \
+	then echo "refclock/ must not include these"; exit 1; fi
+
+check-manuals:
+	@mandoc -T lint -W style $(MANUALS)
+
+check-units: $(addprefix $(BUILD)/,$(checks))
+	@for check in $^; do $$check || exit 1; done
+
+check-corpora: $(addprefix $(BUILD)/replay_,$(fuzzers))
+	@for fuzzer in $(fuzzers); do \
+	    $(BUILD)/replay_$$fuzzer tests/fuzz/corpus/$$fuzzer/* || exit 1; done
+
+$(BUILD)/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(shared) $(refclock)
+	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs inih) -lm $(LDLIBS)
+
+check-vm: packages-build
+	@$(MAKE) --no-print-directory all
+	tests/vm/setup.sh
+	tests/vm/check_vm.py
+
+fuzz: packages-tidy
+	tests/fuzz/run.sh $(SECONDS)
+
+bench: packages-check
+	@$(MAKE) --no-print-directory all
+	BUILD=$(BUILD) tests/bench/run.py
+
+# --- the code ----------------------------------------------------------------
+
+sources = $(wildcard refclock/*.[ch] daemon/*.[ch] tests/*.[ch] tests/*/*.[ch])
+checked = $(filter-out %.h tests/vm/% tests/integration/%,$(sources))
+
+format:
+	clang-format -i $(filter-out tests/clock_vectors.h,$(sources))
+
+tidy: packages-tidy
+	clang-tidy --quiet $(checked) -- -std=c11 $(CPPFLAGS)
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+	    --suppress=missingIncludeSystem --error-exitcode=1 -D__x86_64__ $(CPPFLAGS) $(checked)
+	$(MAKE) --no-print-directory BUILD=$(BUILD)/gcc CC=gcc CFLAGS="-O2 -Werror" all
+	$(MAKE) --no-print-directory BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -Werror" all
+
+# --- installing --------------------------------------------------------------
+
+install: all
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(sbindir) $(bindir) $(sysconfdir) $(unitdir) \
+	    $(mandir)/man8 $(mandir)/man5 $(docdir))
+	$(INSTALL) -m 755 $(BUILD)/vmclockd $(BUILD)/vmclockctl $(DESTDIR)$(sbindir)
+	$(INSTALL) -m 644 daemon/vmclockd.8 daemon/vmclockctl.8 $(DESTDIR)$(mandir)/man8
+	$(INSTALL) -m 644 conf/vmclockd.conf.5 $(DESTDIR)$(mandir)/man5
+	$(INSTALL) -m 644 README.md LICENSE conf/chrony-vmclock.conf $(DESTDIR)$(docdir)
+	[ -e $(DESTDIR)$(sysconfdir)/vmclockd.conf ] || \
+	    $(INSTALL) -m 644 conf/vmclockd.conf $(DESTDIR)$(sysconfdir)
+	sed 's|@sbindir@|$(sbindir)|' systemd/vmclockd.service >$(BUILD)/vmclockd.service
+	$(INSTALL) -m 644 $(BUILD)/vmclockd.service $(DESTDIR)$(unitdir)
+	$(INSTALL) -d $(DESTDIR)$(udevrulesdir)
+	$(INSTALL) -m 644 systemd/60-vmclock.rules $(DESTDIR)$(udevrulesdir)
+
+# The configuration stays: it is the administrator's.
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(sbindir)/vmclockd $(sbindir)/vmclockctl \
+	    $(mandir)/man8/vmclockd.8 $(mandir)/man8/vmclockctl.8 $(mandir)/man5/vmclockd.conf.5 \
+	    $(unitdir)/vmclockd.service $(udevrulesdir)/60-vmclock.rules)
+	rm -rf $(DESTDIR)$(docdir)
+
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all clean
+.PHONY: all demo check check-layers check-manuals check-units check-corpora check-vm fuzz bench \
+        format tidy install uninstall clean
 .SECONDARY:
--include $(wildcard $(addsuffix /*.d,$(addprefix $(BUILD)/,refclock daemon tests tests/sim tests/bench)))
+-include $(wildcard $(addsuffix /*.d,$(addprefix $(BUILD)/,refclock daemon tests tests/sim tests/fuzz)))

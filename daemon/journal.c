@@ -45,10 +45,10 @@ static void corrected_event(const struct event *e)
     if (fabs(e->c) > fmax(1e-6, fabs(e->b) / 2))
         log_warning("chronyd was told to correct the clock by %+.9f s and %+.4f ppm, but %+.9f s "
                     "are left",
-            e->b, -e->a, e->c);
+            e->b, 0 - e->a, e->c);
     else
         log_notice("the clock is corrected by %+.9f s and %+.4f ppm, %.0f ns left, after %.3f ms",
-            e->b, -e->a, e->c * 1e9, e->d);
+            e->b + 0.0, 0 - e->a, rint(e->c * 1e9) + 0.0, e->d);
 }
 
 static void maintenance_event(const struct event *e)

@@ -518,7 +518,7 @@ int runner_run(struct runner *r)
     struct observation seen = { 0 };
     int result;
 
-    log_notice("watching %s every %" PRId64 " us%s", r->config.device, tick_ns(&r->config) / 1000,
+    log_notice("watching %s every %g ms%s", r->config.device, (double)tick_ns(&r->config) / 1e6,
         r->dry_run ? ", dry run: chronyd is sent nothing" : "");
     look(r, &seen);
     step(r, &seen);

@@ -150,12 +150,12 @@ static void put_recovery(struct writer *w, const struct tracker *t)
     put_ms(w, "last_recovery.corrected_ms", r->started_ns, r->corrected_ns);
     put_ms(w, "last_recovery.synchronised_ms", r->started_ns,
         r->outcome == RECOVERY_OUTCOME_SYNCHRONISED ? r->ended_ns : 0);
-    put(w, "last_recovery.corrected_ppm", "%.6f", -r->rate_ppm);
-    put(w, "last_recovery.corrected_ns", "%.0f", r->offset_sec * 1e9);
+    put(w, "last_recovery.corrected_ppm", "%.6f", 0 - r->rate_ppm);
+    put(w, "last_recovery.corrected_ns", "%.0f", rint(r->offset_sec * 1e9) + 0.0);
     if (isnan(r->remaining_sec))
         put(w, "last_recovery.remaining_ns", "%s", "");
     else
-        put(w, "last_recovery.remaining_ns", "%.0f", r->remaining_sec * 1e9);
+        put(w, "last_recovery.remaining_ns", "%.0f", rint(r->remaining_sec * 1e9) + 0.0);
 }
 
 static void put_page(struct writer *w, const struct tracker *t)

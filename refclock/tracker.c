@@ -9,7 +9,6 @@
 #define RAW_NS         (1000 * MS)
 #define POLL_NS        (1000 * MS)
 #define FIRST_ASK_NS   (1000 * MS)
-#define SETTLE_NS      (10000 * MS)
 #define BOOST_NS       (30000 * MS)
 #define PUT_BACK_RETRY (1000 * MS)
 #define RATE_ERROR_MAX 1e-8
@@ -135,8 +134,6 @@ static void begin_recovery(struct step *s, enum recovery_cause cause)
     else if (cause != RECOVERY_CAUSE_START)
         t->recovery.wait_until_ns = earliest;
     t->awaiting_reported = t->refusal_reported = t->host_late = false;
-    if (cause == RECOVERY_CAUSE_MARKER)
-        t->settle_until_ns = s->seen->now_ns + SETTLE_NS;
     t->has_offset = false;
     t->fed = false;
     if (cause != RECOVERY_CAUSE_MARKER)
@@ -221,6 +218,12 @@ static bool formula_is_the_new_hosts(
            counter_difference(t->model.counter_value, t->detected_counter) > 0;
 }
 
+static bool recovery_acts_on_formula(const struct recovery *r)
+{
+    return r->state != RECOVERY_IDLE && r->state != RECOVERY_RESET && r->state != RECOVERY_HOST &&
+           r->cause != RECOVERY_CAUSE_START;
+}
+
 static void take_page(struct step *s, const struct vmclock_page *page)
 {
     struct tracker *t = s->t;
@@ -257,13 +260,12 @@ static void take_page(struct step *s, const struct vmclock_page *page)
     if (marker_changed || !t->has_model)
         return;
     /*
-     * Soon after a disruption a formula that jumps is the new host's, which came late: what
-     * chronyd was told and fed meanwhile was wrong. At any other time it is the host's own
-     * correction, and the samples follow it.
+     * A formula that jumps while chronyd is being corrected, or after the recovery had to go on
+     * without knowing whose it was, is the new host's, late: what chronyd was told and fed
+     * meanwhile was wrong. At any other time it is the host's own correction: samples follow it.
      */
     jumped = had_model ? !clock_model_continues(&model_before, &t->model) : t->host_late;
-    if (jumped && (s->seen->now_ns < t->settle_until_ns || t->host_late) &&
-        t->recovery.state != RECOVERY_RESET && t->recovery.state != RECOVERY_HOST)
+    if (jumped && (t->host_late || recovery_acts_on_formula(&t->recovery)))
         begin_recovery(s, RECOVERY_CAUSE_FORMULA);
     if (proven)
         t->host_late = false;
@@ -498,7 +500,7 @@ static void account(struct step *s, const struct recovery *before)
     if (r->reset_confirmed && !before->reset_confirmed) {
         t->reset_pending = false;
         t->confirmed_marker = t->marker;
-        t->recoveries += r->cause != RECOVERY_CAUSE_FORMULA;
+        t->recoveries++;
         s->orders->save = true;
         report(s, (struct event){ .id = EVENT_RESET_CONFIRMED, .new = t->marker,
                       .a = ms_since(s, r->started_ns) });

@@ -123,7 +123,6 @@ struct tracker {
     struct clock_model old;
     uint64_t detected_counter;
     bool host_late;           /* the recovery went on without an answer to that */
-    int64_t settle_until_ns;  /* a formula that jumps before is the new host's */
 
     /* The recovery. */
     struct recovery recovery; /* the present one, or the last; started_ns 0: none yet */

@@ -119,6 +119,17 @@ START_TEST(the_hosts_own_correction_is_followed_without_a_reset)
 }
 END_TEST
 
+START_TEST(the_hosts_own_correction_is_followed_also_soon_after_a_recovery)
+{
+    start_converged(1);
+    virtual_migrate(&vm, 0.005, 20);
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    vm.host_error_sec = 0.002;
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 1);
+}
+END_TEST
+
 START_TEST(samples_whose_bound_is_over_max_error_are_withheld)
 {
     config.max_error_ns = 1000;
@@ -426,7 +437,7 @@ START_TEST(a_formula_that_comes_later_than_that_recovers_once_more)
     virtual_run(&vm, 8 * VIRTUAL_SEC + 20 * VIRTUAL_MS);
     assert_error_below(50e-9);
     virtual_run(&vm, 3 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.tracker.recoveries, 1);
+    ck_assert_uint_eq(vm.tracker.recoveries, 2);
     ck_assert_uint_eq(vm.tracker.disruptions, 1);
 }
 END_TEST
@@ -775,6 +786,8 @@ int main(void)
     tcase_add_test(feeding, a_starting_chronyd_is_put_right_within_two_seconds);
     tcase_add_test(feeding, a_starting_chronyd_is_left_alone_where_that_is_configured);
     tcase_add_test(feeding, the_hosts_own_correction_is_followed_without_a_reset);
+    tcase_add_test(
+        feeding, the_hosts_own_correction_is_followed_also_soon_after_a_recovery);
     tcase_add_test(feeding, samples_whose_bound_is_over_max_error_are_withheld);
 
     tcase_add_test(full, a_disruption_is_corrected_by_the_exact_sequence);
