@@ -39,7 +39,7 @@ all: $(BUILD)/vmclockd $(BUILD)/vmclockctl $(BUILD)/vmclocksim
 $(BUILD)/vmclockd: $(daemon) $(shared) $(refclock)
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs $(daemon_libs)) -lm $(LDLIBS)
 
-$(BUILD)/vmclockctl: $(BUILD)/daemon/vmclockctl.o $(shared) $(refclock)
+$(BUILD)/vmclockctl: $(BUILD)/daemon/vmclockctl.o $(BUILD)/daemon/page_report.o $(shared) $(refclock)
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs $(ctl_libs)) -lm $(LDLIBS)
 
 $(BUILD)/vmclocksim: $(BUILD)/tests/sim/vmclocksim.o $(BUILD)/tests/sim/sim_page.o $(refclock)

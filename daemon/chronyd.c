@@ -3,23 +3,40 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-void chronyd_init(struct chronyd *chronyd, const char *path)
+/* Where the process `pid` has its socket. */
+static void own_path(const char *path, long pid, char *ret_path, size_t size)
 {
     const char *slash = strrchr(path, '/');
-    const int directory = slash ? (int)(slash - path) : 0;
 
+    snprintf(ret_path, size, "%.*s/vmclockd.%ld.sock", slash ? (int)(slash - path) : 0, path, pid);
+}
+
+void chronyd_remove_stale(const char *path, const char *pid)
+{
+    const long number = pid ? strtol(pid, NULL, 10) : 0;
+    char stale[sizeof(((struct sockaddr_un *)0)->sun_path)];
+
+    if (number <= 0 || number == getpid() || kill((pid_t)number, 0) == 0 || errno != ESRCH)
+        return;
+    own_path(path, number, stale, sizeof(stale));
+    unlink(stale);
+}
+
+void chronyd_init(struct chronyd *chronyd, const char *path)
+{
     *chronyd = (struct chronyd){ .fd = -1 };
     chronyd->server.sun_family = chronyd->own.sun_family = AF_UNIX;
     snprintf(chronyd->server.sun_path, sizeof(chronyd->server.sun_path), "%s", path);
-    snprintf(chronyd->own.sun_path, sizeof(chronyd->own.sun_path), "%.*s/vmclockd.%ld.sock",
-        directory, path, (long)getpid());
+    own_path(path, getpid(), chronyd->own.sun_path, sizeof(chronyd->own.sun_path));
 }
 
 int chronyd_open(struct chronyd *chronyd)

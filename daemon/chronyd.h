@@ -19,6 +19,12 @@ struct chronyd {
 void chronyd_init(struct chronyd *chronyd, const char *path);
 
 /*
+ * Remove the socket that a process of this number left beside chronyd's when it was killed, if it
+ * no longer runs. `pid` NULL or no number: nothing to do.
+ */
+void chronyd_remove_stale(const char *path, const char *pid);
+
+/*
  * Bind a socket beside chronyd's and connect it, so that the kernel lets datagrams of nobody else
  * through. 0 or -errno: -ENOENT chronyd or its directory is not there, -ECONNREFUSED it is dead,
  * -EACCES not permitted.

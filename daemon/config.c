@@ -349,7 +349,7 @@ static const struct key keys[] = {
     { "boost", parse_boost, print_boost, NULL, 0, -7, 24,
         "ADDRESS MINPOLL MAXPOLL: an IPv4 or IPv6 address and its poll range in chrony.conf, "
         "-7 to 24", true },
-    BOOL("accept-freerunning", "yes", tracker.accept_freerunning),
+    BOOL("accept-freerunning", "yes", tracker.reader.accept_freerunning),
     DURATION("max-error", "0", tracker.max_error_ns, 0, 86400e9,
         "a duration of at most 1d, with its unit, or 0 for no limit"),
     { "refid", parse_refid, print_text, "VMCL", AT(refid), 0, 0, "1 to 4 printable characters",
@@ -496,6 +496,7 @@ int config_read(const char *file, void (*complain)(const char *sentence), struct
     if (r < 0)
         return r;
     snprintf(config.file, sizeof(config.file), "%s", reader.name);
+    config.file_named = file != NULL;
     if (reader.stream) {
         ini_parse_stream(next_line, &reader, take_value, &reader);
         if (ferror(reader.stream))

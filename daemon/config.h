@@ -19,8 +19,9 @@ struct config {
     char state_file[CONFIG_PATH_MAX];
     unsigned readings; /* 1 to CROSS_TIMESTAMPS_MAX */
     char refid[8];
-    struct tracker_config tracker; /* but for native_counter and dry_run */
+    struct tracker_config tracker; /* but for dry_run and most of reader */
     char file[CONFIG_PATH_MAX];
+    bool file_named; /* not the default one, which may be missing */
     unsigned lines[CONFIG_KEYS_MAX]; /* by key, where it was set; 0: the default */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/journal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -25,7 +26,7 @@ static void mode_event(const struct event *e)
     const char *why = clock_verdict_str((enum clock_verdict)e->code);
 
     if (e->new == TRACKER_MODE_CLOCK && e->code == CLOCK_OK)
-        log_notice("the page is a clock: feeding chronyd");
+        log_notice("the page is a clock");
     else if (e->new == TRACKER_MODE_CLOCK)
         log_warning("the page is no clock now: %s; no samples until it is", why);
     else
@@ -88,9 +89,12 @@ static void away_event(const struct config *config, const struct event *e)
 
 static void sock_event(const struct config *config, const struct event *e)
 {
-    log_warning("samples cannot be sent to %s: %s; is there a \"refclock SOCK\" line in "
-                "chrony.conf? trying on",
-        config->sock, strerror(e->code));
+    const char *hint = e->code == ENOENT ? "; is there a \"refclock SOCK\" line in chrony.conf?"
+                       : e->code == EAGAIN ? " (chronyd does not read)"
+                                           : "";
+
+    log_warning("samples cannot be sent to %s: %s%s; trying on", config->sock, strerror(e->code),
+        hint);
 }
 
 void journal_event(const struct config *config, const struct event *e)
@@ -115,7 +119,7 @@ void journal_event(const struct config *config, const struct event *e)
         break;
     case EVENT_DISRUPTION:
         log_warning("disruption marker changed from 0x%" PRIx64 " to 0x%" PRIx64
-                    "%s: samples are held back, chronyd has to forget its measurements",
+                    "%s: chronyd has to forget its measurements",
             e->old, e->new, e->code ? " while vmclockd was not running" : "");
         break;
     case EVENT_GENERATION: generation_event(e); break;
@@ -188,8 +192,13 @@ void journal_event(const struct config *config, const struct event *e)
         log_info("samples flow, the first one's offset is %+.9f s", e->b);
         break;
     case EVENT_SAMPLES_WITHHELD:
-        log_warning("samples are withheld: their error bound, %" PRIu64 " ns, is over max-error",
-            e->new);
+        if (e->code == CLOCK_OK)
+            log_warning("samples are withheld: their error bound, %" PRIu64
+                        " ns, is over max-error",
+                e->new);
+        else
+            log_warning("samples are withheld: %s",
+                clock_verdict_str((enum clock_verdict)e->code));
         break;
     }
 }

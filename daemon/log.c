@@ -7,12 +7,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINES_A_SECOND 40
+/* Half of what is allowed in a second at once, the other half as time goes by. */
+#define BUCKET_LINES   20
+#define LINE_NS        (INT64_C(1000000000) / BUCKET_LINES)
 #define LINE_MAX_BYTES 1024
 
 static bool verbose, prefixed;
-static time_t second;
-static unsigned lines, dropped;
+static int64_t full_at_ns; /* when the bucket is, or was, full again */
+static unsigned dropped;
 
 void log_init(bool be_verbose)
 {
@@ -46,28 +48,35 @@ static void write_format(enum log_priority priority, const char *format, ...)
     va_end(arguments);
 }
 
-void log_line(enum log_priority priority, const char *format, ...)
+static bool take_token(void)
 {
     struct timespec now;
+    int64_t now_ns;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    now_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+    if (full_at_ns < now_ns)
+        full_at_ns = now_ns;
+    if (full_at_ns + LINE_NS > now_ns + BUCKET_LINES * LINE_NS)
+        return false;
+    full_at_ns += LINE_NS;
+    return true;
+}
+
+void log_line(enum log_priority priority, const char *format, ...)
+{
     va_list arguments;
 
     if (priority == LOG_PRIO_DEBUG && !verbose)
         return;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (now.tv_sec != second) {
-        second = now.tv_sec;
-        lines = 0;
-    }
-    if (lines >= LINES_A_SECOND - (dropped > 0)) {
+    if (!take_token()) {
         dropped++;
         return;
     }
-    if (dropped > 0) {
+    if (dropped > 0 && take_token()) {
         write_format(LOG_PRIO_WARNING, "%u messages were left out", dropped);
         dropped = 0;
-        lines++;
     }
-    lines++;
     va_start(arguments, format);
     write_line(priority, format, arguments);
     va_end(arguments);

@@ -37,6 +37,7 @@ struct runner {
     int sock_fd, lost_error;
     bool busy, dry_run, ready, stopping, save, notified;
     bool clock_source_is_counter;
+    double counter_period_sec;
     int64_t stop_at_ns, housekeeping_at_ns, watchdog_at_ns, watchdog_ns;
     int state_file_error;
     char boot_id[STATE_BOOT_ID_MAX];
@@ -151,6 +152,8 @@ static void execute(struct runner *r, struct observation *ret_next)
         save_state(r, true);
     if (orders->command_length) {
         result = send_command(r);
+        log_debug("%s to chronyd: %s", chrony_command_str(orders->command_id),
+            result < 0 ? strerror(-result) : "sent");
         if (result < 0) {
             ret_next->chronyd = TRACKER_CHRONYD_GONE;
             ret_next->chronyd_error = -result;
@@ -160,6 +163,7 @@ static void execute(struct runner *r, struct observation *ret_next)
         ret_next->sample_sent = true;
         ret_next->sample_error =
             -sock_sender_send(r->sock_fd, r->config.sock, &orders->sample);
+        log_debug("sample: offset %+.9f s", orders->sample.offset);
     }
 }
 
@@ -341,6 +345,7 @@ static void on_chronyd(void *context)
 
         if (n < 0)
             return;
+        log_debug("a reply of %zd bytes from chronyd", n);
         look(r, &seen);
         seen.chronyd = TRACKER_CHRONYD_REPLY;
         seen.reply = reply;
@@ -358,7 +363,8 @@ static void tracker_config(const struct runner *r, const struct config *config,
     struct tracker_config *ret_config)
 {
     *ret_config = config->tracker;
-    ret_config->native_counter = COUNTER_NATIVE;
+    ret_config->reader.counter = COUNTER_NATIVE;
+    ret_config->reader.period_sec = r->counter_period_sec;
     ret_config->dry_run = r->dry_run;
 }
 
@@ -376,10 +382,11 @@ static void reload(struct runner *r)
     struct config fresh;
 
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, system_clock_monotonic_ns() / 1000);
-    if (config_read(r->config.file, complain, &fresh) < 0) {
+    if (config_read(r->config.file_named ? r->config.file : NULL, complain, &fresh) < 0) {
         log_err("the configuration is left as it was");
     } else {
         keep_path("device", fresh.device, r->config.device);
+        keep_path("sock", fresh.sock, r->config.sock);
         keep_path("command-socket", fresh.command_socket, r->config.command_socket);
         keep_path("state-file", fresh.state_file, r->config.state_file);
         r->config = fresh;
@@ -448,9 +455,11 @@ static void init_tracker(struct runner *r)
 
     state_file_boot_id(r->boot_id);
     result = state_file_read(r->config.state_file, &state);
-    if (result == 0)
+    if (result == 0) {
         saved = state_file_saved(&state, r->boot_id);
-    else if (result != -ENOENT)
+        chronyd_remove_stale(r->config.command_socket, state_file_value(&state, "pid"));
+    }
+    if (result < 0 && result != -ENOENT)
         log_warning("the state file %s cannot be read (%s): a disruption while vmclockd was not "
                     "running would not be noticed",
             r->config.state_file, strerror(-result));
@@ -472,6 +481,7 @@ int runner_create(const struct config *config, bool dry_run, struct runner **ret
 
     if (!r)
         return -ENOMEM;
+    signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to die */
     r->config = *config;
     r->dry_run = dry_run;
     r->watchdog_ns = r->watchdog_at_ns = INT64_MAX;
@@ -489,6 +499,7 @@ int runner_create(const struct config *config, bool dry_run, struct runner **ret
         r->watchdog_ns = (int64_t)watchdog_us * 1000 / 3;
         r->watchdog_at_ns = 0;
     }
+    r->counter_period_sec = system_clock_counter_period();
     init_tracker(r);
     r->clock_source_is_counter = system_clock_source_is_counter();
     if (!r->clock_source_is_counter && COUNTER_CLOCK_SOURCE[0])

@@ -56,6 +56,26 @@ int system_clock_adjustment(long *ret_tick, long *ret_freq)
     return 0;
 }
 
+double system_clock_counter_period(void)
+{
+    struct cross_timestamp first[8], last[8];
+    const struct cross_timestamp *from, *to;
+    const struct timespec pause = { 0, 2000000 };
+    double ticks;
+
+    system_clock_read(CLOCK_MONOTONIC_RAW, 8, first);
+    nanosleep(&pause, NULL);
+    system_clock_read(CLOCK_MONOTONIC_RAW, 8, last);
+    from = cross_timestamp_narrowest(first, 8);
+    to = cross_timestamp_narrowest(last, 8);
+    if (!from || !to)
+        return 0;
+    ticks = (double)counter_difference(cross_timestamp_counter(to), cross_timestamp_counter(from));
+    return ticks > 0 ? ((double)(to->sec - from->sec) + ((double)to->nsec - from->nsec) * 1e-9) /
+                           ticks
+                     : 0;
+}
+
 bool system_clock_source_is_counter(void)
 {
     char name[32];

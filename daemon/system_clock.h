@@ -19,6 +19,9 @@ void system_clock_read(clockid_t clock, size_t n, struct cross_timestamp *ret_re
 /* adjtimex's tick (us) and freq (2^-16 ppm), read only; 0 or -errno. */
 int system_clock_adjustment(long *ret_tick, long *ret_freq);
 
+/* The counter's period in seconds, to about 1e-3; sleeps for 2 ms. 0: there is no counter. */
+double system_clock_counter_period(void);
+
 /* Is the kernel's clock source the counter that counter_read() reads? */
 bool system_clock_source_is_counter(void);
 

@@ -12,8 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/config.h"
-#include "daemon/counter.h"
-#include "daemon/device.h"
+#include "daemon/page_report.h"
 #include "daemon/state_file.h"
 #include "daemon/system_clock.h"
 
@@ -25,9 +24,9 @@ static void complain(const char *sentence)
     fprintf(stderr, "vmclockctl: %s\n", sentence);
 }
 
-static int print_json(json_t *object)
+static int print_json(json_t *object, size_t flags)
 {
-    const int r = json_dumpf(object, stdout, JSON_INDENT(2));
+    const int r = json_dumpf(object, stdout, flags);
 
     json_decref(object);
     putchar('\n');
@@ -149,29 +148,35 @@ static bool all_is_well(const struct state_file *state)
            !state_file_value(state, "sock_error");
 }
 
-static int read_state(const struct config *config, struct state_file *ret_state)
+static int read_state_quietly(const struct config *config, struct state_file *ret_state)
 {
     const int r = state_file_read(config->state_file, ret_state);
 
-    if (r < 0)
-        fprintf(stderr, "vmclockctl: no vmclockd runs: %s: %s\n", config->state_file,
-            r == -EBADMSG ? "not a state file" : strerror(-r));
-    else if (!is_current(ret_state))
-        fprintf(stderr, "vmclockctl: no vmclockd runs: %s is stale\n", config->state_file);
-    else
-        return 0;
-    return -1;
+    return r < 0 ? r : is_current(ret_state) ? 0 : -ESTALE;
 }
 
-static int command_status(const struct config *config, bool json)
+static int read_state(const struct config *config, struct state_file *ret_state)
+{
+    const int r = read_state_quietly(config, ret_state);
+
+    if (r < 0 && r != -ESTALE)
+        fprintf(stderr, "vmclockctl: no vmclockd runs: %s: %s\n", config->state_file,
+            r == -EBADMSG ? "not a state file" : strerror(-r));
+    else if (r < 0)
+        fprintf(stderr, "vmclockctl: no vmclockd runs: %s is stale\n", config->state_file);
+    return r;
+}
+
+static int command_status(const struct config *config, const char *argument, bool json)
 {
     struct state_file state;
     int r;
 
+    (void)argument;
     if (read_state(config, &state) < 0)
         return EXIT_NO_DAEMON;
     if (json) {
-        r = print_json(status_json(&state));
+        r = print_json(status_json(&state), JSON_INDENT(2) | JSON_REAL_PRECISION(12));
         if (r != EXIT_SUCCESS)
             return r;
     } else {
@@ -182,173 +187,126 @@ static int command_status(const struct config *config, bool json)
     return all_is_well(&state) ? EXIT_SUCCESS : EXIT_NOT_SO;
 }
 
-/* --- page ------------------------------------------------------------------------------------ */
+/* --- watch, wait, metrics, recover ------------------------------------------------------------ */
 
-struct page_report {
-    const struct device_view *view;
-    enum clock_verdict verdict;
-    struct clock_time time;
-    struct clock_model model;
-};
+#define LOOK_US 50000 /* the daemon writes within a tick of what happens */
 
-/* One line, or one member, of the report; `meaning` may be NULL. */
-static void page_field(
-    json_t *root, const char *name, unsigned offset, uint64_t raw, const char *meaning)
+/* One line a change: what is told apart is all but the numbers that move by themselves. */
+static void summarise(const struct state_file *state, char *ret_line, size_t size)
 {
-    char hex[24];
-
-    snprintf(hex, sizeof(hex), "0x%" PRIx64, raw);
-    if (root)
-        json_object_set_new(root, name,
-            meaning ? json_pack("{s:s,s:s}", "raw", hex, "meaning", meaning)
-                    : json_pack("{s:s}", "raw", hex));
-    else
-        printf("0x%02x  %-38s %-20s %s\n", offset, name, hex, meaning ? meaning : "");
-}
-
-static void page_flags(const struct vmclock_page *page, char *ret_text, size_t size)
-{
-    static const char *const names[] = { "TAI_OFFSET_VALID", "DISRUPTION_SOON",
-        "DISRUPTION_IMMINENT", "PERIOD_ESTERROR_VALID", "PERIOD_MAXERROR_VALID",
-        "TIME_ESTERROR_VALID", "TIME_MAXERROR_VALID", "TIME_MONOTONIC", "VM_GEN_COUNTER_PRESENT",
-        "NOTIFICATION_PRESENT" };
+    static const char *const keys[] = { "state", "mode", "page", "disruption_marker",
+        "vm_generation", "clock_status", "maintenance", "disruptions", "recoveries",
+        "last_recovery.cause", "last_recovery.outcome", "chronyd.reachable",
+        "chronyd.synchronised", "chronyd.refid" };
     size_t n = 0;
 
-    ret_text[0] = '\0';
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (page->flags & UINT64_C(1) << i && n < size)
-            n += (size_t)snprintf(ret_text + n, size - n, "%s%s", n ? " " : "", names[i]);
+    ret_line[0] = '\0';
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && n < size; i++) {
+        const char *value = state_file_value(state, keys[i]);
+
+        if (value)
+            n += (size_t)snprintf(
+                ret_line + n, size - n, "%s%s=\"%s\"", n ? " " : "", keys[i], value);
+    }
 }
 
-static void page_fields(json_t *root, const struct vmclock_page *p)
+static int command_watch(const struct config *config, const char *argument, bool json)
 {
-    char text[256], period[48];
+    char line[1024], before[1024] = "";
+    struct state_file state;
 
-    page_field(root, "magic", VMCLOCK_AT_MAGIC, p->magic,
-        p->magic == VMCLOCK_MAGIC ? "VCLK" : "invalid");
-    snprintf(text, sizeof(text), "%" PRIu32 " bytes", p->size);
-    page_field(root, "size", VMCLOCK_AT_SIZE, p->size, text);
-    page_field(root, "version", VMCLOCK_AT_VERSION, p->version,
-        p->version == VMCLOCK_VERSION ? NULL : "unknown");
-    page_field(root, "counter_id", VMCLOCK_AT_COUNTER_ID, p->counter_id,
-        page_counter_id_str(p->counter_id));
-    page_field(root, "time_type", VMCLOCK_AT_TIME_TYPE, p->time_type,
-        page_time_type_str(p->time_type));
-    page_field(root, "seq_count", VMCLOCK_AT_SEQ_COUNT, p->seq_count, NULL);
-    page_field(
-        root, "disruption_marker", VMCLOCK_AT_DISRUPTION_MARKER, p->disruption_marker, NULL);
-    page_flags(p, text, sizeof(text));
-    page_field(root, "flags", VMCLOCK_AT_FLAGS, p->flags, text);
-    page_field(root, "clock_status", VMCLOCK_AT_CLOCK_STATUS, p->clock_status,
-        page_clock_status_str(p->clock_status));
-    page_field(root, "leap_second_smearing_hint", VMCLOCK_AT_SMEARING_HINT, p->smearing_hint,
-        page_smearing_hint_str(p->smearing_hint));
-    snprintf(text, sizeof(text), "%d s%s", p->tai_offset_sec,
-        page_has(p, VMCLOCK_FLAG_TAI_OFFSET_VALID) ? "" : " (not valid)");
-    page_field(
-        root, "tai_offset_sec", VMCLOCK_AT_TAI_OFFSET_SEC, (uint16_t)p->tai_offset_sec, text);
-    page_field(root, "leap_indicator", VMCLOCK_AT_LEAP_INDICATOR, p->leap_indicator,
-        page_leap_indicator_str(p->leap_indicator));
-    page_field(root, "counter_period_shift", VMCLOCK_AT_PERIOD_SHIFT, p->period_shift, NULL);
-    page_field(root, "counter_value", VMCLOCK_AT_COUNTER_VALUE, p->counter_value, NULL);
-    snprintf(period, sizeof(period), "%.9g ns",
-        clock_model_period(&(struct clock_model){
-            .period_frac = p->period_frac_sec, .period_shift = p->period_shift }) *
-            1e9);
-    page_field(
-        root, "counter_period_frac_sec", VMCLOCK_AT_PERIOD_FRAC_SEC, p->period_frac_sec, period);
-    page_field(root, "counter_period_esterror_rate_frac_sec", VMCLOCK_AT_PERIOD_ESTERROR,
-        p->period_esterror, page_has(p, VMCLOCK_FLAG_PERIOD_ESTERROR_VALID) ? NULL : "not valid");
-    page_field(root, "counter_period_maxerror_rate_frac_sec", VMCLOCK_AT_PERIOD_MAXERROR,
-        p->period_maxerror, page_has(p, VMCLOCK_FLAG_PERIOD_MAXERROR_VALID) ? NULL : "not valid");
-    snprintf(text, sizeof(text), "%" PRIu64 " s", p->time_sec);
-    page_field(root, "time_sec", VMCLOCK_AT_TIME_SEC, p->time_sec, text);
-    snprintf(text, sizeof(text), "%.9f s", (double)p->time_frac_sec * 0x1p-64);
-    page_field(root, "time_frac_sec", VMCLOCK_AT_TIME_FRAC_SEC, p->time_frac_sec, text);
-    snprintf(text, sizeof(text), "%" PRIu64 " ns%s", p->time_esterror_ns,
-        page_has(p, VMCLOCK_FLAG_TIME_ESTERROR_VALID) ? "" : " (not valid)");
-    page_field(
-        root, "time_esterror_nanosec", VMCLOCK_AT_TIME_ESTERROR_NANOSEC, p->time_esterror_ns, text);
-    snprintf(text, sizeof(text), "%" PRIu64 " ns%s", p->time_maxerror_ns,
-        page_has(p, VMCLOCK_FLAG_TIME_MAXERROR_VALID) ? "" : " (not valid)");
-    page_field(
-        root, "time_maxerror_nanosec", VMCLOCK_AT_TIME_MAXERROR_NANOSEC, p->time_maxerror_ns, text);
-    page_field(root, "vm_generation_counter", VMCLOCK_AT_VM_GENERATION, p->vm_generation,
-        page_has(p, VMCLOCK_FLAG_VM_GENERATION_PRESENT) ? NULL : "not present");
+    (void)argument;
+    if (read_state(config, &state) < 0)
+        return EXIT_NO_DAEMON;
+    do {
+        summarise(&state, line, sizeof(line));
+        if (strcmp(line, before) != 0) {
+            if (json)
+                print_json(status_json(&state), JSON_COMPACT | JSON_REAL_PRECISION(12));
+            else
+                printf("%s %s\n", state_file_value(&state, "updated"), line);
+            if (fflush(stdout) != 0)
+                return EXIT_NOT_SO;
+            memcpy(before, line, sizeof(before));
+        }
+        usleep(LOOK_US);
+    } while (read_state(config, &state) == 0);
+    return EXIT_NO_DAEMON;
 }
 
-static int read_page(const struct config *config, struct device_view *ret_view)
+static int command_wait(const struct config *config, const char *argument, bool json)
 {
-    enum device_look look = DEVICE_BUSY;
-    struct device *device;
-    int r = device_open(config->device, &device);
+    const int64_t end_ns =
+        argument ? system_clock_boottime_ns() + (int64_t)(strtod(argument, NULL) * 1e9) : INT64_MAX;
+    struct state_file state;
 
-    if (r < 0) {
-        fprintf(stderr, "vmclockctl: %s cannot be used: %s\n", config->device,
-            device_error_str(r));
-        return r;
+    (void)json;
+    for (;;) {
+        const bool runs = read_state_quietly(config, &state) == 0;
+
+        if (runs && all_is_well(&state))
+            return EXIT_SUCCESS;
+        if (system_clock_boottime_ns() >= end_ns || (!runs && !argument))
+            return read_state(config, &state) == 0 ? EXIT_NOT_SO : EXIT_NO_DAEMON;
+        usleep(LOOK_US);
     }
-    for (int i = 0; i < 100 && look == DEVICE_BUSY; i++) {
-        look = device_look(device, ret_view);
-        if (look == DEVICE_BUSY)
-            usleep(1000);
-    }
-    device_close(device);
-    if (look == DEVICE_CHANGED)
-        return 0;
-    fprintf(stderr, "vmclockctl: %s: %s\n", config->device,
-        look == DEVICE_BUSY ? "the host has been writing for 100 ms" : "the page is gone");
-    return -EIO;
 }
 
-static int command_page(const struct config *config, bool json)
+static const struct {
+    const char *name, *type, *help, *key;
+    double scale; /* 0: a yes is 1 */
+} metrics[] = {
+    { "vmclockd_disruptions_total", "counter", "Changes of the disruption marker", "disruptions",
+        1 },
+    { "vmclockd_recoveries_total", "counter", "Recoveries whose reset chronyd confirmed",
+        "recoveries", 1 },
+    { "vmclockd_samples_sent_total", "counter", "Samples sent to chronyd", "samples_sent", 1 },
+    { "vmclockd_offset_seconds", "gauge", "The page's time minus the system's", "offset_ns",
+        1e-9 },
+    { "vmclockd_error_bound_seconds", "gauge", "The host's bound of that, and the reading's",
+        "error_bound_ns", 1e-9 },
+    { "vmclockd_last_recovery_reset_seconds", "gauge", "From the disruption to the reset",
+        "last_recovery.reset_ms", 1e-3 },
+    { "vmclockd_last_recovery_corrected_seconds", "gauge",
+        "From the disruption to the corrected clock", "last_recovery.corrected_ms", 1e-3 },
+    { "vmclockd_last_recovery_synchronised_seconds", "gauge",
+        "From the disruption to chronyd's new reference", "last_recovery.synchronised_ms", 1e-3 },
+    { "vmclockd_chronyd_reachable", "gauge", "Whether chronyd answers", "chronyd.reachable", 0 },
+    { "vmclockd_chronyd_synchronised", "gauge", "Whether chronyd's reference is ours",
+        "chronyd.synchronised", 0 },
+};
+
+static void print_metric(const char *name, const char *type, const char *help, double value)
 {
-    struct page_report report;
-    struct device_view view;
-    json_t *root = NULL, *fields = NULL;
-    const char *why;
-    char utc[32] = "";
-    int r = EXIT_SUCCESS;
-
-    if (read_page(config, &view) < 0)
-        return EX_UNAVAILABLE;
-    report.verdict = clock_model_init(
-        &view.page, COUNTER_NATIVE, config->tracker.accept_freerunning, &report.model);
-    if (report.verdict == CLOCK_OK)
-        report.verdict = clock_model_time(&report.model, view.counter, &report.time);
-    why = view.verdict == PAGE_OK ? clock_verdict_str(report.verdict)
-                                  : page_verdict_str(view.verdict);
-    if (view.verdict == PAGE_OK && report.verdict == CLOCK_OK)
-        snprintf(utc, sizeof(utc), "%" PRId64 ".%09" PRId64, report.time.utc.sec,
-            fixed_to_ns((struct fixed){ 0, report.time.utc.frac }));
-
-    if (json) {
-        root = json_object();
-        fields = json_object();
-        json_object_set_new(root, "device", json_string(config->device));
-        json_object_set_new(root, "valid", json_boolean(view.verdict == PAGE_OK));
-        json_object_set_new(root, "clock", json_boolean(utc[0] != '\0'));
-        json_object_set_new(root, "verdict", json_string(why));
-        json_object_set_new(root, "utc", utc[0] ? json_string(utc) : json_null());
-        json_object_set_new(root, "fields", fields);
-    }
-    page_fields(fields, &view.page);
-    if (json) {
-        r = print_json(root);
-    } else {
-        printf("\n%s: %s\n", config->device, why);
-        if (utc[0])
-            printf("UTC now: %s s\n", utc);
-    }
-    return view.verdict == PAGE_OK ? r : EX_UNAVAILABLE;
+    printf("# HELP %s %s.\n# TYPE %s %s\n%s %.12g\n", name, help, name, type, name, value);
 }
 
-/* --- the program ----------------------------------------------------------------------------- */
-
-static int command_recover(const struct config *config, bool json)
+static int command_metrics(const struct config *config, const char *argument, bool json)
 {
     struct state_file state;
 
+    (void)argument;
+    (void)json;
+    if (read_state(config, &state) < 0)
+        return EXIT_NO_DAEMON;
+    for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
+        const char *value = state_file_value(&state, metrics[i].key);
+
+        if (value)
+            print_metric(metrics[i].name, metrics[i].type, metrics[i].help,
+                metrics[i].scale > 0 ? strtod(value, NULL) * metrics[i].scale
+                                     : strcmp(value, "yes") == 0);
+    }
+    print_metric("vmclockd_healthy", "gauge", "Whether all is well, as status says",
+        all_is_well(&state));
+    return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_NOT_SO;
+}
+
+static int command_recover(const struct config *config, const char *argument, bool json)
+{
+    struct state_file state;
+
+    (void)argument;
     (void)json;
     if (read_state(config, &state) < 0)
         return EXIT_NO_DAEMON;
@@ -359,14 +317,25 @@ static int command_recover(const struct config *config, bool json)
     return EXIT_SUCCESS;
 }
 
-static const struct {
-    const char *name, *help;
-    int (*run)(const struct config *config, bool json);
+/* --- the program ----------------------------------------------------------------------------- */
+
+static int command_page(const struct config *config, const char *argument, bool json)
+{
+    (void)argument;
+    return page_report(config, json);
+}
+
+static const struct command {
+    const char *name, *argument, *help;
+    int (*run)(const struct config *config, const char *argument, bool json);
     bool has_json;
 } commands[] = {
-    { "status", "what vmclockd does, and whether all is well", command_status, true },
-    { "page", "what the device's page says, field by field", command_page, true },
-    { "recover", "make vmclockd recover as after a disruption", command_recover, false },
+    { "status", NULL, "what vmclockd does, and whether all is well", command_status, true },
+    { "page", NULL, "what the device's page says, field by field", command_page, true },
+    { "watch", NULL, "a line for each change, until interrupted", command_watch, true },
+    { "wait", "SECONDS", "until chronyd is in sync", command_wait, false },
+    { "metrics", NULL, "the numbers, for Prometheus", command_metrics, false },
+    { "recover", NULL, "make vmclockd recover as after a disruption", command_recover, false },
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -375,16 +344,34 @@ static void print_usage(FILE *to)
 {
     fputs("usage: vmclockctl [-c FILE] [--json] COMMAND\n\n", to);
     for (size_t i = 0; i < N_COMMANDS; i++)
-        fprintf(to, "  %-10s %s%s\n", commands[i].name, commands[i].help,
+        fprintf(to, "  %-8s%-11s%s%s\n", commands[i].name,
+            commands[i].argument ? "[SECONDS]" : "", commands[i].help,
             commands[i].has_json ? " (--json)" : "");
     fputs("\n  -c, --config FILE   vmclockd's configuration (default " CONFIG_DEFAULT_FILE ")\n"
           "  -j, --json          print JSON\n"
           "  -h, --help          print this\n"
           "  -V, --version       print the version\n"
           "\n"
-          "Exit status: 0 done (status: all is well), 1 not so (status: degraded),\n"
-          "2 no vmclockd runs, 64 usage, 69 device, 78 configuration.\n",
+          "Exit status: 0 done (status: all is well, wait: in sync), 1 not so (status:\n"
+          "degraded, wait: not within the time), 2 no vmclockd runs, 64 usage, 69 device,\n"
+          "78 configuration.\n",
         to);
+}
+
+/* The command that the arguments name, or NULL. */
+static const struct command *find_command(int argc, char **argv, bool json)
+{
+    for (size_t i = 0; i < N_COMMANDS && argc > 0; i++) {
+        const char *seconds = argc == 2 ? argv[1] : "0";
+
+        if (strcmp(argv[0], commands[i].name) != 0)
+            continue;
+        if (argc > (commands[i].argument ? 2 : 1) || (json && !commands[i].has_json) ||
+            seconds[0] == '\0' || seconds[strspn(seconds, "0123456789.")] != '\0')
+            return NULL;
+        return &commands[i];
+    }
+    return NULL;
 }
 
 int main(int argc, char **argv)
@@ -396,11 +383,13 @@ int main(int argc, char **argv)
         { "version", no_argument, NULL, 'V' },
         { NULL, 0, NULL, 0 },
     };
+    const struct command *command;
     const char *file = NULL;
     struct config config;
     bool json = false;
     int c;
 
+    signal(SIGPIPE, SIG_IGN); /* said by the exit status */
     while ((c = getopt_long(argc, argv, "c:jhV", options, NULL)) != -1) {
         switch (c) {
         case 'c': file = optarg; break;
@@ -410,15 +399,12 @@ int main(int argc, char **argv)
         default: print_usage(stderr); return EX_USAGE;
         }
     }
-    for (size_t i = 0; i < N_COMMANDS; i++) {
-        if (optind + 1 != argc || strcmp(argv[optind], commands[i].name) != 0)
-            continue;
-        if (json && !commands[i].has_json)
-            break;
-        if (config_read(file, complain, &config) < 0)
-            return EX_CONFIG;
-        return commands[i].run(&config, json);
+    command = find_command(argc - optind, argv + optind, json);
+    if (!command) {
+        print_usage(stderr);
+        return EX_USAGE;
     }
-    print_usage(stderr);
-    return EX_USAGE;
+    if (config_read(file, complain, &config) < 0)
+        return EX_CONFIG;
+    return command->run(&config, optind + 1 < argc ? argv[optind + 1] : NULL, json);
 }

@@ -66,6 +66,7 @@ const char *chrony_reply_verdict_str(enum chrony_reply_verdict verdict)
     switch (verdict) {
     case CHRONY_REPLY_OK: return "valid";
     case CHRONY_REPLY_SHORT: return "too short";
+    case CHRONY_REPLY_LONG: return "too long";
     case CHRONY_REPLY_FOREIGN: return "not a reply of chronyd's protocol version 6";
     case CHRONY_REPLY_UNASKED: return "of another command or sequence";
     }
@@ -201,6 +202,7 @@ enum chrony_reply_verdict chrony_reply_decode(const uint8_t *bytes, size_t lengt
     enum chrony_command_id id, uint32_t sequence, struct chrony_reply *ret_reply)
 {
     struct chrony_reply reply = { 0 };
+    size_t expected = REPLY_DATA_AT;
 
     if (length < REPLY_DATA_AT)
         return CHRONY_REPLY_SHORT;
@@ -209,11 +211,12 @@ enum chrony_reply_verdict chrony_reply_decode(const uint8_t *bytes, size_t lengt
     if (get16(bytes + 4) != id || get32(bytes + 16) != sequence)
         return CHRONY_REPLY_UNASKED;
     reply.status = get16(bytes + 8);
-    if (id == CHRONY_TRACKING && reply.status == CHRONY_OK) {
-        if (length < request_length(CHRONY_TRACKING))
-            return CHRONY_REPLY_SHORT;
+    if (id == CHRONY_TRACKING && reply.status == CHRONY_OK)
+        expected = request_length(CHRONY_TRACKING);
+    if (length != expected)
+        return length < expected ? CHRONY_REPLY_SHORT : CHRONY_REPLY_LONG;
+    if (expected > REPLY_DATA_AT)
         decode_tracking(bytes + REPLY_DATA_AT, &reply.tracking);
-    }
     *ret_reply = reply;
     return CHRONY_REPLY_OK;
 }

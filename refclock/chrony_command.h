@@ -74,6 +74,7 @@ struct chrony_tracking {
 enum chrony_reply_verdict {
     CHRONY_REPLY_OK,
     CHRONY_REPLY_SHORT,    /* than its header, or than the data its status promises */
+    CHRONY_REPLY_LONG,
     CHRONY_REPLY_FOREIGN,  /* not a reply of protocol version 6 */
     CHRONY_REPLY_UNASKED,  /* of another command or sequence: late, doubled or forged */
 };

@@ -80,11 +80,15 @@ static enum clock_verdict check_status(const struct vmclock_page *page, bool acc
     }
 }
 
-/* Shifts the page's period away at shift >= 64: such a period is below any that is accepted. */
-static bool period_is_sane(const struct vmclock_page *page)
+static bool period_is_sane(const struct clock_model *model, double expected_sec)
 {
-    return page->period_shift < 64 &&
-           page->period_frac_sec >> page->period_shift >= PERIOD_MIN_FRAC;
+    const double ratio = clock_model_period(model) / expected_sec;
+
+    /* A shift of 64 and more leaves less than any period that is accepted. */
+    if (model->period_shift >= 64 || model->period_frac >> model->period_shift < PERIOD_MIN_FRAC)
+        return false;
+    /* Hosts that differ by more than that cannot exchange a guest that counts by this counter. */
+    return expected_sec == 0 || (ratio > 0.5 && ratio < 2);
 }
 
 static double host_rate_error(const struct vmclock_page *page)
@@ -141,7 +145,7 @@ static enum clock_verdict init_reference(
 }
 
 enum clock_verdict clock_model_init(const struct vmclock_page *page,
-    enum vmclock_counter_id native, bool accept_freerunning, struct clock_model *ret_model)
+    const struct clock_reader *reader, struct clock_model *ret_model)
 {
     enum clock_verdict verdict;
     struct clock_model model = {
@@ -157,14 +161,14 @@ enum clock_verdict clock_model_init(const struct vmclock_page *page,
 
     if (page->counter_id == VMCLOCK_COUNTER_NONE)
         return CLOCK_NO_COUNTER;
-    if (page->counter_id != native)
+    if (page->counter_id != reader->counter)
         return CLOCK_FOREIGN_COUNTER;
     if (page->size < VMCLOCK_AT_TIME_FRAC_SEC + 8)
         return CLOCK_TOO_SHORT;
-    verdict = check_status(page, accept_freerunning);
+    verdict = check_status(page, reader->accept_freerunning);
     if (verdict != CLOCK_OK)
         return verdict;
-    if (!period_is_sane(page))
+    if (!period_is_sane(&model, reader->period_sec))
         return CLOCK_BAD_PERIOD;
     model.rate_error = host_rate_error(page);
     verdict = check_time_type(page);

@@ -23,7 +23,7 @@ enum clock_verdict {
     CLOCK_STATUS_UNRELIABLE,
     CLOCK_STATUS_INVALID,
     CLOCK_FREERUNNING_REFUSED,
-    CLOCK_BAD_PERIOD, /* 0, or under 10 ps */
+    CLOCK_BAD_PERIOD, /* 0, under 10 ps, or not within a factor of two of the counter's */
     CLOCK_TIME_MONOTONIC,
     CLOCK_TIME_SMEARED,
     CLOCK_TIME_TYPE_INVALID,
@@ -32,7 +32,7 @@ enum clock_verdict {
     CLOCK_LEAP_INVALID,
     CLOCK_LEAP_NOW,            /* UTC is ambiguous around the leap second */
     CLOCK_REFERENCE_IN_FUTURE, /* the reference is over an hour ahead of the counter */
-    CLOCK_OUT_OF_RANGE,        /* the time does not fit 63 bits of seconds, or is before 1970 */
+    CLOCK_OUT_OF_RANGE,        /* before 1970, or beyond what a system's clock can be set to */
 };
 
 struct clock_model {
@@ -46,6 +46,13 @@ struct clock_model {
     uint64_t time_maxerror_ns;
     uint64_t period_maxerror;
     double rate_error; /* of the period, relative; the host's estimate, or its bound, or 0 */
+};
+
+/* Who reads the page. */
+struct clock_reader {
+    enum vmclock_counter_id counter; /* that this CPU has */
+    double period_sec;               /* of that counter, roughly: to tell an absurd one; 0 unknown */
+    bool accept_freerunning;
 };
 
 struct clock_time {
@@ -68,11 +75,11 @@ bool clock_verdict_is_marker_only(enum clock_verdict verdict);
 bool clock_verdict_has_period(enum clock_verdict verdict);
 
 /*
- * Make the model of a decoded, PAGE_OK page on a machine whose counter is `native`. *ret_model is
- * complete with CLOCK_OK; with clock_verdict_has_period() its period fields are.
+ * Make the model of a decoded, PAGE_OK page. *ret_model is complete with CLOCK_OK; with
+ * clock_verdict_has_period() its period fields are.
  */
 enum clock_verdict clock_model_init(const struct vmclock_page *page,
-    enum vmclock_counter_id native, bool accept_freerunning, struct clock_model *ret_model);
+    const struct clock_reader *reader, struct clock_model *ret_model);
 
 /* UTC at `counter`: CLOCK_OK, CLOCK_LEAP_NOW, CLOCK_REFERENCE_IN_FUTURE or CLOCK_OUT_OF_RANGE. */
 enum clock_verdict clock_model_time(

@@ -35,11 +35,15 @@ enum clock_verdict cross_timestamp_offset(const struct cross_timestamp *reading,
     struct clock_time time;
     enum clock_verdict verdict = clock_model_time(model, counter, &time);
     uint64_t half, bound = UINT64_MAX;
+    int64_t ns;
 
     if (verdict != CLOCK_OK)
         return verdict;
     if (!fixed_sub(time.utc, fixed_from_timespec(reading->sec, reading->nsec), &difference) ||
         !fixed_from_ticks(width(reading), model->period_frac, model->period_shift, &bracket))
+        return CLOCK_OUT_OF_RANGE;
+    ns = fixed_to_ns(difference);
+    if (ns == INT64_MAX || ns == INT64_MIN) /* no system clock can be set to that */
         return CLOCK_OUT_OF_RANGE;
     half = (uint64_t)fixed_to_ns(bracket) / 2 + 1;
     if (model->has_bound &&
@@ -47,7 +51,7 @@ enum clock_verdict cross_timestamp_offset(const struct cross_timestamp *reading,
         bound = UINT64_MAX;
     *ret_offset = (struct offset){
         .sec = fixed_to_double(difference),
-        .ns = fixed_to_ns(difference),
+        .ns = ns,
         .has_bound = model->has_bound,
         .bound_ns = bound,
         .width_ns = (uint64_t)fixed_to_ns(bracket),

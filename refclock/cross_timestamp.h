@@ -33,7 +33,7 @@ uint64_t cross_timestamp_counter(const struct cross_timestamp *reading);
 /* What the model says of the system clock at one reading. */
 struct offset {
     double sec;         /* true time minus system time; positive: the system is behind */
-    int64_t ns;         /* the same, rounded, saturating */
+    int64_t ns;         /* the same, rounded */
     bool has_bound;     /* the host guarantees one */
     uint64_t bound_ns;  /* of the error, the bracket's half width included */
     uint64_t width_ns;  /* of the bracket */

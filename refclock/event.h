@@ -36,7 +36,7 @@ enum event_id {
     EVENT_SOCK_FAILED,       /* code: errno of the SOCK path */
     EVENT_SOCK_BACK,
     EVENT_FIRST_SAMPLE,      /* since samples were held back; b: offset in s */
-    EVENT_SAMPLES_WITHHELD,  /* the bound is over max-error; new: bound in ns */
+    EVENT_SAMPLES_WITHHELD,  /* code: enum clock_verdict; CLOCK_OK: over max-error; new: bound in ns */
 };
 
 struct event {

@@ -9,7 +9,8 @@ size_t exchange_begin(struct exchange *exchange, enum exchange_owner owner,
     exchange->owner = owner;
     exchange->id = command->id;
     exchange->sequence++;
-    exchange->deadline_ns = now_ns + REPLY_TIMEOUT_NS;
+    exchange->deadline_ns =
+        now_ns + (REPLY_TIMEOUT_NS << (exchange->silences < 4 ? exchange->silences : 4));
     exchange->unread = false;
     return chrony_command_encode(command, exchange->sequence, ret_request);
 }
@@ -21,15 +22,20 @@ enum exchange_result exchange_receive(
         chrony_reply_decode(bytes, length, exchange->id, exchange->sequence, &exchange->reply);
     if (exchange->owner == EXCHANGE_NONE && exchange->verdict == CHRONY_REPLY_OK)
         exchange->verdict = CHRONY_REPLY_UNASKED; /* the same reply once more */
-    return exchange->verdict == CHRONY_REPLY_OK ? EXCHANGE_REPLIED : EXCHANGE_GARBAGE;
+    if (exchange->verdict != CHRONY_REPLY_OK)
+        return EXCHANGE_GARBAGE;
+    exchange->silences = 0;
+    return EXCHANGE_REPLIED;
 }
 
 enum exchange_result exchange_tick(struct exchange *exchange, int64_t now_ns, bool queued)
 {
     if (exchange->owner == EXCHANGE_NONE || now_ns < exchange->deadline_ns)
         return EXCHANGE_WAITING;
-    if (!queued)
+    if (!queued) {
+        exchange->silences++;
         return EXCHANGE_SILENT;
+    }
     exchange->unread = true;
     exchange->deadline_ns = now_ns + REPLY_TIMEOUT_NS;
     return EXCHANGE_WAITING;

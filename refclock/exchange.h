@@ -19,6 +19,7 @@ struct exchange {
     enum chrony_command_id id;
     uint32_t sequence;
     int64_t deadline_ns; /* CLOCK_MONOTONIC */
+    unsigned silences;   /* in a row: the patience doubles with each, up to 4 s */
     bool unread;         /* past the deadline, and chronyd has not even read it */
     struct chrony_reply reply;
     enum chrony_reply_verdict verdict; /* of the last datagram */

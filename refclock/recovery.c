@@ -69,7 +69,7 @@ const char *recovery_outcome_str(enum recovery_outcome outcome)
     case RECOVERY_OUTCOME_RUNNING: return "running";
     case RECOVERY_OUTCOME_SYNCHRONISED: return "synchronised";
     case RECOVERY_OUTCOME_UNSYNCHRONISED: return "unsynchronised";
-    case RECOVERY_OUTCOME_SUPERSEDED: return "superseded";
+    case RECOVERY_OUTCOME_ABANDONED: return "abandoned";
     }
     return "unknown";
 }
@@ -215,21 +215,18 @@ static void step_host(
 {
     const bool waited = view->now_ns - (r->reset_ns ? r->reset_ns : r->started_ns) >= HOST_WAIT_NS;
 
+    /* What is unproven is as good as proven in the end: nothing differs, nothing is corrected. */
     r->plan = view->page;
-    if (view->page == RECOVERY_PAGE_UNPROVEN && waited)
-        r->plan = RECOVERY_PAGE_FULL; /* nothing differs, so that nothing will be corrected */
-    if (view->page == RECOVERY_PAGE_NOT_YET && waited)
-        r->plan = RECOVERY_PAGE_MARKER_ONLY;
-
+    if ((view->page == RECOVERY_PAGE_NOT_YET || view->unproven) && !waited) {
+        order->wake_at_ns = view->now_ns + RETRY_FIRST_NS; /* or earlier, when the page changes */
+        return;
+    }
     switch (r->plan) {
-    case RECOVERY_PAGE_NOT_YET:
-    case RECOVERY_PAGE_UNPROVEN: /* or earlier, when the page changes */
-        order->wake_at_ns = view->now_ns + RETRY_FIRST_NS;
-        break;
+    case RECOVERY_PAGE_NOT_YET: r->plan = RECOVERY_PAGE_MARKER_ONLY; /* fall through */
     case RECOVERY_PAGE_MARKER_ONLY:
     case RECOVERY_PAGE_TIME:
         if (r->cause == RECOVERY_CAUSE_START) /* chronyd starts best by its own rules */
-            end(r, RECOVERY_OUTCOME_SUPERSEDED, view->now_ns);
+            end(r, RECOVERY_OUTCOME_ABANDONED, view->now_ns);
         else
             enter(r, RECOVERY_REARM);
         break;
@@ -411,7 +408,7 @@ static void handle_gone(struct recovery *r, int64_t now_ns)
     if (r->state == RECOVERY_IDLE)
         return;
     if (r->cause == RECOVERY_CAUSE_START)
-        end(r, RECOVERY_OUTCOME_SUPERSEDED, now_ns);
+        end(r, RECOVERY_OUTCOME_ABANDONED, now_ns);
     else if (!recovery_holds_samples(r)) /* its clock was corrected: await the next one's choice */
         enter(r, RECOVERY_SYNC);
     else if (r->state != RECOVERY_RESET)

@@ -56,10 +56,9 @@ enum recovery_event {
 /* What the page is good for, as far as the recovery is concerned. */
 enum recovery_page {
     RECOVERY_PAGE_MARKER_ONLY,
-    RECOVERY_PAGE_NOT_YET,  /* a clock that cannot be relied on now */
-    RECOVERY_PAGE_UNPROVEN, /* valid, but perhaps still what the old host wrote */
-    RECOVERY_PAGE_PERIOD,   /* the period alone */
-    RECOVERY_PAGE_TIME,     /* time, but no period good to 1e-8 */
+    RECOVERY_PAGE_NOT_YET, /* a clock that cannot be relied on now */
+    RECOVERY_PAGE_PERIOD,  /* the period alone */
+    RECOVERY_PAGE_TIME,    /* time, but no period good to 1e-8 */
     RECOVERY_PAGE_FULL,
 };
 
@@ -70,7 +69,7 @@ enum recovery_outcome {
     RECOVERY_OUTCOME_RUNNING,
     RECOVERY_OUTCOME_SYNCHRONISED,
     RECOVERY_OUTCOME_UNSYNCHRONISED, /* chronyd had not chosen a reference a minute later */
-    RECOVERY_OUTCOME_SUPERSEDED,     /* by the next disruption */
+    RECOVERY_OUTCOME_ABANDONED,      /* vmclockd ended, or chronyd did at its own start */
 };
 
 struct recovery_config {
@@ -91,6 +90,7 @@ struct recovery_config {
 struct recovery_view {
     int64_t now_ns; /* CLOCK_MONOTONIC */
     enum recovery_page page;
+    bool unproven;     /* it may still be what the old host wrote */
     bool measured;     /* the three that follow were measured for this step */
     double offset_sec; /* true time minus system time; NAN: could not be measured */
     bool rate_known;   /* to 1e-8 or better */

@@ -184,8 +184,7 @@ static void judge_clock(struct step *s, const struct vmclock_page *page)
 {
     struct tracker *t = s->t;
     struct clock_model model;
-    const enum clock_verdict verdict = clock_model_init(
-        page, t->config.native_counter, t->config.accept_freerunning, &model);
+    const enum clock_verdict verdict = clock_model_init(page, &t->config.reader, &model);
     enum tracker_mode mode = t->mode;
 
     t->has_model = verdict == CLOCK_OK;
@@ -460,9 +459,7 @@ static enum recovery_page page_for_recovery(const struct tracker *t)
                            t->model.rate_error <= RATE_ERROR_MAX;
 
     if (t->has_model)
-        return t->unproven  ? RECOVERY_PAGE_UNPROVEN
-               : rate_good ? RECOVERY_PAGE_FULL
-                           : RECOVERY_PAGE_TIME;
+        return rate_good ? RECOVERY_PAGE_FULL : RECOVERY_PAGE_TIME;
     if (rate_good)
         return RECOVERY_PAGE_PERIOD;
     if (!page_in_trouble(t) && (clock_verdict_is_marker_only(t->verdict) || t->has_period))
@@ -501,6 +498,7 @@ static void account(struct step *s, const struct recovery *before)
         t->reset_pending = false;
         t->confirmed_marker = t->marker;
         t->recoveries++;
+        t->chronyd.start_done = true; /* it has no reference because it was told to forget */
         s->orders->save = true;
         report(s, (struct event){ .id = EVENT_RESET_CONFIRMED, .new = t->marker,
                       .a = ms_since(s, r->started_ns) });
@@ -559,6 +557,7 @@ static void run_recovery(struct step *s, enum recovery_event event)
     struct recovery_view view = {
         .now_ns = s->seen->now_ns,
         .page = page_for_recovery(t),
+        .unproven = t->has_model && t->unproven,
         .synchronised = t->chronyd.synchronised,
     };
 
@@ -583,7 +582,7 @@ static bool start_is_due(const struct tracker *t)
 {
     return t->config.correct_at_start && t->chronyd.reachable && !t->chronyd.has_reference &&
            !t->chronyd.start_done && t->has_model &&
-           page_for_recovery(t) == RECOVERY_PAGE_FULL && !t->stopping &&
+           page_for_recovery(t) == RECOVERY_PAGE_FULL && !t->unproven && !t->stopping &&
            (t->recovery.state == RECOVERY_IDLE || t->recovery.state == RECOVERY_SYNC);
 }
 
@@ -646,6 +645,7 @@ static void feed(struct step *s)
 {
     struct tracker *t = s->t;
     const struct cross_timestamp *reading;
+    enum clock_verdict verdict;
     struct offset offset;
     bool over;
 
@@ -659,15 +659,22 @@ static void feed(struct step *s)
         t->sample_due_ns += t->config.sample_interval_ns;
     while (due(s, t->sample_due_ns));
     reading = cross_timestamp_narrowest(s->seen->realtime, s->seen->n_realtime);
-    if (!reading || cross_timestamp_offset(reading, &t->model, &offset) != CLOCK_OK)
+    if (!reading)
         return;
-    t->offset = offset;
-    t->has_offset = true;
-    over = t->config.max_error_ns && offset.has_bound && offset.bound_ns > t->config.max_error_ns;
-    if (over && !t->withheld)
-        report(s, (struct event){ .id = EVENT_SAMPLES_WITHHELD, .new = offset.bound_ns });
-    t->withheld = over;
-    if (over || t->config.dry_run)
+    verdict = cross_timestamp_offset(reading, &t->model, &offset);
+    over = verdict == CLOCK_OK && t->config.max_error_ns && offset.has_bound &&
+           offset.bound_ns > t->config.max_error_ns;
+    if ((over && !t->withheld) || (verdict != CLOCK_OK && verdict != t->sample_verdict))
+        report(s, (struct event){ .id = EVENT_SAMPLES_WITHHELD, .code = (int)verdict,
+                      .new = over ? offset.bound_ns : 0 });
+    t->withheld = over || verdict != CLOCK_OK;
+    t->sample_verdict = verdict;
+    t->has_offset = verdict == CLOCK_OK;
+    if (t->has_offset)
+        t->offset = offset;
+    if (t->withheld)
+        t->fed = false;
+    if (t->withheld || t->config.dry_run)
         return;
     if (!t->fed)
         report(s, (struct event){ .id = EVENT_FIRST_SAMPLE, .b = offset.sec });
@@ -723,7 +730,8 @@ void tracker_step(
 
     take_look(&s);
     if (seen->request)
-        begin_recovery(&s, RECOVERY_CAUSE_REQUEST);
+        begin_recovery(
+            &s, t->reset_pending ? t->recovery.cause : RECOVERY_CAUSE_REQUEST);
     if (seen->measured & TRACKER_MEASURE_RAW) {
         raw = cross_timestamp_narrowest(seen->raw, seen->n_raw);
         if (raw)
@@ -732,6 +740,8 @@ void tracker_step(
     }
     if (seen->stop && !t->stopping) {
         t->stopping = true;
+        if (t->recovery.state != RECOVERY_IDLE)
+            t->recovery.outcome = RECOVERY_OUTCOME_ABANDONED;
         t->recovery.state = RECOVERY_IDLE;
         t->exchange.owner = EXCHANGE_NONE;
     }

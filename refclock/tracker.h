@@ -16,9 +16,8 @@
 #define TRACKER_EVENTS_MAX 16
 
 struct tracker_config {
-    enum vmclock_counter_id native_counter;
+    struct clock_reader reader;
     int64_t watch_interval_ns, sample_interval_ns;
-    bool accept_freerunning;
     bool correct_frequency;
     bool correct_at_start;
     bool dry_run;
@@ -154,6 +153,7 @@ struct tracker {
     int sample_error; /* errno of the last one */
     bool fed;         /* a sample was sent since they were held back */
     bool withheld;
+    enum clock_verdict sample_verdict;
     bool has_offset;
     struct offset offset; /* of the last sample */
     uint64_t disruptions, recoveries, samples_sent;

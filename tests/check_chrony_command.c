@@ -165,6 +165,8 @@ START_TEST(tracking_is_decoded_and_a_short_one_refused)
     ck_assert_uint_eq(exchange.reply.tracking.stratum, 1);
     ck_assert_double_eq_tol(exchange.reply.tracking.correction_sec, 1e-4, 1e-11);
     ck_assert_int_eq(exchange_receive(&exchange, reply, 103), EXCHANGE_GARBAGE);
+    ck_assert_int_eq(exchange_receive(&exchange, reply, 105), EXCHANGE_GARBAGE);
+    ck_assert_int_eq(exchange.verdict, CHRONY_REPLY_LONG);
 }
 END_TEST
 
@@ -176,6 +178,9 @@ START_TEST(silence_is_told_apart_from_a_chronyd_that_does_not_read)
     ck_assert(exchange.unread);
     ck_assert_int_eq(exchange_tick(&exchange, 400 * MS, false), EXCHANGE_WAITING);
     ck_assert_int_eq(exchange_tick(&exchange, 520 * MS, false), EXCHANGE_SILENT);
+    begin(CHRONY_RESET_SOURCES); /* and the patience doubles */
+    ck_assert_int_eq(exchange_tick(&exchange, 490 * MS, false), EXCHANGE_WAITING);
+    ck_assert_int_eq(exchange_tick(&exchange, 510 * MS, false), EXCHANGE_SILENT);
 }
 END_TEST
 

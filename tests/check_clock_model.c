@@ -40,9 +40,11 @@ static void good_page(void)
     };
 }
 
+static struct clock_reader reader = { VMCLOCK_COUNTER_X86_TSC, 0, true };
+
 static enum clock_verdict verdict_of_page(void)
 {
-    return clock_model_init(&page, VMCLOCK_COUNTER_X86_TSC, true, &model);
+    return clock_model_init(&page, &reader, &model);
 }
 
 static enum clock_verdict time_at(int64_t sec, struct clock_time *ret_time)
@@ -120,8 +122,8 @@ START_TEST(only_synchronised_and_free_running_clocks_are_relied_on)
         ck_assert_int_eq(verdict_of_page() == CLOCK_OK, status == 2 || status == 3);
     }
     page.clock_status = VMCLOCK_STATUS_FREERUNNING;
-    ck_assert_int_eq(clock_model_init(&page, VMCLOCK_COUNTER_X86_TSC, false, &model),
-        CLOCK_FREERUNNING_REFUSED);
+    reader.accept_freerunning = false;
+    ck_assert_int_eq(verdict_of_page(), CLOCK_FREERUNNING_REFUSED);
 }
 END_TEST
 
@@ -177,6 +179,13 @@ START_TEST(a_period_of_nothing_or_too_little_is_refused)
     ck_assert_int_eq(verdict_of_page(), CLOCK_BAD_PERIOD);
     page.period_frac_sec = 1000;
     ck_assert_int_eq(verdict_of_page(), CLOCK_BAD_PERIOD);
+    page.period_frac_sec = UINT64_MAX;
+    reader.period_sec = 1e-9;
+    page.period_frac_sec = PERIOD_1_NS;
+    for (int shift = 0; shift < 64; shift++) {
+        page.period_shift = (uint8_t)shift;
+        ck_assert_int_eq(verdict_of_page() == CLOCK_OK, shift == 29);
+    }
     page.period_frac_sec = UINT64_MAX;
     for (int shift = 64; shift < 256; shift++) {
         page.period_shift = (uint8_t)shift;

@@ -66,7 +66,7 @@ START_TEST(an_empty_file_gives_the_defaults)
     ck_assert_int_eq(config.tracker.recovery.burst_good, 4);
     ck_assert_int_eq(config.tracker.recovery.burst_total, 8);
     ck_assert_uint_eq(config.tracker.recovery.n_servers, 0);
-    ck_assert(config.tracker.accept_freerunning);
+    ck_assert(config.tracker.reader.accept_freerunning);
     ck_assert_uint_eq(config.tracker.max_error_ns, 0);
     ck_assert_uint_eq(config.tracker.refid, 0x564d434c);
 }

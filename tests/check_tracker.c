@@ -427,6 +427,19 @@ START_TEST(a_formula_that_is_never_rewritten_is_used_in_the_end)
 }
 END_TEST
 
+START_TEST(a_formula_that_is_never_rewritten_is_used_by_the_rules_for_its_rate)
+{
+    config.correct_frequency = false;
+    start_converged(5);
+    vm.update_page = false;
+    virtual_disrupt_counter(&vm, 0, 60);
+    virtual_write_marker(&vm);
+    virtual_run(&vm, 8 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 0);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DOFFSET2), 0);
+}
+END_TEST
+
 START_TEST(a_formula_that_comes_later_than_that_recovers_once_more)
 {
     start_converged(5);
@@ -608,6 +621,7 @@ START_TEST(a_disruption_while_the_daemon_was_down_is_reset_at_its_start)
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_eq(vm.n_resets, 1);
     ck_assert_uint_eq(vm.tracker.disruptions, 1);
+    ck_assert_int_eq(vm.tracker.recovery.cause, RECOVERY_CAUSE_MARKER);
     assert_error_below(1e-6);
 }
 END_TEST
@@ -812,6 +826,7 @@ int main(void)
         formula, a_page_that_turns_unreliable_before_the_marker_changes_nothing_of_that);
     tcase_add_test(formula, a_page_that_never_comes_back_leaves_chronyd_to_its_servers);
     tcase_add_test(formula, a_formula_that_is_never_rewritten_is_used_in_the_end);
+    tcase_add_test(formula, a_formula_that_is_never_rewritten_is_used_by_the_rules_for_its_rate);
     tcase_add_test(formula, a_formula_that_comes_later_than_that_recovers_once_more);
     tcase_add_test(formula, a_counter_that_starts_again_from_zero_is_a_disruption_as_any_other);
 

@@ -341,13 +341,15 @@ static void step(struct virtual_machine *vm, struct observation *seen)
 
 static void reply(struct virtual_machine *vm)
 {
-    struct observation seen = { .chronyd = TRACKER_CHRONYD_REPLY, .reply_length = CHRONY_REQUEST_MAX };
+    struct observation seen = { .chronyd = TRACKER_CHRONYD_REPLY, .reply_length = 28 };
     uint8_t bytes[CHRONY_REQUEST_MAX];
 
     memcpy(bytes, vm->replies[0].bytes, sizeof(bytes));
     vm->n_replies--;
     memmove(&vm->replies[0], &vm->replies[1], vm->n_replies * sizeof(vm->replies[0]));
     seen.reply = bytes;
+    if (bytes[5] == CHRONY_TRACKING)
+        seen.reply_length = 104;
     step(vm, &seen);
 }
 
@@ -408,10 +410,10 @@ void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
 void virtual_config(struct tracker_config *c)
 {
     memset(c, 0, sizeof(*c));
-    c->native_counter = VMCLOCK_COUNTER_X86_TSC;
+    c->reader = (struct clock_reader){ VMCLOCK_COUNTER_X86_TSC, 1 / 2.6e9, true };
     c->watch_interval_ns = TICK_NS;
     c->sample_interval_ns = 50 * VIRTUAL_MS;
-    c->accept_freerunning = c->correct_frequency = c->correct_at_start = true;
+    c->correct_frequency = c->correct_at_start = true;
     chrony_refid_parse("VMCL", &c->refid);
     c->recovery.makestep_limit = 3;
     c->recovery.makestep_threshold_sec = 1;

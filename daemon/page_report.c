@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/page_report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "daemon/counter.h"
+#include "daemon/device.h"
+#include "daemon/system_clock.h"
+
+/* One line, or one member, of the report; `meaning` may be NULL. */
+static void page_field(
+    json_t *root, const char *name, unsigned offset, uint64_t raw, const char *meaning)
+{
+    char hex[24];
+
+    snprintf(hex, sizeof(hex), "0x%" PRIx64, raw);
+    if (root)
+        json_object_set_new(root, name,
+            meaning ? json_pack("{s:s,s:s}", "raw", hex, "meaning", meaning)
+                    : json_pack("{s:s}", "raw", hex));
+    else
+        printf("0x%02x  %-38s %-20s %s\n", offset, name, hex, meaning ? meaning : "");
+}
+
+static void page_flags(const struct vmclock_page *page, char *ret_text, size_t size)
+{
+    static const char *const names[] = { "TAI_OFFSET_VALID", "DISRUPTION_SOON",
+        "DISRUPTION_IMMINENT", "PERIOD_ESTERROR_VALID", "PERIOD_MAXERROR_VALID",
+        "TIME_ESTERROR_VALID", "TIME_MAXERROR_VALID", "TIME_MONOTONIC", "VM_GEN_COUNTER_PRESENT",
+        "NOTIFICATION_PRESENT" };
+    size_t n = 0;
+
+    ret_text[0] = '\0';
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (page->flags & UINT64_C(1) << i && n < size)
+            n += (size_t)snprintf(ret_text + n, size - n, "%s%s", n ? " " : "", names[i]);
+}
+
+static void page_fields(json_t *root, const struct vmclock_page *p)
+{
+    char text[256], period[48];
+
+    page_field(root, "magic", VMCLOCK_AT_MAGIC, p->magic,
+        p->magic == VMCLOCK_MAGIC ? "VCLK" : "invalid");
+    snprintf(text, sizeof(text), "%" PRIu32 " bytes", p->size);
+    page_field(root, "size", VMCLOCK_AT_SIZE, p->size, text);
+    page_field(root, "version", VMCLOCK_AT_VERSION, p->version,
+        p->version == VMCLOCK_VERSION ? NULL : "unknown");
+    page_field(root, "counter_id", VMCLOCK_AT_COUNTER_ID, p->counter_id,
+        page_counter_id_str(p->counter_id));
+    page_field(root, "time_type", VMCLOCK_AT_TIME_TYPE, p->time_type,
+        page_time_type_str(p->time_type));
+    page_field(root, "seq_count", VMCLOCK_AT_SEQ_COUNT, p->seq_count, NULL);
+    page_field(
+        root, "disruption_marker", VMCLOCK_AT_DISRUPTION_MARKER, p->disruption_marker, NULL);
+    page_flags(p, text, sizeof(text));
+    page_field(root, "flags", VMCLOCK_AT_FLAGS, p->flags, text);
+    page_field(root, "clock_status", VMCLOCK_AT_CLOCK_STATUS, p->clock_status,
+        page_clock_status_str(p->clock_status));
+    page_field(root, "leap_second_smearing_hint", VMCLOCK_AT_SMEARING_HINT, p->smearing_hint,
+        page_smearing_hint_str(p->smearing_hint));
+    snprintf(text, sizeof(text), "%d s%s", p->tai_offset_sec,
+        page_has(p, VMCLOCK_FLAG_TAI_OFFSET_VALID) ? "" : " (not valid)");
+    page_field(
+        root, "tai_offset_sec", VMCLOCK_AT_TAI_OFFSET_SEC, (uint16_t)p->tai_offset_sec, text);
+    page_field(root, "leap_indicator", VMCLOCK_AT_LEAP_INDICATOR, p->leap_indicator,
+        page_leap_indicator_str(p->leap_indicator));
+    page_field(root, "counter_period_shift", VMCLOCK_AT_PERIOD_SHIFT, p->period_shift, NULL);
+    page_field(root, "counter_value", VMCLOCK_AT_COUNTER_VALUE, p->counter_value, NULL);
+    snprintf(period, sizeof(period), "%.9g ns",
+        clock_model_period(&(struct clock_model){
+            .period_frac = p->period_frac_sec, .period_shift = p->period_shift }) *
+            1e9);
+    page_field(
+        root, "counter_period_frac_sec", VMCLOCK_AT_PERIOD_FRAC_SEC, p->period_frac_sec, period);
+    page_field(root, "counter_period_esterror_rate_frac_sec", VMCLOCK_AT_PERIOD_ESTERROR,
+        p->period_esterror, page_has(p, VMCLOCK_FLAG_PERIOD_ESTERROR_VALID) ? NULL : "not valid");
+    page_field(root, "counter_period_maxerror_rate_frac_sec", VMCLOCK_AT_PERIOD_MAXERROR,
+        p->period_maxerror, page_has(p, VMCLOCK_FLAG_PERIOD_MAXERROR_VALID) ? NULL : "not valid");
+    snprintf(text, sizeof(text), "%" PRIu64 " s", p->time_sec);
+    page_field(root, "time_sec", VMCLOCK_AT_TIME_SEC, p->time_sec, text);
+    snprintf(text, sizeof(text), "%.9f s", (double)p->time_frac_sec * 0x1p-64);
+    page_field(root, "time_frac_sec", VMCLOCK_AT_TIME_FRAC_SEC, p->time_frac_sec, text);
+    snprintf(text, sizeof(text), "%" PRIu64 " ns%s", p->time_esterror_ns,
+        page_has(p, VMCLOCK_FLAG_TIME_ESTERROR_VALID) ? "" : " (not valid)");
+    page_field(
+        root, "time_esterror_nanosec", VMCLOCK_AT_TIME_ESTERROR_NANOSEC, p->time_esterror_ns, text);
+    snprintf(text, sizeof(text), "%" PRIu64 " ns%s", p->time_maxerror_ns,
+        page_has(p, VMCLOCK_FLAG_TIME_MAXERROR_VALID) ? "" : " (not valid)");
+    page_field(
+        root, "time_maxerror_nanosec", VMCLOCK_AT_TIME_MAXERROR_NANOSEC, p->time_maxerror_ns, text);
+    page_field(root, "vm_generation_counter", VMCLOCK_AT_VM_GENERATION, p->vm_generation,
+        page_has(p, VMCLOCK_FLAG_VM_GENERATION_PRESENT) ? NULL : "not present");
+}
+
+static int read_page(const struct config *config, struct device_view *ret_view)
+{
+    enum device_look look = DEVICE_BUSY;
+    struct device *device;
+    int r = device_open(config->device, &device);
+
+    if (r < 0) {
+        fprintf(stderr, "vmclockctl: %s cannot be used: %s\n", config->device,
+            device_error_str(r));
+        return r;
+    }
+    for (int i = 0; i < 100 && look == DEVICE_BUSY; i++) {
+        look = device_look(device, ret_view);
+        if (look == DEVICE_BUSY)
+            usleep(1000);
+    }
+    device_close(device);
+    if (look == DEVICE_CHANGED)
+        return 0;
+    fprintf(stderr, "vmclockctl: %s: %s\n", config->device,
+        look == DEVICE_BUSY ? "the host has been writing for 100 ms" : "the page is gone");
+    return -EIO;
+}
+
+int page_report(const struct config *config, bool json)
+{
+    const struct clock_reader reader = { COUNTER_NATIVE, system_clock_counter_period(),
+        config->tracker.reader.accept_freerunning };
+    struct device_view view;
+    struct clock_model model;
+    struct clock_time time;
+    enum clock_verdict verdict;
+    json_t *root = NULL, *fields = NULL;
+    const char *why;
+    char utc[32] = "";
+    int r = EXIT_SUCCESS;
+
+    if (read_page(config, &view) < 0)
+        return EX_UNAVAILABLE;
+    verdict = clock_model_init(&view.page, &reader, &model);
+    if (verdict == CLOCK_OK)
+        verdict = clock_model_time(&model, view.counter, &time);
+    why = view.verdict == PAGE_OK ? clock_verdict_str(verdict)
+                                  : page_verdict_str(view.verdict);
+    if (view.verdict == PAGE_OK && verdict == CLOCK_OK)
+        snprintf(utc, sizeof(utc), "%" PRId64 ".%09" PRId64, time.utc.sec,
+            fixed_to_ns((struct fixed){ 0, time.utc.frac }));
+
+    if (json) {
+        root = json_object();
+        fields = json_object();
+        json_object_set_new(root, "device", json_string(config->device));
+        json_object_set_new(root, "valid", json_boolean(view.verdict == PAGE_OK));
+        json_object_set_new(root, "clock", json_boolean(utc[0] != '\0'));
+        json_object_set_new(root, "verdict", json_string(why));
+        json_object_set_new(root, "utc", utc[0] ? json_string(utc) : json_null());
+        json_object_set_new(root, "fields", fields);
+    }
+    page_fields(fields, &view.page);
+    if (json) {
+        r = json_dumpf(root, stdout, JSON_INDENT(2)) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        putchar('\n');
+        json_decref(root);
+    } else {
+        printf("\n%s: %s\n", config->device, why);
+        if (utc[0])
+            printf("UTC now: %s s\n", utc);
+    }
+    return view.verdict == PAGE_OK ? r : EX_UNAVAILABLE;
+}
