@@ -116,9 +116,10 @@ format:
 	clang-format -i $(filter-out tests/clock_vectors.h,$(sources))
 
 tidy: packages-tidy
-	clang-tidy --quiet $(checked) -- -std=c11 $(CPPFLAGS)
+	@for file in $(checked); do \
+	    clang-tidy --quiet $$file -- -std=c11 $(filter-out -MMD -MP,$(CPPFLAGS)) || exit 1; done
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
-	    --suppress=missingIncludeSystem --error-exitcode=1 -D__x86_64__ $(CPPFLAGS) $(checked)
+	    --suppress=missingIncludeSystem --error-exitcode=1 -D__x86_64__ $(filter-out -MMD -MP,$(CPPFLAGS)) $(checked)
 	$(MAKE) --no-print-directory BUILD=$(BUILD)/gcc CC=gcc CFLAGS="-O2 -Werror" all
 	$(MAKE) --no-print-directory BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -Werror" all
 

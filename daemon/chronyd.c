@@ -33,7 +33,7 @@ void chronyd_remove_stale(const char *path, const char *pid)
 
 void chronyd_init(struct chronyd *chronyd, const char *path)
 {
-    *chronyd = (struct chronyd){ .fd = -1 };
+    *chronyd = (struct chronyd){.fd = -1};
     chronyd->server.sun_family = chronyd->own.sun_family = AF_UNIX;
     snprintf(chronyd->server.sun_path, sizeof(chronyd->server.sun_path), "%s", path);
     own_path(path, getpid(), chronyd->own.sun_path, sizeof(chronyd->own.sun_path));

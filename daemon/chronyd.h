@@ -10,9 +10,9 @@
 #include <sys/un.h>
 
 struct chronyd {
-    int fd;                        /* -1: not connected */
-    struct sockaddr_un server;     /* chronyd's */
-    struct sockaddr_un own;        /* ours, in the same directory: where replies are sent to */
+    int fd;                    /* -1: not connected */
+    struct sockaddr_un server; /* chronyd's */
+    struct sockaddr_un own;    /* ours, in the same directory: where replies are sent to */
 };
 
 /* Nothing is opened yet; `path` fits, the configuration saw to it. */

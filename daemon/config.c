@@ -57,8 +57,8 @@ static void print_text(const struct key *key, const struct config *config, FILE 
 static const struct {
     const char *name;
     double ns;
-} units[] = { { "ns", 1 }, { "us", 1e3 }, { "ms", 1e6 }, { "s", 1e9 }, { "m", 60e9 },
-    { "h", 3600e9 }, { "d", 86400e9 } };
+} units[] = {
+    {"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}};
 
 #define N_UNITS (sizeof(units) / sizeof(units[0]))
 
@@ -156,7 +156,7 @@ static void print_bool(const struct key *key, const struct config *config, FILE 
     fputs(*(const bool *)const_field(key, config) ? "yes" : "no", to);
 }
 
-static const char *const step_names[] = { "always", "forward", "never" };
+static const char *const step_names[] = {"always", "forward", "never"};
 
 static const char *parse_step(const struct key *key, const char *value, struct config *config)
 {
@@ -257,7 +257,7 @@ static void print_burst(const struct key *key, const struct config *config, FILE
 static const char *parse_boost(const struct key *key, const char *value, struct config *config)
 {
     struct recovery_config *r = &config->tracker.recovery;
-    struct recovery_server server = { 0 };
+    struct recovery_server server = {0};
     char address[INET6_ADDRSTRLEN + 1];
     const size_t n = strcspn(value, " ");
     long polls[2];
@@ -315,11 +315,17 @@ static const char *parse_refid(const struct key *key, const char *value, struct 
 
 #define AT(member) offsetof(struct config, member)
 #define PATH(name, fallback, member, max, allowed)                                                 \
-    { name, parse_path, print_text, fallback, AT(member), 0, max, allowed, false }
+    {                                                                                              \
+        name, parse_path, print_text, fallback, AT(member), 0, max, allowed, false                 \
+    }
 #define DURATION(name, fallback, member, min, max, allowed)                                        \
-    { name, parse_duration, print_duration, fallback, AT(member), min, max, allowed, false }
+    {                                                                                              \
+        name, parse_duration, print_duration, fallback, AT(member), min, max, allowed, false       \
+    }
 #define BOOL(name, fallback, member)                                                               \
-    { name, parse_bool, print_bool, fallback, AT(member), 0, 0, "yes or no", false }
+    {                                                                                              \
+        name, parse_bool, print_bool, fallback, AT(member), 0, 0, "yes or no", false               \
+    }
 
 static const struct key keys[] = {
     PATH("device", "/dev/vmclock0", device, CONFIG_PATH_MAX, "an absolute path"),
@@ -332,28 +338,30 @@ static const struct key keys[] = {
         "a duration of 1ms to 10s, with its unit"),
     DURATION("sample-interval", "50ms", tracker.sample_interval_ns, 1e6, 60e9,
         "a duration of 1ms to 60s, with its unit"),
-    { "readings", parse_count, print_count, "16", AT(readings), 1, CROSS_TIMESTAMPS_MAX,
-        "a whole number from 1 to 64", false },
-    { "step", parse_step, print_step, "always", 0, 0, 0, "always, forward or never", false },
+    {"readings", parse_count, print_count, "16", AT(readings), 1, CROSS_TIMESTAMPS_MAX,
+        "a whole number from 1 to 64", false},
+    {"step", parse_step, print_step, "always", 0, 0, 0, "always, forward or never", false},
     BOOL("correct-frequency", "yes", tracker.correct_frequency),
     BOOL("correct-at-start", "yes", tracker.correct_at_start),
     DURATION("max-step", "3650d", tracker.recovery.step_max_ns, 1e3, 36500 * 86400e9,
         "a duration of 1us to 36500d, with its unit"),
-    { "max-rate", parse_real, print_real, "1000", AT(tracker.recovery.rate_max_ppm), 0.001, 100000,
-        "ppm, from 0.001 to 100000", false },
-    { "makestep", parse_makestep, print_makestep, "1 3", 0, 0, 1e9,
+    {"max-rate", parse_real, print_real, "1000", AT(tracker.recovery.rate_max_ppm), 0.001, 100000,
+        "ppm, from 0.001 to 100000", false},
+    {"makestep", parse_makestep, print_makestep, "1 3", 0, 0, 1e9,
         "as in chrony.conf: a threshold in seconds and a limit of updates (-1 for no limit), "
-        "or none", false },
-    { "burst", parse_burst, print_burst, "4/8", 0, 0, 1000, "GOOD/TOTAL, 1/1 to 1000/1000, or none",
-        false },
-    { "boost", parse_boost, print_boost, NULL, 0, -7, 24,
+        "or none",
+        false},
+    {"burst", parse_burst, print_burst, "4/8", 0, 0, 1000, "GOOD/TOTAL, 1/1 to 1000/1000, or none",
+        false},
+    {"boost", parse_boost, print_boost, NULL, 0, -7, 24,
         "ADDRESS MINPOLL MAXPOLL: an IPv4 or IPv6 address and its poll range in chrony.conf, "
-        "-7 to 24", true },
+        "-7 to 24",
+        true},
     BOOL("accept-freerunning", "yes", tracker.reader.accept_freerunning),
     DURATION("max-error", "0", tracker.max_error_ns, 0, 86400e9,
         "a duration of at most 1d, with its unit, or 0 for no limit"),
-    { "refid", parse_refid, print_text, "VMCL", AT(refid), 0, 0, "1 to 4 printable characters",
-        false },
+    {"refid", parse_refid, print_text, "VMCL", AT(refid), 0, 0, "1 to 4 printable characters",
+        false},
 };
 
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
@@ -465,9 +473,7 @@ static int open_file(struct reader *reader, bool may_be_missing)
     int error = 0;
 
     reader->stream = fopen(reader->name, "re");
-    if (!reader->stream)
-        error = errno;
-    else if (fstat(fileno(reader->stream), &status) < 0)
+    if (!reader->stream || fstat(fileno(reader->stream), &status) < 0)
         error = errno;
     else if (S_ISDIR(status.st_mode))
         error = EISDIR;
@@ -483,10 +489,9 @@ static int open_file(struct reader *reader, bool may_be_missing)
 
 int config_read(const char *file, void (*complain)(const char *sentence), struct config *ret_config)
 {
-    struct config config = { 0 };
+    struct config config = {0};
     struct reader reader = {
-        .name = file ? file : CONFIG_DEFAULT_FILE, .complain = complain, .config = &config
-    };
+        .name = file ? file : CONFIG_DEFAULT_FILE, .complain = complain, .config = &config};
     int r;
 
     for (size_t i = 0; i < N_KEYS; i++)

@@ -21,7 +21,7 @@ struct config {
     char refid[8];
     struct tracker_config tracker; /* but for dry_run and most of reader */
     char file[CONFIG_PATH_MAX];
-    bool file_named; /* not the default one, which may be missing */
+    bool file_named;                 /* not the default one, which may be missing */
     unsigned lines[CONFIG_KEYS_MAX]; /* by key, where it was set; 0: the default */
 };
 
@@ -30,7 +30,8 @@ struct config {
  * that was named may not. Every mistake is given to `complain` as one sentence with file, line and
  * key. Returns 0, -EINVAL for mistakes, or -errno where the file cannot be read.
  */
-int config_read(const char *file, void (*complain)(const char *sentence), struct config *ret_config);
+int config_read(
+    const char *file, void (*complain)(const char *sentence), struct config *ret_config);
 
 /* Print what is in force, in the file's own syntax, and where each value comes from. */
 void config_print(const struct config *config, FILE *to);

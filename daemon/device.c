@@ -78,10 +78,10 @@ static int check_file(int fd, struct stat *ret_status)
 
 int device_open(const char *path, struct device **ret_device)
 {
-    const struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO };
-    struct device *device;
+    const struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
     struct stat status;
     void *map = MAP_FAILED;
+    struct device *device;
     int r, fd;
 
     /* O_NONBLOCK: opening a FIFO must not wait for its other end. */
@@ -93,18 +93,18 @@ int device_open(const char *path, struct device **ret_device)
         map = mmap(NULL, MAP_BYTES, PROT_READ, MAP_SHARED, fd, 0);
         r = map == MAP_FAILED ? -errno : 0;
     }
-    device = r == 0 ? malloc(sizeof(*device)) : NULL;
-    if (r == 0 && !device) {
-        munmap(map, MAP_BYTES);
-        r = -ENOMEM;
-    }
     if (r < 0) {
         close(fd);
         return r;
     }
+    device = malloc(sizeof(*device));
+    if (!device) {
+        munmap(map, MAP_BYTES);
+        close(fd);
+        return -ENOMEM;
+    }
     *device = (struct device){
-        .path = path, .fd = fd, .on = status.st_dev, .inode = status.st_ino, .words = map
-    };
+        .path = path, .fd = fd, .on = status.st_dev, .inode = status.st_ino, .words = map};
     guarded.map = map;
     guarded.lost = 0;
     sigaction(SIGBUS, &action, NULL);
@@ -192,7 +192,7 @@ int device_fd(const struct device *device)
 
 bool device_hung_up(const struct device *device)
 {
-    struct pollfd poll_fd = { .fd = device->fd, .events = POLLIN };
+    struct pollfd poll_fd = {.fd = device->fd, .events = POLLIN};
 
     return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLHUP | POLLERR | POLLNVAL));
 }

@@ -8,7 +8,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 
 #define N_SIGNALS (sizeof(signals) / sizeof(signals[0]))
 
@@ -92,8 +92,8 @@ int event_loop_watch_chronyd(struct event_loop *loop, int fd)
 
 int event_loop_set_interval(struct event_loop *loop, int64_t interval_ns)
 {
-    const struct timespec interval = { interval_ns / 1000000000, interval_ns % 1000000000 };
-    const struct itimerspec timer = { .it_interval = interval, .it_value = interval };
+    const struct timespec interval = {interval_ns / 1000000000, interval_ns % 1000000000};
+    const struct itimerspec timer = {.it_interval = interval, .it_value = interval};
 
     return timerfd_settime(loop->timer_fd, 0, &timer, NULL) < 0 ? -errno : 0;
 }

@@ -12,7 +12,7 @@
 
 void journal_refid(uint32_t refid, char *ret_text, size_t size)
 {
-    char text[5] = { (char)(refid >> 24), (char)(refid >> 16), (char)(refid >> 8), (char)refid };
+    char text[5] = {(char)(refid >> 24), (char)(refid >> 16), (char)(refid >> 8), (char)refid};
     uint32_t back;
 
     if (chrony_refid_parse(text, &back) && back == refid)
@@ -89,12 +89,12 @@ static void away_event(const struct config *config, const struct event *e)
 
 static void sock_event(const struct config *config, const struct event *e)
 {
-    const char *hint = e->code == ENOENT ? "; is there a \"refclock SOCK\" line in chrony.conf?"
+    const char *hint = e->code == ENOENT   ? "; is there a \"refclock SOCK\" line in chrony.conf?"
                        : e->code == EAGAIN ? " (chronyd does not read)"
                                            : "";
 
-    log_warning("samples cannot be sent to %s: %s%s; trying on", config->sock, strerror(e->code),
-        hint);
+    log_warning(
+        "samples cannot be sent to %s: %s%s; trying on", config->sock, strerror(e->code), hint);
 }
 
 void journal_event(const struct config *config, const struct event *e)
@@ -135,8 +135,8 @@ void journal_event(const struct config *config, const struct event *e)
         break;
     case EVENT_WOULD_RESET: log_notice("dry run: chronyd would be sent RESET_SOURCES"); break;
     case EVENT_RESET_CONFIRMED:
-        log_notice("chronyd confirmed the reset for marker 0x%" PRIx64 " after %.3f ms", e->new,
-            e->a);
+        log_notice(
+            "chronyd confirmed the reset for marker 0x%" PRIx64 " after %.3f ms", e->new, e->a);
         break;
     case EVENT_NOT_CONFIRMED:
         log_err("chronyd refuses RESET_SOURCES: %s (%d); trying on",
@@ -197,8 +197,7 @@ void journal_event(const struct config *config, const struct event *e)
                         " ns, is over max-error",
                 e->new);
         else
-            log_warning("samples are withheld: %s",
-                clock_verdict_str((enum clock_verdict)e->code));
+            log_warning("samples are withheld: %s", clock_verdict_str((enum clock_verdict)e->code));
         break;
     }
 }

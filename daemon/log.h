@@ -6,8 +6,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum log_priority { LOG_PRIO_ERR = 3, LOG_PRIO_WARNING = 4, LOG_PRIO_NOTICE = 5, LOG_PRIO_INFO = 6,
-    LOG_PRIO_DEBUG = 7 };
+enum log_priority {
+    LOG_PRIO_ERR = 3,
+    LOG_PRIO_WARNING = 4,
+    LOG_PRIO_NOTICE = 5,
+    LOG_PRIO_INFO = 6,
+    LOG_PRIO_DEBUG = 7
+};
 
 /* Before the first line; `verbose` lets debug lines through. */
 void log_init(bool verbose);

@@ -31,10 +31,10 @@ static void page_field(
 
 static void page_flags(const struct vmclock_page *page, char *ret_text, size_t size)
 {
-    static const char *const names[] = { "TAI_OFFSET_VALID", "DISRUPTION_SOON",
+    static const char *const names[] = {"TAI_OFFSET_VALID", "DISRUPTION_SOON",
         "DISRUPTION_IMMINENT", "PERIOD_ESTERROR_VALID", "PERIOD_MAXERROR_VALID",
         "TIME_ESTERROR_VALID", "TIME_MAXERROR_VALID", "TIME_MONOTONIC", "VM_GEN_COUNTER_PRESENT",
-        "NOTIFICATION_PRESENT" };
+        "NOTIFICATION_PRESENT"};
     size_t n = 0;
 
     ret_text[0] = '\0';
@@ -47,19 +47,18 @@ static void page_fields(json_t *root, const struct vmclock_page *p)
 {
     char text[256], period[48];
 
-    page_field(root, "magic", VMCLOCK_AT_MAGIC, p->magic,
-        p->magic == VMCLOCK_MAGIC ? "VCLK" : "invalid");
+    page_field(
+        root, "magic", VMCLOCK_AT_MAGIC, p->magic, p->magic == VMCLOCK_MAGIC ? "VCLK" : "invalid");
     snprintf(text, sizeof(text), "%" PRIu32 " bytes", p->size);
     page_field(root, "size", VMCLOCK_AT_SIZE, p->size, text);
     page_field(root, "version", VMCLOCK_AT_VERSION, p->version,
         p->version == VMCLOCK_VERSION ? NULL : "unknown");
     page_field(root, "counter_id", VMCLOCK_AT_COUNTER_ID, p->counter_id,
         page_counter_id_str(p->counter_id));
-    page_field(root, "time_type", VMCLOCK_AT_TIME_TYPE, p->time_type,
-        page_time_type_str(p->time_type));
-    page_field(root, "seq_count", VMCLOCK_AT_SEQ_COUNT, p->seq_count, NULL);
     page_field(
-        root, "disruption_marker", VMCLOCK_AT_DISRUPTION_MARKER, p->disruption_marker, NULL);
+        root, "time_type", VMCLOCK_AT_TIME_TYPE, p->time_type, page_time_type_str(p->time_type));
+    page_field(root, "seq_count", VMCLOCK_AT_SEQ_COUNT, p->seq_count, NULL);
+    page_field(root, "disruption_marker", VMCLOCK_AT_DISRUPTION_MARKER, p->disruption_marker, NULL);
     page_flags(p, text, sizeof(text));
     page_field(root, "flags", VMCLOCK_AT_FLAGS, p->flags, text);
     page_field(root, "clock_status", VMCLOCK_AT_CLOCK_STATUS, p->clock_status,
@@ -76,7 +75,7 @@ static void page_fields(json_t *root, const struct vmclock_page *p)
     page_field(root, "counter_value", VMCLOCK_AT_COUNTER_VALUE, p->counter_value, NULL);
     snprintf(period, sizeof(period), "%.9g ns",
         clock_model_period(&(struct clock_model){
-            .period_frac = p->period_frac_sec, .period_shift = p->period_shift }) *
+            .period_frac = p->period_frac_sec, .period_shift = p->period_shift}) *
             1e9);
     page_field(
         root, "counter_period_frac_sec", VMCLOCK_AT_PERIOD_FRAC_SEC, p->period_frac_sec, period);
@@ -107,8 +106,7 @@ static int read_page(const struct config *config, struct device_view *ret_view)
     int r = device_open(config->device, &device);
 
     if (r < 0) {
-        fprintf(stderr, "vmclockctl: %s cannot be used: %s\n", config->device,
-            device_error_str(r));
+        fprintf(stderr, "vmclockctl: %s cannot be used: %s\n", config->device, device_error_str(r));
         return r;
     }
     for (int i = 0; i < 100 && look == DEVICE_BUSY; i++) {
@@ -126,8 +124,8 @@ static int read_page(const struct config *config, struct device_view *ret_view)
 
 int page_report(const struct config *config, bool json)
 {
-    const struct clock_reader reader = { COUNTER_NATIVE, system_clock_counter_period(),
-        config->tracker.reader.accept_freerunning };
+    const struct clock_reader reader = {
+        COUNTER_NATIVE, system_clock_counter_period(), config->tracker.reader.accept_freerunning};
     struct device_view view;
     struct clock_model model;
     struct clock_time time;
@@ -142,11 +140,10 @@ int page_report(const struct config *config, bool json)
     verdict = clock_model_init(&view.page, &reader, &model);
     if (verdict == CLOCK_OK)
         verdict = clock_model_time(&model, view.counter, &time);
-    why = view.verdict == PAGE_OK ? clock_verdict_str(verdict)
-                                  : page_verdict_str(view.verdict);
+    why = view.verdict == PAGE_OK ? clock_verdict_str(verdict) : page_verdict_str(view.verdict);
     if (view.verdict == PAGE_OK && verdict == CLOCK_OK)
         snprintf(utc, sizeof(utc), "%" PRId64 ".%09" PRId64, time.utc.sec,
-            fixed_to_ns((struct fixed){ 0, time.utc.frac }));
+            fixed_to_ns((struct fixed){0, time.utc.frac}));
 
     if (json) {
         root = json_object();

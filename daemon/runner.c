@@ -20,11 +20,11 @@
 #include "daemon/state_file.h"
 #include "daemon/system_clock.h"
 
-#define SECOND_NS        INT64_C(1000000000)
-#define EVENTS_KEPT      64
-#define STOP_NS          SECOND_NS /* for chronyd to confirm what is put back */
-#define STEPS_AT_ONCE    64
-#define REPLIES_AT_ONCE  16
+#define SECOND_NS       INT64_C(1000000000)
+#define EVENTS_KEPT     64
+#define STOP_NS         SECOND_NS /* for chronyd to confirm what is put back */
+#define STEPS_AT_ONCE   64
+#define REPLIES_AT_ONCE 16
 
 struct runner {
     struct config config;
@@ -161,8 +161,7 @@ static void execute(struct runner *r, struct observation *ret_next)
     }
     if (orders->send_sample) {
         ret_next->sample_sent = true;
-        ret_next->sample_error =
-            -sock_sender_send(r->sock_fd, r->config.sock, &orders->sample);
+        ret_next->sample_error = -sock_sender_send(r->sock_fd, r->config.sock, &orders->sample);
         log_debug("sample: offset %+.9f s", orders->sample.offset);
     }
 }
@@ -207,10 +206,10 @@ static void tell_service_manager(struct runner *r)
     snprintf(status, sizeof(status),
         "%s (%s), marker 0x%" PRIx64 ", %" PRIu64 " disruptions; chronyd %s%s",
         tracker_state_str(tracker_state(t)), tracker_mode_str(t->mode), t->marker, t->disruptions,
-        !t->chronyd.reachable        ? "is not reachable"
-        : t->chronyd.synchronised    ? "is synchronised to "
-        : t->chronyd.has_reference   ? "follows "
-                                     : "is not synchronised",
+        !t->chronyd.reachable      ? "is not reachable"
+        : t->chronyd.synchronised  ? "is synchronised to "
+        : t->chronyd.has_reference ? "follows "
+                                   : "is not synchronised",
         t->chronyd.reachable && t->chronyd.has_reference ? refid : "");
     if (strcmp(status, r->status) == 0)
         return;
@@ -230,8 +229,8 @@ static void lose_device(struct runner *r, int error)
 /* By notification as well, where the page promises it and the kernel can. */
 static void watch_notifications(struct runner *r)
 {
-    const bool promised = r->tracker.page_known &&
-                          page_has(&r->tracker.page, VMCLOCK_FLAG_NOTIFICATION_PRESENT);
+    const bool promised =
+        r->tracker.page_known && page_has(&r->tracker.page, VMCLOCK_FLAG_NOTIFICATION_PRESENT);
     int result;
 
     if (!r->device || r->notified || !promised)
@@ -277,7 +276,8 @@ static void between_ticks(struct runner *r, int64_t now_ns)
         tell_service_manager(r);
 }
 
-/* --- the loop's handlers ----------------------------------------------------------------------- */
+/* --- the loop's handlers -----------------------------------------------------------------------
+ */
 
 static int64_t tick_ns(const struct config *config)
 {
@@ -325,8 +325,7 @@ static void on_device(void *context)
         return;
     if (device_hung_up(r->device)) {
         event_loop_watch_device(r->loop, -1);
-        log_info("%s: the kernel gives no notifications: watched by timer alone",
-            r->config.device);
+        log_info("%s: the kernel gives no notifications: watched by timer alone", r->config.device);
         return;
     }
     look(r, &seen);
@@ -359,8 +358,8 @@ static void complain(const char *sentence)
     log_err("%s", sentence);
 }
 
-static void tracker_config(const struct runner *r, const struct config *config,
-    struct tracker_config *ret_config)
+static void tracker_config(
+    const struct runner *r, const struct config *config, struct tracker_config *ret_config)
 {
     *ret_config = config->tracker;
     ret_config->reader.counter = COUNTER_NATIVE;
@@ -423,11 +422,12 @@ static void on_signal(int number, void *context)
     }
 }
 
-/* --- the beginning and the end ------------------------------------------------------------------ */
+/* --- the beginning and the end ------------------------------------------------------------------
+ */
 
 static int open_device(struct runner *r)
 {
-    struct observation seen = { 0 };
+    struct observation seen = {0};
     const int result = device_open(r->config.device, &r->device);
 
     if (result < 0) {
@@ -447,7 +447,7 @@ static int open_device(struct runner *r)
 
 static void init_tracker(struct runner *r)
 {
-    struct tracker_saved saved = { .valid = false };
+    struct tracker_saved saved = {.valid = false};
     struct tracker_config config;
     struct state_file state;
     uint32_t seed = 0;
@@ -472,9 +472,10 @@ static void init_tracker(struct runner *r)
 
 int runner_create(const struct config *config, bool dry_run, struct runner **ret_runner)
 {
-    struct event_loop_handlers handlers = {
-        .on_tick = on_tick, .on_device = on_device, .on_chronyd = on_chronyd, .on_signal = on_signal
-    };
+    struct event_loop_handlers handlers = {.on_tick = on_tick,
+        .on_device = on_device,
+        .on_chronyd = on_chronyd,
+        .on_signal = on_signal};
     struct runner *r = calloc(1, sizeof(*r));
     uint64_t watchdog_us = 0;
     int result;
@@ -526,7 +527,7 @@ void runner_destroy(struct runner *r)
 
 int runner_run(struct runner *r)
 {
-    struct observation seen = { 0 };
+    struct observation seen = {0};
     int result;
 
     log_notice("watching %s every %g ms%s", r->config.device, (double)tick_ns(&r->config) / 1e6,
@@ -535,7 +536,7 @@ int runner_run(struct runner *r)
     step(r, &seen);
     result = event_loop_run(r->loop);
     if (r->tracker.put_back_at_ns != INT64_MAX)
-        journal_event(&r->config, &(struct event){ .id = EVENT_NOT_PUT_BACK });
+        journal_event(&r->config, &(struct event){.id = EVENT_NOT_PUT_BACK});
     flush_events(r);
     save_state(r, false);
     return result;

@@ -16,7 +16,7 @@ int sock_sender_open(void)
 
 int sock_sender_send(int fd, const char *path, const struct sock_sample *sample)
 {
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
     const size_t n = strlen(path);
     struct stat status;
 

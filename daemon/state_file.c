@@ -49,7 +49,7 @@ static bool take_line(struct state_file *state, const char *line)
 
 int state_file_read(const char *path, struct state_file *ret_state)
 {
-    char bytes[FILE_BYTES], *next = bytes;
+    char bytes[FILE_BYTES], *next;
     const char *last; /* the line that says that the file is whole */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     ssize_t n;
@@ -88,7 +88,7 @@ struct tracker_saved state_file_saved(const struct state_file *state, const char
     const char *boot = state_file_value(state, "boot_id");
     const char *marker = state_file_value(state, "confirmed_marker");
     const char *put_back = state_file_value(state, "put_back");
-    struct tracker_saved saved = { .valid = false };
+    struct tracker_saved saved = {.valid = false};
     char *end;
 
     if (!boot || strcmp(boot, boot_id) != 0 || !marker)
@@ -171,10 +171,10 @@ static void put_page(struct writer *w, const struct tracker *t)
         : page_has(page, VMCLOCK_FLAG_DISRUPTION_SOON)   ? "soon"
                                                          : "none");
     put(w, "page", "%s",
-        t->page_lost                       ? "the device is lost"
-        : t->page_busy                     ? "the host is writing"
-        : t->page_verdict == PAGE_OK       ? clock_verdict_str(t->verdict)
-                                           : page_verdict_str(t->page_verdict));
+        t->page_lost                 ? "the device is lost"
+        : t->page_busy               ? "the host is writing"
+        : t->page_verdict == PAGE_OK ? clock_verdict_str(t->verdict)
+                                     : page_verdict_str(t->page_verdict));
 }
 
 static void put_all(struct writer *w, const struct config *config, const struct tracker *t,

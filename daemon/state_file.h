@@ -34,8 +34,8 @@ const char *state_file_value(const struct state_file *state, const char *key);
 struct tracker_saved state_file_saved(const struct state_file *state, const char *boot_id);
 
 /* Replace it; `running` false: the last one of this process. 0 or -errno. */
-int state_file_write(const struct config *config, const struct tracker *tracker,
-    const char *boot_id, bool running);
+int state_file_write(
+    const struct config *config, const struct tracker *tracker, const char *boot_id, bool running);
 
 /* This boot's id; an empty one if the kernel does not tell. */
 void state_file_boot_id(char ret_id[STATE_BOOT_ID_MAX]);

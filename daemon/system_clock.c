@@ -47,7 +47,7 @@ void system_clock_read(clockid_t clock, size_t n, struct cross_timestamp *ret_re
 
 int system_clock_adjustment(long *ret_tick, long *ret_freq)
 {
-    struct timex timex = { .modes = 0 };
+    struct timex timex = {.modes = 0};
 
     if (adjtimex(&timex) < 0)
         return -errno;
@@ -60,7 +60,7 @@ double system_clock_counter_period(void)
 {
     struct cross_timestamp first[8], last[8];
     const struct cross_timestamp *from, *to;
-    const struct timespec pause = { 0, 2000000 };
+    const struct timespec pause = {0, 2000000};
     double ticks;
 
     system_clock_read(CLOCK_MONOTONIC_RAW, 8, first);
@@ -71,9 +71,9 @@ double system_clock_counter_period(void)
     if (!from || !to)
         return 0;
     ticks = (double)counter_difference(cross_timestamp_counter(to), cross_timestamp_counter(from));
-    return ticks > 0 ? ((double)(to->sec - from->sec) + ((double)to->nsec - from->nsec) * 1e-9) /
-                           ticks
-                     : 0;
+    return ticks > 0
+               ? ((double)(to->sec - from->sec) + ((double)to->nsec - from->nsec) * 1e-9) / ticks
+               : 0;
 }
 
 bool system_clock_source_is_counter(void)

@@ -42,35 +42,35 @@ static const struct {
     const char *key, *label;
     enum kind kind;
 } shown[] = {
-    { "state", "State", TEXT },
-    { "mode", "Mode", TEXT },
-    { "page", "Page", TEXT },
-    { "device", "Device", TEXT },
-    { "disruption_marker", "Disruption marker", TEXT },
-    { "vm_generation", "VM generation", TEXT },
-    { "clock_status", "Host's clock status", TEXT },
-    { "maintenance", "Maintenance", TEXT },
-    { "offset_ns", "Offset (ns)", INTEGER },
-    { "error_bound_ns", "Error bound (ns)", INTEGER },
-    { "disruptions", "Disruptions", INTEGER },
-    { "recoveries", "Recoveries", INTEGER },
-    { "samples_sent", "Samples sent", INTEGER },
-    { "sock_error", "Samples cannot be sent", TEXT },
-    { "last_recovery.cause", "Last recovery", TEXT },
-    { "last_recovery.marker", "  marker", TEXT },
-    { "last_recovery.state", NULL, TEXT },
-    { "last_recovery.outcome", "  outcome", TEXT },
-    { "last_recovery.reset_ms", "  reset after (ms)", REAL },
-    { "last_recovery.corrected_ms", "  corrected after (ms)", REAL },
-    { "last_recovery.synchronised_ms", "  synchronised after (ms)", REAL },
-    { "last_recovery.corrected_ppm", "  rate corrected (ppm)", REAL },
-    { "last_recovery.corrected_ns", "  offset corrected (ns)", INTEGER },
-    { "last_recovery.remaining_ns", "  left after that (ns)", INTEGER },
-    { "chronyd.reachable", "chronyd reachable", YES_NO },
-    { "chronyd.synchronised", "chronyd synchronised", YES_NO },
-    { "chronyd.refid", "chronyd's reference", TEXT },
-    { "pid", "Process", INTEGER },
-    { "updated", "Updated", REAL },
+    {"state", "State", TEXT},
+    {"mode", "Mode", TEXT},
+    {"page", "Page", TEXT},
+    {"device", "Device", TEXT},
+    {"disruption_marker", "Disruption marker", TEXT},
+    {"vm_generation", "VM generation", TEXT},
+    {"clock_status", "Host's clock status", TEXT},
+    {"maintenance", "Maintenance", TEXT},
+    {"offset_ns", "Offset (ns)", INTEGER},
+    {"error_bound_ns", "Error bound (ns)", INTEGER},
+    {"disruptions", "Disruptions", INTEGER},
+    {"recoveries", "Recoveries", INTEGER},
+    {"samples_sent", "Samples sent", INTEGER},
+    {"sock_error", "Samples cannot be sent", TEXT},
+    {"last_recovery.cause", "Last recovery", TEXT},
+    {"last_recovery.marker", "  marker", TEXT},
+    {"last_recovery.state", NULL, TEXT},
+    {"last_recovery.outcome", "  outcome", TEXT},
+    {"last_recovery.reset_ms", "  reset after (ms)", REAL},
+    {"last_recovery.corrected_ms", "  corrected after (ms)", REAL},
+    {"last_recovery.synchronised_ms", "  synchronised after (ms)", REAL},
+    {"last_recovery.corrected_ppm", "  rate corrected (ppm)", REAL},
+    {"last_recovery.corrected_ns", "  offset corrected (ns)", INTEGER},
+    {"last_recovery.remaining_ns", "  left after that (ns)", INTEGER},
+    {"chronyd.reachable", "chronyd reachable", YES_NO},
+    {"chronyd.synchronised", "chronyd synchronised", YES_NO},
+    {"chronyd.refid", "chronyd's reference", TEXT},
+    {"pid", "Process", INTEGER},
+    {"updated", "Updated", REAL},
 };
 
 #define N_SHOWN (sizeof(shown) / sizeof(shown[0]))
@@ -144,8 +144,7 @@ static bool value_is(const struct state_file *state, const char *key, const char
 static bool all_is_well(const struct state_file *state)
 {
     return (value_is(state, "state", "feeding") || value_is(state, "state", "watching")) &&
-           value_is(state, "chronyd.synchronised", "yes") &&
-           !state_file_value(state, "sock_error");
+           value_is(state, "chronyd.synchronised", "yes") && !state_file_value(state, "sock_error");
 }
 
 static int read_state_quietly(const struct config *config, struct state_file *ret_state)
@@ -194,10 +193,10 @@ static int command_status(const struct config *config, const char *argument, boo
 /* One line a change: what is told apart is all but the numbers that move by themselves. */
 static void summarise(const struct state_file *state, char *ret_line, size_t size)
 {
-    static const char *const keys[] = { "state", "mode", "page", "disruption_marker",
+    static const char *const keys[] = {"state", "mode", "page", "disruption_marker",
         "vm_generation", "clock_status", "maintenance", "disruptions", "recoveries",
-        "last_recovery.cause", "last_recovery.outcome", "chronyd.reachable",
-        "chronyd.synchronised", "chronyd.refid" };
+        "last_recovery.cause", "last_recovery.outcome", "chronyd.reachable", "chronyd.synchronised",
+        "chronyd.refid"};
     size_t n = 0;
 
     ret_line[0] = '\0';
@@ -256,24 +255,22 @@ static const struct {
     const char *name, *type, *help, *key;
     double scale; /* 0: a yes is 1 */
 } metrics[] = {
-    { "vmclockd_disruptions_total", "counter", "Changes of the disruption marker", "disruptions",
-        1 },
-    { "vmclockd_recoveries_total", "counter", "Recoveries whose reset chronyd confirmed",
-        "recoveries", 1 },
-    { "vmclockd_samples_sent_total", "counter", "Samples sent to chronyd", "samples_sent", 1 },
-    { "vmclockd_offset_seconds", "gauge", "The page's time minus the system's", "offset_ns",
-        1e-9 },
-    { "vmclockd_error_bound_seconds", "gauge", "The host's bound of that, and the reading's",
-        "error_bound_ns", 1e-9 },
-    { "vmclockd_last_recovery_reset_seconds", "gauge", "From the disruption to the reset",
-        "last_recovery.reset_ms", 1e-3 },
-    { "vmclockd_last_recovery_corrected_seconds", "gauge",
-        "From the disruption to the corrected clock", "last_recovery.corrected_ms", 1e-3 },
-    { "vmclockd_last_recovery_synchronised_seconds", "gauge",
-        "From the disruption to chronyd's new reference", "last_recovery.synchronised_ms", 1e-3 },
-    { "vmclockd_chronyd_reachable", "gauge", "Whether chronyd answers", "chronyd.reachable", 0 },
-    { "vmclockd_chronyd_synchronised", "gauge", "Whether chronyd's reference is ours",
-        "chronyd.synchronised", 0 },
+    {"vmclockd_disruptions_total", "counter", "Changes of the disruption marker", "disruptions", 1},
+    {"vmclockd_recoveries_total", "counter", "Recoveries whose reset chronyd confirmed",
+        "recoveries", 1},
+    {"vmclockd_samples_sent_total", "counter", "Samples sent to chronyd", "samples_sent", 1},
+    {"vmclockd_offset_seconds", "gauge", "The page's time minus the system's", "offset_ns", 1e-9},
+    {"vmclockd_error_bound_seconds", "gauge", "The host's bound of that, and the reading's",
+        "error_bound_ns", 1e-9},
+    {"vmclockd_last_recovery_reset_seconds", "gauge", "From the disruption to the reset",
+        "last_recovery.reset_ms", 1e-3},
+    {"vmclockd_last_recovery_corrected_seconds", "gauge",
+        "From the disruption to the corrected clock", "last_recovery.corrected_ms", 1e-3},
+    {"vmclockd_last_recovery_synchronised_seconds", "gauge",
+        "From the disruption to chronyd's new reference", "last_recovery.synchronised_ms", 1e-3},
+    {"vmclockd_chronyd_reachable", "gauge", "Whether chronyd answers", "chronyd.reachable", 0},
+    {"vmclockd_chronyd_synchronised", "gauge", "Whether chronyd's reference is ours",
+        "chronyd.synchronised", 0},
 };
 
 static void print_metric(const char *name, const char *type, const char *help, double value)
@@ -297,8 +294,8 @@ static int command_metrics(const struct config *config, const char *argument, bo
                 metrics[i].scale > 0 ? strtod(value, NULL) * metrics[i].scale
                                      : strcmp(value, "yes") == 0);
     }
-    print_metric("vmclockd_healthy", "gauge", "Whether all is well, as status says",
-        all_is_well(&state));
+    print_metric(
+        "vmclockd_healthy", "gauge", "Whether all is well, as status says", all_is_well(&state));
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_NOT_SO;
 }
 
@@ -330,12 +327,12 @@ static const struct command {
     int (*run)(const struct config *config, const char *argument, bool json);
     bool has_json;
 } commands[] = {
-    { "status", NULL, "what vmclockd does, and whether all is well", command_status, true },
-    { "page", NULL, "what the device's page says, field by field", command_page, true },
-    { "watch", NULL, "a line for each change, until interrupted", command_watch, true },
-    { "wait", "SECONDS", "until chronyd is in sync", command_wait, false },
-    { "metrics", NULL, "the numbers, for Prometheus", command_metrics, false },
-    { "recover", NULL, "make vmclockd recover as after a disruption", command_recover, false },
+    {"status", NULL, "what vmclockd does, and whether all is well", command_status, true},
+    {"page", NULL, "what the device's page says, field by field", command_page, true},
+    {"watch", NULL, "a line for each change, until interrupted", command_watch, true},
+    {"wait", "SECONDS", "until chronyd is in sync", command_wait, false},
+    {"metrics", NULL, "the numbers, for Prometheus", command_metrics, false},
+    {"recover", NULL, "make vmclockd recover as after a disruption", command_recover, false},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -344,9 +341,8 @@ static void print_usage(FILE *to)
 {
     fputs("usage: vmclockctl [-c FILE] [--json] COMMAND\n\n", to);
     for (size_t i = 0; i < N_COMMANDS; i++)
-        fprintf(to, "  %-8s%-11s%s%s\n", commands[i].name,
-            commands[i].argument ? "[SECONDS]" : "", commands[i].help,
-            commands[i].has_json ? " (--json)" : "");
+        fprintf(to, "  %-8s%-11s%s%s\n", commands[i].name, commands[i].argument ? "[SECONDS]" : "",
+            commands[i].help, commands[i].has_json ? " (--json)" : "");
     fputs("\n  -c, --config FILE   vmclockd's configuration (default " CONFIG_DEFAULT_FILE ")\n"
           "  -j, --json          print JSON\n"
           "  -h, --help          print this\n"
@@ -377,11 +373,11 @@ static const struct command *find_command(int argc, char **argv, bool json)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        { "config", required_argument, NULL, 'c' },
-        { "json", no_argument, NULL, 'j' },
-        { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, 'V' },
-        { NULL, 0, NULL, 0 },
+        {"config", required_argument, NULL, 'c'},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
     };
     const struct command *command;
     const char *file = NULL;

@@ -107,9 +107,9 @@ uint32_t chrony_float_encode(double value)
 
     if (isnan(value))
         value = 0;
-    fraction = isinf(value) ? copysign(0.5, value) : frexp(value, &exponent);
     if (isinf(value))
-        exponent = exponent_max + 2;
+        value = copysign(1e30, value);
+    fraction = frexp(value, &exponent);
     /*
      * value = coefficient * 2^(exponent - 25). frexp's fraction, 0.5 to 1, is scaled to one bit
      * less than the coefficient has, the sign taking one.
@@ -147,8 +147,8 @@ double chrony_float_decode(uint32_t bits)
     return ldexp(coefficient, exponent - FLOAT_COEFFICIENT_BITS);
 }
 
-size_t chrony_command_encode(
-    const struct chrony_command *command, uint32_t sequence, uint8_t ret_request[CHRONY_REQUEST_MAX])
+size_t chrony_command_encode(const struct chrony_command *command, uint32_t sequence,
+    uint8_t ret_request[CHRONY_REQUEST_MAX])
 {
     uint8_t *data = ret_request + REQUEST_DATA_AT;
 
@@ -201,7 +201,7 @@ static void decode_tracking(const uint8_t *data, struct chrony_tracking *ret)
 enum chrony_reply_verdict chrony_reply_decode(const uint8_t *bytes, size_t length,
     enum chrony_command_id id, uint32_t sequence, struct chrony_reply *ret_reply)
 {
-    struct chrony_reply reply = { 0 };
+    struct chrony_reply reply = {0};
     size_t expected = REPLY_DATA_AT;
 
     if (length < REPLY_DATA_AT)

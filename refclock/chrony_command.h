@@ -63,7 +63,7 @@ enum chrony_status {
 struct chrony_tracking {
     uint32_t refid;
     uint16_t stratum;
-    uint16_t leap; /* 3: not synchronised */
+    uint16_t leap;         /* 3: not synchronised */
     double correction_sec; /* still to be slewed; positive: the clock is ahead */
     double last_offset_sec;
     double rms_offset_sec;
@@ -73,14 +73,14 @@ struct chrony_tracking {
 
 enum chrony_reply_verdict {
     CHRONY_REPLY_OK,
-    CHRONY_REPLY_SHORT,    /* than its header, or than the data its status promises */
+    CHRONY_REPLY_SHORT, /* than its header, or than the data its status promises */
     CHRONY_REPLY_LONG,
-    CHRONY_REPLY_FOREIGN,  /* not a reply of protocol version 6 */
-    CHRONY_REPLY_UNASKED,  /* of another command or sequence: late, doubled or forged */
+    CHRONY_REPLY_FOREIGN, /* not a reply of protocol version 6 */
+    CHRONY_REPLY_UNASKED, /* of another command or sequence: late, doubled or forged */
 };
 
 struct chrony_reply {
-    uint16_t status; /* enum chrony_status, or another of chronyd's */
+    uint16_t status;                 /* enum chrony_status, or another of chronyd's */
     struct chrony_tracking tracking; /* of CHRONY_TRACKING with CHRONY_OK */
 };
 

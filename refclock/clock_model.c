@@ -44,14 +44,13 @@ bool clock_verdict_is_marker_only(enum clock_verdict verdict)
 
 bool clock_verdict_has_period(enum clock_verdict verdict)
 {
-    return verdict == CLOCK_OK ||
-           (verdict >= CLOCK_TIME_MONOTONIC && verdict <= CLOCK_LEAP_NOW);
+    return verdict == CLOCK_OK || (verdict >= CLOCK_TIME_MONOTONIC && verdict <= CLOCK_LEAP_NOW);
 }
 
 /* Days since 1970-01-01 of the first day of the month after the one that `day` is in. */
 static int64_t next_month(int64_t day)
 {
-    static const int lengths[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     const int64_t cycle = 146097; /* days in 400 years */
     int64_t start = day / cycle * cycle;
     int64_t year = 1970 + day / cycle * 400;
@@ -117,16 +116,13 @@ static enum clock_verdict check_time_type(const struct vmclock_page *page)
     }
 }
 
-static enum clock_verdict init_reference(
-    const struct vmclock_page *page, struct clock_model *model)
+static enum clock_verdict init_reference(const struct vmclock_page *page, struct clock_model *model)
 {
-    const struct fixed offset = {
-        page->time_type == VMCLOCK_TIME_TAI ? page->tai_offset_sec : 0, 0
-    };
+    const struct fixed offset = {page->time_type == VMCLOCK_TIME_TAI ? page->tai_offset_sec : 0, 0};
 
     if (page->time_sec > INT64_MAX)
         return CLOCK_OUT_OF_RANGE;
-    model->reference = (struct fixed){ (int64_t)page->time_sec, page->time_frac_sec };
+    model->reference = (struct fixed){(int64_t)page->time_sec, page->time_frac_sec};
     if (!fixed_sub(model->reference, offset, &model->reference) || model->reference.sec < 0)
         return CLOCK_OUT_OF_RANGE;
 
@@ -206,7 +202,7 @@ enum clock_verdict clock_model_time(
 {
     const int64_t ticks = counter_difference(counter, model->counter_value);
     const uint64_t distance = ticks < 0 ? 0 - (uint64_t)ticks : (uint64_t)ticks;
-    struct clock_time time = { .leap = 0 };
+    struct clock_time time = {.leap = 0};
     enum clock_verdict verdict = CLOCK_OK;
     struct fixed elapsed;
 

@@ -51,7 +51,7 @@ struct clock_model {
 /* Who reads the page. */
 struct clock_reader {
     enum vmclock_counter_id counter; /* that this CPU has */
-    double period_sec;               /* of that counter, roughly: to tell an absurd one; 0 unknown */
+    double period_sec; /* of that counter, roughly: to tell an absurd one; 0 unknown */
     bool accept_freerunning;
 };
 

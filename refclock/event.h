@@ -6,37 +6,38 @@
 #include <stdint.h>
 
 enum event_id {
-    EVENT_MODE,              /* code: enum clock_verdict; old, new: enum tracker_mode */
-    EVENT_PAGE_INVALID,      /* code: enum page_verdict */
-    EVENT_PAGE_BUSY,         /* seq_count is odd, or moves at every look, for 100 ms; new: seq_count */
-    EVENT_PAGE_BACK,         /* after one of the two above, or after a loss */
-    EVENT_PAGE_LOST,         /* code: errno */
-    EVENT_DISRUPTION,        /* old, new: disruption marker; code: 1 while we were not running */
-    EVENT_GENERATION,        /* old, new: vm_generation_counter; code: 1 with a disruption */
-    EVENT_CLOCK_STATUS,      /* old, new: enum vmclock_status */
-    EVENT_MAINTENANCE,       /* code: 0 called off, 1 soon (a day), 2 imminent (an hour) */
-    EVENT_RECOVERY,          /* code: enum recovery_cause, other than a marker */
-    EVENT_WOULD_RESET,       /* dry run */
-    EVENT_RESET_CONFIRMED,   /* new: disruption marker; a: ms since it was seen */
-    EVENT_NOT_CONFIRMED,     /* RESET_SOURCES refused; code: chronyd's status */
-    EVENT_AWAITING_HOST,     /* code: enum clock_verdict; CLOCK_OK: still the old formula */
-    EVENT_HOST_LATE,         /* went on without; code: enum clock_verdict */
-    EVENT_CORRECTED,         /* a: ppm, b: s, c: s left or NAN, d: ms since it was seen */
+    EVENT_MODE,         /* code: enum clock_verdict; old, new: enum tracker_mode */
+    EVENT_PAGE_INVALID, /* code: enum page_verdict */
+    EVENT_PAGE_BUSY,    /* seq_count is odd, or moves at every look, for 100 ms; new: seq_count */
+    EVENT_PAGE_BACK,    /* after one of the two above, or after a loss */
+    EVENT_PAGE_LOST,    /* code: errno */
+    EVENT_DISRUPTION,   /* old, new: disruption marker; code: 1 while we were not running */
+    EVENT_GENERATION,   /* old, new: vm_generation_counter; code: 1 with a disruption */
+    EVENT_CLOCK_STATUS, /* old, new: enum vmclock_status */
+    EVENT_MAINTENANCE,  /* code: 0 called off, 1 soon (a day), 2 imminent (an hour) */
+    EVENT_RECOVERY,     /* code: enum recovery_cause, other than a marker */
+    EVENT_WOULD_RESET,  /* dry run */
+    EVENT_RESET_CONFIRMED,    /* new: disruption marker; a: ms since it was seen */
+    EVENT_NOT_CONFIRMED,      /* RESET_SOURCES refused; code: chronyd's status */
+    EVENT_AWAITING_HOST,      /* code: enum clock_verdict; CLOCK_OK: still the old formula */
+    EVENT_HOST_LATE,          /* went on without; code: enum clock_verdict */
+    EVENT_CORRECTED,          /* a: ppm, b: s, c: s left or NAN, d: ms since it was seen */
     EVENT_CORRECTION_REFUSED, /* beyond what is accepted; a: ppm, b: s */
-    EVENT_COMMAND_MISSING,   /* chronyd has no DFREQ or DOFFSET2 */
-    EVENT_CANNOT_STEP,       /* chronyd refuses MAKESTEP */
-    EVENT_SYNCHRONISED,      /* new: reference id; a: ms since it was seen */
-    EVENT_NOT_SYNCHRONISED,  /* after a minute */
-    EVENT_PUT_BACK,          /* chronyd's settings */
-    EVENT_NOT_PUT_BACK,      /* at the end, chronyd did not answer */
-    EVENT_CHRONYD_SILENT,    /* code: enum chrony_command_id; new: 1 it does not even read */
-    EVENT_CHRONYD_AWAY,      /* code: errno of the command socket */
-    EVENT_CHRONYD_BACK,      /* answers again */
-    EVENT_BAD_REPLY,         /* code: enum chrony_reply_verdict; new: length in bytes */
-    EVENT_SOCK_FAILED,       /* code: errno of the SOCK path */
+    EVENT_COMMAND_MISSING,    /* chronyd has no DFREQ or DOFFSET2 */
+    EVENT_CANNOT_STEP,        /* chronyd refuses MAKESTEP */
+    EVENT_SYNCHRONISED,       /* new: reference id; a: ms since it was seen */
+    EVENT_NOT_SYNCHRONISED,   /* after a minute */
+    EVENT_PUT_BACK,           /* chronyd's settings */
+    EVENT_NOT_PUT_BACK,       /* at the end, chronyd did not answer */
+    EVENT_CHRONYD_SILENT,     /* code: enum chrony_command_id; new: 1 it does not even read */
+    EVENT_CHRONYD_AWAY,       /* code: errno of the command socket */
+    EVENT_CHRONYD_BACK,       /* answers again */
+    EVENT_BAD_REPLY,          /* code: enum chrony_reply_verdict; new: length in bytes */
+    EVENT_SOCK_FAILED,        /* code: errno of the SOCK path */
     EVENT_SOCK_BACK,
-    EVENT_FIRST_SAMPLE,      /* since samples were held back; b: offset in s */
-    EVENT_SAMPLES_WITHHELD,  /* code: enum clock_verdict; CLOCK_OK: over max-error; new: bound in ns */
+    EVENT_FIRST_SAMPLE,     /* since samples were held back; b: offset in s */
+    EVENT_SAMPLES_WITHHELD, /* code: enum clock_verdict; CLOCK_OK: over max-error; new: bound in ns
+                             */
 };
 
 struct event {

@@ -16,7 +16,7 @@ bool fixed_add(struct fixed a, struct fixed b, struct fixed *ret_sum)
         return false;
     if (__builtin_add_overflow(a.sec, b.sec, &sec))
         return false;
-    *ret_sum = (struct fixed){ sec, frac };
+    *ret_sum = (struct fixed){sec, frac};
     return true;
 }
 
@@ -27,7 +27,7 @@ bool fixed_sub(struct fixed a, struct fixed b, struct fixed *ret_difference)
 
     if (__builtin_sub_overflow(a.sec, b.sec, &sec) || __builtin_sub_overflow(sec, borrow, &sec))
         return false;
-    *ret_difference = (struct fixed){ sec, a.frac - b.frac };
+    *ret_difference = (struct fixed){sec, a.frac - b.frac};
     return true;
 }
 
@@ -59,7 +59,7 @@ bool fixed_from_ticks(uint64_t ticks, uint64_t period, unsigned shift, struct fi
     }
     if (high > INT64_MAX)
         return false;
-    *ret = (struct fixed){ (int64_t)high, low };
+    *ret = (struct fixed){(int64_t)high, low};
     return true;
 }
 
@@ -69,7 +69,7 @@ struct fixed fixed_from_timespec(int64_t sec, uint32_t nsec)
     const uint64_t frac =
         nsec * UINT64_C(18446744073) + nsec * UINT64_C(709551616) / UINT64_C(1000000000);
 
-    return (struct fixed){ sec, frac };
+    return (struct fixed){sec, frac};
 }
 
 double fixed_to_double(struct fixed value)

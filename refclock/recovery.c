@@ -5,8 +5,8 @@
 #include <math.h>
 
 #define MS                INT64_C(1000000)
-#define HOST_WAIT_NS      (5000 * MS)  /* a destination host needs about one second */
-#define RATE_WAIT_NS      (1500 * MS)  /* the raw rate's baseline is one second */
+#define HOST_WAIT_NS      (5000 * MS) /* a destination host needs about one second */
+#define RATE_WAIT_NS      (1500 * MS) /* the raw rate's baseline is one second */
 #define SYNC_WAIT_NS      (60000 * MS)
 #define SYNC_POLL_NS      (50 * MS)
 #define RETRY_FIRST_NS    (100 * MS)
@@ -28,6 +28,7 @@ static const struct {
     bool holds_samples;
     enum recovery_state ok, invalid, refused, silence;
 } table[RECOVERY_N_STATES] = {
+/* clang-format off */
 #define S(x) RECOVERY_##x
     /*                             hold    ok          invalid     refused     silence */
     [S(IDLE)]    = { "idle",       false,  S(IDLE),    S(IDLE),    S(IDLE),    S(IDLE)    },
@@ -45,6 +46,7 @@ static const struct {
     [S(BURST)]   = { "burst",      false,  S(SYNC),    S(SYNC),    S(SYNC),    S(SYNC)    },
     [S(SYNC)]    = { "sync",       false,  S(SYNC),    S(SYNC),    S(SYNC),    S(SYNC)    },
 #undef S
+    /* clang-format on */
 };
 
 const char *recovery_state_str(enum recovery_state state)
@@ -74,9 +76,9 @@ const char *recovery_outcome_str(enum recovery_outcome outcome)
     return "unknown";
 }
 
-bool recovery_holds_samples(const struct recovery *recovery)
+bool recovery_holds_samples(const struct recovery *r)
 {
-    return table[recovery->state].holds_samples;
+    return table[r->state].holds_samples;
 }
 
 static void enter(struct recovery *r, enum recovery_state state)
@@ -258,7 +260,7 @@ static void step_rate(struct recovery *r, const struct recovery_config *config,
         enter(r, r->plan == RECOVERY_PAGE_FULL ? RECOVERY_OFFSET : RECOVERY_REARM);
     } else {
         r->rate_ppm += view->rate_ppm;
-        send(r, order, (struct chrony_command){ .id = CHRONY_DFREQ, .ppm = view->rate_ppm });
+        send(r, order, (struct chrony_command){.id = CHRONY_DFREQ, .ppm = view->rate_ppm});
     }
 }
 
@@ -283,8 +285,8 @@ static void step_offset(struct recovery *r, const struct recovery_config *config
     }
     shrinks = isnan(r->remaining_sec) || fabs(offset) < fabs(r->remaining_sec) / 2;
     r->remaining_sec = offset;
-    if (fabs(offset) <= GOOD_ENOUGH_SEC || r->round == ROUNDS_MAX ||
-        (r->round >= 2 && !shrinks) || r->cannot_step ||
+    if (fabs(offset) <= GOOD_ENOUGH_SEC || r->round == ROUNDS_MAX || (r->round >= 2 && !shrinks) ||
+        r->cannot_step ||
         (r->round >= 1 && !may_step(r, config, offset) && fabs(offset) <= SLEW_ENOUGH_SEC)) {
         corrected(r, view->now_ns, RECOVERY_BURST);
         return;
@@ -303,13 +305,13 @@ static void step_offset(struct recovery *r, const struct recovery_config *config
         send_sec -= FORWARD_SHORT_SEC;
     if (r->round++ == 0)
         r->offset_sec = offset;
-    send(r, order, (struct chrony_command){ .id = CHRONY_DOFFSET2, .offset_sec = -send_sec });
+    send(r, order, (struct chrony_command){.id = CHRONY_DOFFSET2, .offset_sec = -send_sec});
 }
 
 static void step_rearm(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
-    struct chrony_command command = { .id = CHRONY_MODIFY_MAKESTEP };
+    struct chrony_command command = {.id = CHRONY_MODIFY_MAKESTEP};
 
     if (r->corrected_ns == 0)
         r->corrected_ns = view->now_ns;
@@ -360,7 +362,7 @@ static void step_sync(
     if (view->now_ns - r->started_ns >= SYNC_WAIT_NS)
         end(r, RECOVERY_OUTCOME_UNSYNCHRONISED, view->now_ns);
     else
-        send(r, order, (struct chrony_command){ .id = CHRONY_TRACKING });
+        send(r, order, (struct chrony_command){.id = CHRONY_TRACKING});
 }
 
 /* One state's turn; it either enters another, orders something, or waits. */
@@ -369,23 +371,19 @@ static void step_state(struct recovery *r, const struct recovery_config *config,
 {
     switch (r->state) {
     case RECOVERY_IDLE: break;
-    case RECOVERY_RESET:
-        send(r, order, (struct chrony_command){ .id = CHRONY_RESET_SOURCES });
-        break;
+    case RECOVERY_RESET: send(r, order, (struct chrony_command){.id = CHRONY_RESET_SOURCES}); break;
     case RECOVERY_HOST: step_host(r, view, order); break;
     case RECOVERY_RATE: step_rate(r, config, view, order); break;
     case RECOVERY_OFFSET: step_offset(r, config, view, order); break;
-    case RECOVERY_STEP:
-        send(r, order, (struct chrony_command){ .id = CHRONY_MAKESTEP });
-        break;
+    case RECOVERY_STEP: send(r, order, (struct chrony_command){.id = CHRONY_MAKESTEP}); break;
     case RECOVERY_FLUSH:
         if (config->step == RECOVERY_STEP_FORWARD) /* what is left may be a step back */
             enter(r, RECOVERY_OFFSET);
         else
-            send(r, order, (struct chrony_command){ .id = CHRONY_MAKESTEP });
+            send(r, order, (struct chrony_command){.id = CHRONY_MAKESTEP});
         break;
     case RECOVERY_SLEW: enter(r, RECOVERY_OFFSET); break;
-    case RECOVERY_PROBE: send(r, order, (struct chrony_command){ .id = CHRONY_TRACKING }); break;
+    case RECOVERY_PROBE: send(r, order, (struct chrony_command){.id = CHRONY_TRACKING}); break;
     case RECOVERY_REARM: step_rearm(r, config, view, order); break;
     case RECOVERY_MINPOLL:
     case RECOVERY_MAXPOLL: step_poll(r, config, order); break;
@@ -394,8 +392,8 @@ static void step_state(struct recovery *r, const struct recovery_config *config,
             enter(r, RECOVERY_SYNC);
         else
             send(r, order,
-                (struct chrony_command){ .id = CHRONY_BURST,
-                    .burst = { config->burst_good, config->burst_total } });
+                (struct chrony_command){
+                    .id = CHRONY_BURST, .burst = {config->burst_good, config->burst_total}});
         break;
     case RECOVERY_SYNC: step_sync(r, view, order); break;
     case RECOVERY_N_STATES: assert(false); break;
@@ -420,7 +418,7 @@ static void handle_gone(struct recovery *r, int64_t now_ns)
 void recovery_step(struct recovery *r, const struct recovery_config *config,
     enum recovery_event event, const struct recovery_view *view, struct recovery_order *ret_order)
 {
-    struct recovery_order order = { .wake_at_ns = INT64_MAX };
+    struct recovery_order order = {.wake_at_ns = INT64_MAX};
 
     if (event == RECOVERY_GONE)
         handle_gone(r, view->now_ns);

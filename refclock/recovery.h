@@ -5,7 +5,8 @@
  *
  *     RESET -> HOST -> RATE -> OFFSET -> STEP -> FLUSH -> OFFSET ... -> BURST -> SYNC   a full page
  *                                  `---> SLEW                          where no steps are allowed
- *                 `--------------------> REARM ----------------------> BURST -> SYNC   less than that
+ *                 `--------------------> REARM ----------------------> BURST -> SYNC   less than
+ * that
  *                                            `--> MINPOLL, MAXPOLL
  *
  * A command whose reply was lost may have been carried out, so that it is never simply repeated:
@@ -95,7 +96,8 @@ struct recovery_view {
     double offset_sec; /* true time minus system time; NAN: could not be measured */
     bool rate_known;   /* to 1e-8 or better */
     double rate_ppm;   /* by which the system's clock runs fast */
-    bool synchronised; /* with RECOVERY_REPLY_OK to TRACKING: the reference is the one we wait for */
+    bool
+        synchronised; /* with RECOVERY_REPLY_OK to TRACKING: the reference is the one we wait for */
 };
 
 struct recovery_order {
@@ -119,8 +121,8 @@ struct recovery {
     bool polls_changed;
     bool reset_confirmed;
     unsigned round, server, failures;
-    double slew_sec; /* the offset that is being slewed */
-    int64_t wait_until_ns; /* nothing is sent before */
+    double slew_sec;                                      /* the offset that is being slewed */
+    int64_t wait_until_ns;                                /* nothing is sent before */
     int64_t started_ns, reset_ns, corrected_ns, ended_ns; /* 0: has not been */
     /* What was corrected, for the report. */
     double rate_ppm, offset_sec;
@@ -132,13 +134,13 @@ const char *recovery_cause_str(enum recovery_cause cause);
 const char *recovery_outcome_str(enum recovery_outcome outcome);
 
 /* Begin, or begin again, whatever is under way. */
-void recovery_begin(struct recovery *recovery, enum recovery_cause cause, int64_t now_ns);
+void recovery_begin(struct recovery *r, enum recovery_cause cause, int64_t now_ns);
 
 /* Samples are held back until the clock has been corrected or cannot be. */
-bool recovery_holds_samples(const struct recovery *recovery);
+bool recovery_holds_samples(const struct recovery *r);
 
 /* One event; *ret_order is what is to be done now. */
-void recovery_step(struct recovery *recovery, const struct recovery_config *config,
+void recovery_step(struct recovery *r, const struct recovery_config *config,
     enum recovery_event event, const struct recovery_view *view, struct recovery_order *ret_order);
 
 #endif

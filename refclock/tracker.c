@@ -124,7 +124,7 @@ static void begin_recovery(struct step *s, enum recovery_cause cause)
     t->reset_pending = t->reset_pending || cause != RECOVERY_CAUSE_START;
     if (t->config.dry_run) {
         if (cause != RECOVERY_CAUSE_START)
-            report(s, (struct event){ .id = EVENT_WOULD_RESET });
+            report(s, (struct event){.id = EVENT_WOULD_RESET});
         t->reset_pending = false;
         return;
     }
@@ -137,15 +137,15 @@ static void begin_recovery(struct step *s, enum recovery_cause cause)
     t->has_offset = false;
     t->fed = false;
     if (cause != RECOVERY_CAUSE_MARKER)
-        report(s, (struct event){ .id = EVENT_RECOVERY, .code = (int)cause });
+        report(s, (struct event){.id = EVENT_RECOVERY, .code = (int)cause});
 }
 
 static void disrupted(struct step *s, uint64_t marker, bool while_away)
 {
     struct tracker *t = s->t;
 
-    report(s, (struct event){ .id = EVENT_DISRUPTION, .code = while_away, .old = t->marker,
-                  .new = marker });
+    report(s, (struct event){
+                  .id = EVENT_DISRUPTION, .code = while_away, .old = t->marker, .new = marker});
     t->disruptions++;
     t->marker = marker;
     t->unproven = t->has_old;
@@ -163,20 +163,23 @@ static void report_flags(struct step *s, const struct vmclock_page *page, bool m
     const uint64_t both = VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT;
 
     if ((page->flags & both) != (before->flags & both))
-        report(s, (struct event){ .id = EVENT_MAINTENANCE,
+        report(s, (struct event){.id = EVENT_MAINTENANCE,
                       .code = page_has(page, VMCLOCK_FLAG_DISRUPTION_IMMINENT) ? 2
                               : page_has(page, VMCLOCK_FLAG_DISRUPTION_SOON)   ? 1
-                                                                               : 0 });
+                                                                               : 0});
     if (before->magic == 0) /* the first page */
         return;
     if (page_has(page, VMCLOCK_FLAG_VM_GENERATION_PRESENT) &&
         page_has(before, VMCLOCK_FLAG_VM_GENERATION_PRESENT) &&
         page->vm_generation != before->vm_generation)
-        report(s, (struct event){ .id = EVENT_GENERATION, .code = marker_changed,
-                      .old = before->vm_generation, .new = page->vm_generation });
+        report(s, (struct event){.id = EVENT_GENERATION,
+                      .code = marker_changed,
+                      .old = before->vm_generation,
+                      .new = page->vm_generation});
     if (page->clock_status != before->clock_status)
-        report(s, (struct event){ .id = EVENT_CLOCK_STATUS, .old = before->clock_status,
-                      .new = page->clock_status });
+        report(s,
+            (struct event){
+                .id = EVENT_CLOCK_STATUS, .old = before->clock_status, .new = page->clock_status});
 }
 
 /* Take over the page as a clock, or as none. */
@@ -197,8 +200,10 @@ static void judge_clock(struct step *s, const struct vmclock_page *page)
     else if (mode == TRACKER_MODE_UNKNOWN || clock_verdict_is_marker_only(verdict))
         mode = TRACKER_MODE_MARKER_ONLY;
     if (mode != t->mode || verdict != t->verdict)
-        report(s, (struct event){ .id = EVENT_MODE, .code = (int)verdict,
-                      .old = (uint64_t)t->mode, .new = (uint64_t)mode });
+        report(s, (struct event){.id = EVENT_MODE,
+                      .code = (int)verdict,
+                      .old = (uint64_t)t->mode,
+                      .new = (uint64_t)mode});
     t->mode = mode;
     t->verdict = verdict;
 }
@@ -233,7 +238,7 @@ static void take_page(struct step *s, const struct vmclock_page *page)
     bool jumped, proven = false;
 
     if (page_in_trouble(t) && before.magic != 0)
-        report(s, (struct event){ .id = EVENT_PAGE_BACK });
+        report(s, (struct event){.id = EVENT_PAGE_BACK});
     t->page_lost = t->page_busy = false;
     t->page_verdict = PAGE_OK;
     t->busy_since_ns = 0;
@@ -283,7 +288,7 @@ static void take_look(struct step *s)
             return;
         }
         if (t->page_verdict != seen->page_verdict)
-            report(s, (struct event){ .id = EVENT_PAGE_INVALID, .code = (int)seen->page_verdict });
+            report(s, (struct event){.id = EVENT_PAGE_INVALID, .code = (int)seen->page_verdict});
         t->page_verdict = seen->page_verdict;
         break;
     case TRACKER_LOOK_BUSY:
@@ -292,11 +297,11 @@ static void take_look(struct step *s)
         if (t->page_busy || seen->now_ns - t->busy_since_ns < BUSY_NS)
             return;
         t->page_busy = true;
-        report(s, (struct event){ .id = EVENT_PAGE_BUSY, .new = seen->seq_count });
+        report(s, (struct event){.id = EVENT_PAGE_BUSY, .new = seen->seq_count});
         break;
     case TRACKER_LOOK_LOST:
         if (!t->page_lost)
-            report(s, (struct event){ .id = EVENT_PAGE_LOST, .code = seen->look_error });
+            report(s, (struct event){.id = EVENT_PAGE_LOST, .code = seen->look_error});
         t->page_lost = true;
         break;
     }
@@ -310,7 +315,7 @@ static void chronyd_answered(struct step *s)
     struct tracker *t = s->t;
 
     if (t->chronyd.trouble_reported)
-        report(s, (struct event){ .id = EVENT_CHRONYD_BACK });
+        report(s, (struct event){.id = EVENT_CHRONYD_BACK});
     t->chronyd.asked = t->chronyd.reachable = true;
     t->chronyd.trouble_reported = t->chronyd.bad_reply_reported = false;
 }
@@ -320,7 +325,7 @@ static void chronyd_gone(struct step *s)
     struct tracker *t = s->t;
 
     if (!t->chronyd.trouble_reported)
-        report(s, (struct event){ .id = EVENT_CHRONYD_AWAY, .code = s->seen->chronyd_error });
+        report(s, (struct event){.id = EVENT_CHRONYD_AWAY, .code = s->seen->chronyd_error});
     t->chronyd.trouble_reported = t->chronyd.asked = true;
     t->chronyd.reachable = t->chronyd.synchronised = t->chronyd.has_reference = false;
     t->chronyd.start_done = false;
@@ -335,8 +340,9 @@ static void chronyd_silent(struct step *s)
     struct tracker *t = s->t;
 
     if (!t->chronyd.trouble_reported)
-        report(s, (struct event){ .id = EVENT_CHRONYD_SILENT, .code = (int)t->exchange.id,
-                      .new = t->exchange.unread });
+        report(s, (struct event){.id = EVENT_CHRONYD_SILENT,
+                      .code = (int)t->exchange.id,
+                      .new = t->exchange.unread});
     t->chronyd.trouble_reported = true;
     t->chronyd.reachable = t->chronyd.synchronised = false;
 }
@@ -360,8 +366,8 @@ static bool put_back_command(const struct tracker *t, unsigned i, struct chrony_
     const struct recovery_server *server;
 
     if (i == 0) {
-        *ret = (struct chrony_command){ .id = CHRONY_MODIFY_MAKESTEP,
-            .makestep = { c->makestep_limit, c->makestep_threshold_sec } };
+        *ret = (struct chrony_command){.id = CHRONY_MODIFY_MAKESTEP,
+            .makestep = {c->makestep_limit, c->makestep_threshold_sec}};
         return true;
     }
     if (!t->put_back_polls || (i - 1) / 2 >= c->n_servers)
@@ -369,7 +375,7 @@ static bool put_back_command(const struct tracker *t, unsigned i, struct chrony_
     server = &c->servers[(i - 1) / 2];
     *ret = (struct chrony_command){
         .id = i % 2 ? CHRONY_MODIFY_MINPOLL : CHRONY_MODIFY_MAXPOLL,
-        .poll = { server->address, i % 2 ? server->minpoll : server->maxpoll },
+        .poll = {server->address, i % 2 ? server->minpoll : server->maxpoll},
     };
     return true;
 }
@@ -382,7 +388,7 @@ static void put_back_done(struct step *s)
     t->put_back_makestep = t->put_back_polls = false;
     t->recovery.makestep_changed = t->recovery.polls_changed = false;
     s->orders->save = true;
-    report(s, (struct event){ .id = EVENT_PUT_BACK });
+    report(s, (struct event){.id = EVENT_PUT_BACK});
 }
 
 /* What came of the command under way; returns the event for the recovery, where it was its. */
@@ -401,8 +407,9 @@ static enum recovery_event take_chronyd(struct step *s)
         result = exchange_receive(&t->exchange, s->seen->reply, s->seen->reply_length);
     if (result == EXCHANGE_GARBAGE && t->exchange.verdict != CHRONY_REPLY_UNASKED &&
         !t->chronyd.bad_reply_reported) {
-        report(s, (struct event){ .id = EVENT_BAD_REPLY, .code = (int)t->exchange.verdict,
-                      .new = s->seen->reply_length });
+        report(s, (struct event){.id = EVENT_BAD_REPLY,
+                      .code = (int)t->exchange.verdict,
+                      .new = s->seen->reply_length});
         t->chronyd.bad_reply_reported = true;
     }
     if (result != EXCHANGE_REPLIED) {
@@ -446,8 +453,8 @@ static enum recovery_event take_chronyd(struct step *s)
 static void send_command(
     struct step *s, enum exchange_owner owner, const struct chrony_command *command)
 {
-    s->orders->command_length = exchange_begin(
-        &s->t->exchange, owner, command, s->seen->now_ns, s->orders->command);
+    s->orders->command_length =
+        exchange_begin(&s->t->exchange, owner, command, s->seen->now_ns, s->orders->command);
     s->orders->command_id = command->id;
 }
 
@@ -455,8 +462,8 @@ static void send_command(
 
 static enum recovery_page page_for_recovery(const struct tracker *t)
 {
-    const bool rate_good = t->config.correct_frequency && t->has_period &&
-                           t->model.rate_error <= RATE_ERROR_MAX;
+    const bool rate_good =
+        t->config.correct_frequency && t->has_period && t->model.rate_error <= RATE_ERROR_MAX;
 
     if (t->has_model)
         return rate_good ? RECOVERY_PAGE_FULL : RECOVERY_PAGE_TIME;
@@ -484,8 +491,8 @@ static void measure(const struct step *s, struct recovery_view *view)
         view->offset_sec = offset.sec;
     view->rate_known = t->has_period && t->rate.known && s->seen->clock_source_is_counter;
     if (view->rate_known)
-        view->rate_ppm = raw_rate_error_ppm(
-            &t->rate, &t->model, s->seen->kernel_tick, s->seen->kernel_freq);
+        view->rate_ppm =
+            raw_rate_error_ppm(&t->rate, &t->model, s->seen->kernel_tick, s->seen->kernel_freq);
 }
 
 /* Say what the recovery has just done, and keep the books. */
@@ -500,34 +507,37 @@ static void account(struct step *s, const struct recovery *before)
         t->recoveries++;
         t->chronyd.start_done = true; /* it has no reference because it was told to forget */
         s->orders->save = true;
-        report(s, (struct event){ .id = EVENT_RESET_CONFIRMED, .new = t->marker,
-                      .a = ms_since(s, r->started_ns) });
+        report(
+            s, (struct event){
+                   .id = EVENT_RESET_CONFIRMED, .new = t->marker, .a = ms_since(s, r->started_ns)});
     }
     if (r->state == RECOVERY_RESET && !r->sent && before->sent && !t->refusal_reported &&
         s->seen->chronyd == TRACKER_CHRONYD_REPLY) {
         t->refusal_reported = true;
-        report(s, (struct event){
-                      .id = EVENT_NOT_CONFIRMED, .code = t->exchange.reply.status });
+        report(s, (struct event){.id = EVENT_NOT_CONFIRMED, .code = t->exchange.reply.status});
     }
     if (r->state == RECOVERY_HOST && before->state == RECOVERY_HOST && !t->awaiting_reported) {
         t->awaiting_reported = true;
-        report(s, (struct event){ .id = EVENT_AWAITING_HOST, .code = (int)t->verdict });
+        report(s, (struct event){.id = EVENT_AWAITING_HOST, .code = (int)t->verdict});
     }
     if (before->state == RECOVERY_HOST && r->state != RECOVERY_HOST &&
         (t->unproven || (!t->has_model && t->mode == TRACKER_MODE_CLOCK && !t->has_period))) {
         t->host_late = true;
-        report(s, (struct event){ .id = EVENT_HOST_LATE, .code = (int)t->verdict });
+        report(s, (struct event){.id = EVENT_HOST_LATE, .code = (int)t->verdict});
     }
     if (r->exact_unavailable && !before->exact_unavailable)
-        report(s, (struct event){ .id = EVENT_COMMAND_MISSING });
+        report(s, (struct event){.id = EVENT_COMMAND_MISSING});
     if (r->cannot_step && !before->cannot_step)
-        report(s, (struct event){ .id = EVENT_CANNOT_STEP });
+        report(s, (struct event){.id = EVENT_CANNOT_STEP});
     if (r->refused_correction && !before->refused_correction)
-        report(s, (struct event){
-                      .id = EVENT_CORRECTION_REFUSED, .a = r->rate_ppm, .b = r->offset_sec });
+        report(s,
+            (struct event){.id = EVENT_CORRECTION_REFUSED, .a = r->rate_ppm, .b = r->offset_sec});
     if (r->corrected_ns && !before->corrected_ns && !isnan(r->remaining_sec))
-        report(s, (struct event){ .id = EVENT_CORRECTED, .a = r->rate_ppm, .b = r->offset_sec,
-                      .c = r->remaining_sec, .d = ms_since(s, r->started_ns) });
+        report(s, (struct event){.id = EVENT_CORRECTED,
+                      .a = r->rate_ppm,
+                      .b = r->offset_sec,
+                      .c = r->remaining_sec,
+                      .d = ms_since(s, r->started_ns)});
     if ((r->makestep_changed && !before->makestep_changed) ||
         (r->polls_changed && !before->polls_changed))
         s->orders->save_first = true;
@@ -542,10 +552,11 @@ static void account(struct step *s, const struct recovery *before)
     if (before->state != RECOVERY_IDLE && r->state == RECOVERY_IDLE) {
         s->orders->save = true;
         if (r->outcome == RECOVERY_OUTCOME_SYNCHRONISED)
-            report(s, (struct event){ .id = EVENT_SYNCHRONISED, .new = t->chronyd.refid,
-                          .a = ms_since(s, r->started_ns) });
+            report(s, (struct event){.id = EVENT_SYNCHRONISED,
+                          .new = t->chronyd.refid,
+                          .a = ms_since(s, r->started_ns)});
         else if (r->outcome == RECOVERY_OUTCOME_UNSYNCHRONISED)
-            report(s, (struct event){ .id = EVENT_NOT_SYNCHRONISED });
+            report(s, (struct event){.id = EVENT_NOT_SYNCHRONISED});
     }
 }
 
@@ -581,8 +592,8 @@ static void run_recovery(struct step *s, enum recovery_event event)
 static bool start_is_due(const struct tracker *t)
 {
     return t->config.correct_at_start && t->chronyd.reachable && !t->chronyd.has_reference &&
-           !t->chronyd.start_done && t->has_model &&
-           page_for_recovery(t) == RECOVERY_PAGE_FULL && !t->unproven && !t->stopping &&
+           !t->chronyd.start_done && t->has_model && page_for_recovery(t) == RECOVERY_PAGE_FULL &&
+           !t->unproven && !t->stopping &&
            (t->recovery.state == RECOVERY_IDLE || t->recovery.state == RECOVERY_SYNC);
 }
 
@@ -591,7 +602,7 @@ static bool start_is_due(const struct tracker *t)
 static void put_back_and_poll(struct step *s)
 {
     struct tracker *t = s->t;
-    struct chrony_command command = { .id = CHRONY_TRACKING };
+    struct chrony_command command = {.id = CHRONY_TRACKING};
 
     if (t->exchange.owner != EXCHANGE_NONE || t->config.dry_run)
         return;
@@ -629,9 +640,9 @@ static void take_sample_result(struct step *s)
     if (!s->seen->sample_sent)
         return;
     if (error && !t->sample_error)
-        report(s, (struct event){ .id = EVENT_SOCK_FAILED, .code = error });
+        report(s, (struct event){.id = EVENT_SOCK_FAILED, .code = error});
     if (!error && t->sample_error) {
-        report(s, (struct event){ .id = EVENT_SOCK_BACK });
+        report(s, (struct event){.id = EVENT_SOCK_BACK});
         /* A new chronyd, most likely: ask it at once what it knows. */
         t->chronyd.reachable = t->chronyd.has_reference = t->chronyd.synchronised = false;
         t->chronyd.start_done = false;
@@ -665,8 +676,9 @@ static void feed(struct step *s)
     over = verdict == CLOCK_OK && t->config.max_error_ns && offset.has_bound &&
            offset.bound_ns > t->config.max_error_ns;
     if ((over && !t->withheld) || (verdict != CLOCK_OK && verdict != t->sample_verdict))
-        report(s, (struct event){ .id = EVENT_SAMPLES_WITHHELD, .code = (int)verdict,
-                      .new = over ? offset.bound_ns : 0 });
+        report(s, (struct event){.id = EVENT_SAMPLES_WITHHELD,
+                      .code = (int)verdict,
+                      .new = over ? offset.bound_ns : 0});
     t->withheld = over || verdict != CLOCK_OK;
     t->sample_verdict = verdict;
     t->has_offset = verdict == CLOCK_OK;
@@ -677,7 +689,7 @@ static void feed(struct step *s)
     if (t->withheld || t->config.dry_run)
         return;
     if (!t->fed)
-        report(s, (struct event){ .id = EVENT_FIRST_SAMPLE, .b = offset.sec });
+        report(s, (struct event){.id = EVENT_FIRST_SAMPLE, .b = offset.sec});
     t->fed = true;
     s->orders->send_sample = true;
     sock_sample_init(&s->orders->sample, &offset);
@@ -697,7 +709,7 @@ static void schedule(struct step *s)
     const struct tracker *t = s->t;
     const bool needs_raw = t->page_known && !clock_verdict_is_marker_only(t->verdict);
     struct observation then = *s->seen;
-    const struct step later = { s->t, &then, s->orders };
+    const struct step later = {s->t, &then, s->orders};
 
     if (t->exchange.owner != EXCHANGE_NONE) {
         wake(s, t->exchange.deadline_ns);
@@ -721,7 +733,7 @@ static void schedule(struct step *s)
 void tracker_step(
     struct tracker *t, const struct observation *seen, struct tracker_orders *ret_orders)
 {
-    struct step s = { t, seen, ret_orders };
+    struct step s = {t, seen, ret_orders};
     const struct cross_timestamp *raw;
     enum recovery_event event;
 
@@ -730,8 +742,7 @@ void tracker_step(
 
     take_look(&s);
     if (seen->request)
-        begin_recovery(
-            &s, t->reset_pending ? t->recovery.cause : RECOVERY_CAUSE_REQUEST);
+        begin_recovery(&s, t->reset_pending ? t->recovery.cause : RECOVERY_CAUSE_REQUEST);
     if (seen->measured & TRACKER_MEASURE_RAW) {
         raw = cross_timestamp_narrowest(seen->raw, seen->n_raw);
         if (raw)

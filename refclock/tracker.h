@@ -35,10 +35,10 @@ struct tracker_saved {
 
 /* How the page looked. */
 enum tracker_look {
-    TRACKER_LOOK_NONE,      /* not looked at, or as before */
-    TRACKER_LOOK_CHANGED,   /* `page` and `page_verdict` are new */
-    TRACKER_LOOK_BUSY,      /* the host is writing */
-    TRACKER_LOOK_LOST,      /* the device is gone */
+    TRACKER_LOOK_NONE,    /* not looked at, or as before */
+    TRACKER_LOOK_CHANGED, /* `page` and `page_verdict` are new */
+    TRACKER_LOOK_BUSY,    /* the host is writing */
+    TRACKER_LOOK_LOST,    /* the device is gone */
 };
 
 enum tracker_chronyd { TRACKER_CHRONYD_NONE, TRACKER_CHRONYD_REPLY, TRACKER_CHRONYD_GONE };
@@ -65,7 +65,7 @@ struct observation {
     bool clock_source_is_counter; /* the kernel's clock source is the page's counter */
 
     enum tracker_chronyd chronyd;
-    int chronyd_error;   /* errno, with TRACKER_CHRONYD_GONE */
+    int chronyd_error; /* errno, with TRACKER_CHRONYD_GONE */
     const uint8_t *reply;
     size_t reply_length;
     bool command_queued; /* chronyd has not read all that it was sent */
@@ -79,8 +79,8 @@ struct observation {
 struct tracker_orders {
     bool send_sample;
     struct sock_sample sample;
-    bool save_first; /* write the state file before the command is sent */
-    bool save;       /* write the state file, when there is time */
+    bool save_first;       /* write the state file before the command is sent */
+    bool save;             /* write the state file, when there is time */
     size_t command_length; /* 0: none */
     uint8_t command[CHRONY_REQUEST_MAX];
     enum chrony_command_id command_id;
@@ -106,14 +106,14 @@ struct tracker {
 
     /* The page. */
     struct vmclock_page page;
-    bool page_known;             /* `page` was valid once */
-    bool page_lost, page_busy;   /* the device is gone; the host has been writing for 100 ms */
+    bool page_known;           /* `page` was valid once */
+    bool page_lost, page_busy; /* the device is gone; the host has been writing for 100 ms */
     enum page_verdict page_verdict;
-    int64_t busy_since_ns;       /* 0: not busy */
+    int64_t busy_since_ns; /* 0: not busy */
     uint64_t marker;
     enum tracker_mode mode;
-    enum clock_verdict verdict;  /* of the page as a clock */
-    bool has_model, has_period;  /* what of `model` can be relied on now */
+    enum clock_verdict verdict; /* of the page as a clock */
+    bool has_model, has_period; /* what of `model` can be relied on now */
     struct clock_model model;
 
     /* Whose formula is it? The last one before the marker changed, and where that was seen. */
@@ -121,12 +121,12 @@ struct tracker {
     bool has_old;
     struct clock_model old;
     uint64_t detected_counter;
-    bool host_late;           /* the recovery went on without an answer to that */
+    bool host_late; /* the recovery went on without an answer to that */
 
     /* The recovery. */
     struct recovery recovery; /* the present one, or the last; started_ns 0: none yet */
     uint64_t confirmed_marker;
-    bool reset_pending;       /* a disruption whose reset is not confirmed */
+    bool reset_pending; /* a disruption whose reset is not confirmed */
     int64_t reset_sent_ns;
     bool awaiting_reported, refusal_reported;
     struct raw_rate rate;
@@ -139,12 +139,12 @@ struct tracker {
     int64_t started_ns, poll_due_ns;
     bool stopping;
     struct {
-        bool asked;           /* it has answered, or is known to be away */
+        bool asked; /* it has answered, or is known to be away */
         bool reachable;
         bool trouble_reported, bad_reply_reported;
-        bool has_reference;   /* any, other than its own clock */
-        bool synchronised;    /* the reference is the one that we wait for */
-        bool start_done;      /* this chronyd needs no start treatment, or no more */
+        bool has_reference; /* any, other than its own clock */
+        bool synchronised;  /* the reference is the one that we wait for */
+        bool start_done;    /* this chronyd needs no start treatment, or no more */
         uint32_t refid;
     } chronyd;
 
@@ -159,21 +159,21 @@ struct tracker {
     uint64_t disruptions, recoveries, samples_sent;
 };
 
-void tracker_init(struct tracker *tracker, const struct tracker_config *config,
+void tracker_init(struct tracker *t, const struct tracker_config *config,
     const struct tracker_saved *saved, uint32_t sequence_seed, int64_t now_ns);
 
 /* Take over a new configuration while running; the page is to be shown once more after it. */
-void tracker_reconfigure(struct tracker *tracker, const struct tracker_config *config);
+void tracker_reconfigure(struct tracker *t, const struct tracker_config *config);
 
 /* One observation, one set of orders. */
-void tracker_step(struct tracker *tracker, const struct observation *observation,
-    struct tracker_orders *ret_orders);
+void tracker_step(
+    struct tracker *t, const struct observation *seen, struct tracker_orders *ret_orders);
 
-enum tracker_state tracker_state(const struct tracker *tracker);
+enum tracker_state tracker_state(const struct tracker *t);
 const char *tracker_state_str(enum tracker_state state);
 const char *tracker_mode_str(enum tracker_mode mode);
 
 /* What has to be saved for the next start. */
-struct tracker_saved tracker_saved(const struct tracker *tracker);
+struct tracker_saved tracker_saved(const struct tracker *t);
 
 #endif

@@ -29,15 +29,15 @@ static void make_reply(uint8_t *reply, uint8_t status)
 
 static void begin(enum chrony_command_id id)
 {
-    const struct chrony_command command = { .id = id };
+    const struct chrony_command command = {.id = id};
 
     exchange_begin(&exchange, EXCHANGE_POLL, &command, 0, request);
 }
 
 START_TEST(a_reset_is_28_bytes_with_version_type_number_and_sequence)
 {
-    const struct chrony_command reset = { .id = CHRONY_RESET_SOURCES };
-    static const uint8_t expected[28] = { 6, 1, 0, 0, 0, 66, 0, 0, 0x12, 0x34, 0x56, 0x78 };
+    const struct chrony_command reset = {.id = CHRONY_RESET_SOURCES};
+    static const uint8_t expected[28] = {6, 1, 0, 0, 0, 66, 0, 0, 0x12, 0x34, 0x56, 0x78};
 
     ck_assert_uint_eq(chrony_command_encode(&reset, 0x12345678, request), 28);
     ck_assert_mem_eq(request, expected, sizeof(expected));
@@ -49,13 +49,12 @@ START_TEST(every_command_has_the_length_that_chronyd_wants)
     static const struct {
         enum chrony_command_id id;
         size_t length;
-    } lengths[] = { { CHRONY_RESET_SOURCES, 28 }, { CHRONY_MAKESTEP, 28 },
-        { CHRONY_MODIFY_MAKESTEP, 28 }, { CHRONY_DFREQ, 28 }, { CHRONY_DOFFSET2, 28 },
-        { CHRONY_BURST, 68 }, { CHRONY_MODIFY_MINPOLL, 44 }, { CHRONY_MODIFY_MAXPOLL, 44 },
-        { CHRONY_TRACKING, 104 } };
+    } lengths[] = {{CHRONY_RESET_SOURCES, 28}, {CHRONY_MAKESTEP, 28}, {CHRONY_MODIFY_MAKESTEP, 28},
+        {CHRONY_DFREQ, 28}, {CHRONY_DOFFSET2, 28}, {CHRONY_BURST, 68}, {CHRONY_MODIFY_MINPOLL, 44},
+        {CHRONY_MODIFY_MAXPOLL, 44}, {CHRONY_TRACKING, 104}};
 
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
-        const struct chrony_command command = { .id = lengths[i].id };
+        const struct chrony_command command = {.id = lengths[i].id};
 
         ck_assert_uint_eq(chrony_command_encode(&command, 1, request), lengths[i].length);
         ck_assert_uint_eq(request[5], lengths[i].id);
@@ -65,20 +64,20 @@ END_TEST
 
 START_TEST(the_data_of_a_command_stands_where_chronyd_reads_it)
 {
-    struct chrony_command command = { .id = CHRONY_MODIFY_MAKESTEP,
-        .makestep = { .limit = -1, .threshold_sec = 0.5 } };
+    struct chrony_command command = {
+        .id = CHRONY_MODIFY_MAKESTEP, .makestep = {.limit = -1, .threshold_sec = 0.5}};
 
     chrony_command_encode(&command, 1, request);
     ck_assert_uint_eq(get32(request + 20), UINT32_MAX);
     ck_assert_double_eq(chrony_float_decode(get32(request + 24)), 0.5);
 
-    command = (struct chrony_command){ .id = CHRONY_BURST, .burst = { 4, 8 } };
+    command = (struct chrony_command){.id = CHRONY_BURST, .burst = {4, 8}};
     chrony_command_encode(&command, 1, request);
     ck_assert_uint_eq(get32(request + 60), 4);
     ck_assert_uint_eq(get32(request + 64), 8);
 
-    command = (struct chrony_command){ .id = CHRONY_MODIFY_MAXPOLL,
-        .poll = { { { 192, 0, 2, 1 }, 1 }, -2 } };
+    command =
+        (struct chrony_command){.id = CHRONY_MODIFY_MAXPOLL, .poll = {{{192, 0, 2, 1}, 1}, -2}};
     chrony_command_encode(&command, 1, request);
     ck_assert_uint_eq(get32(request + 20), 0xc0000201);
     ck_assert_uint_eq(get32(request + 36), 1 << 16);
@@ -88,8 +87,8 @@ END_TEST
 
 START_TEST(a_float_keeps_25_bits_and_saturates)
 {
-    static const double values[] = { 1, -1, 1e-4, 1e-6, 0.005, -0.005, 2, 60, -100, 3600, 86400,
-        1e-9, 12345.678 };
+    static const double values[] = {
+        1, -1, 1e-4, 1e-6, 0.005, -0.005, 2, 60, -100, 3600, 86400, 1e-9, 12345.678};
 
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
         const double back = chrony_float_decode(chrony_float_encode(values[i]));
@@ -120,8 +119,8 @@ START_TEST(a_reply_must_be_of_this_command_and_sequence)
         ck_assert_int_eq(exchange.verdict, CHRONY_REPLY_SHORT);
     }
     for (size_t at = 0; at < 20; at++) {
-        static const bool matters[20] = { [0] = 1, [1] = 1, [4] = 1, [5] = 1, [16] = 1, [17] = 1,
-            [18] = 1, [19] = 1 };
+        static const bool matters[20] = {
+            [0] = 1, [1] = 1, [4] = 1, [5] = 1, [16] = 1, [17] = 1, [18] = 1, [19] = 1};
 
         make_reply(reply, 0);
         reply[at] ^= 0x55;
@@ -154,8 +153,8 @@ START_TEST(tracking_is_decoded_and_a_short_one_refused)
     begin(CHRONY_TRACKING);
     make_reply(reply, 0);
     memcpy(reply + 28, "VMCL", 4);
-    reply[28 + 25] = 1; /* stratum */
-    reply[28 + 27] = 0; /* leap */
+    reply[28 + 25] = 1;    /* stratum */
+    reply[28 + 27] = 0;    /* leap */
     reply[28 + 40] = 0xe8; /* the offset that is being slewed: 1e-4 s */
     reply[28 + 41] = 0xd1;
     reply[28 + 42] = 0xb7;

@@ -17,9 +17,9 @@ static const struct {
 };
 
 /* 1 ns a tick; counter 1000 is 2024-06-01 00:00:00.5 UTC. */
-#define PERIOD_1_NS    UINT64_C(0x89705F4136B4A597)
-#define REFERENCE_SEC  UINT64_C(1717200000)
-#define MONTH_END_SEC  INT64_C(1719792000) /* 2024-07-01 */
+#define PERIOD_1_NS   UINT64_C(0x89705F4136B4A597)
+#define REFERENCE_SEC UINT64_C(1717200000)
+#define MONTH_END_SEC INT64_C(1719792000) /* 2024-07-01 */
 
 static void good_page(void)
 {
@@ -40,7 +40,7 @@ static void good_page(void)
     };
 }
 
-static struct clock_reader reader = { VMCLOCK_COUNTER_X86_TSC, 0, true };
+static struct clock_reader reader = {VMCLOCK_COUNTER_X86_TSC, 0, true};
 
 static enum clock_verdict verdict_of_page(void)
 {
@@ -64,16 +64,14 @@ START_TEST(the_time_is_what_rational_arithmetic_says)
             .counter_value = vectors[i].counter_value,
             .period_frac = vectors[i].period,
             .period_shift = (uint8_t)vectors[i].shift,
-            .reference = { (int64_t)vectors[i].sec, vectors[i].frac },
+            .reference = {(int64_t)vectors[i].sec, vectors[i].frac},
         };
-        ck_assert_int_eq(
-            clock_model_time(&model, vectors[i].counter, &time), vectors[i].verdict);
+        ck_assert_int_eq(clock_model_time(&model, vectors[i].counter, &time), vectors[i].verdict);
         if (vectors[i].verdict != CLOCK_OK)
             continue;
         ck_assert(fixed_sub(time.utc,
-            (struct fixed){ (int64_t)vectors[i].expected_sec, vectors[i].expected_frac }, &error));
-        ck_assert_msg(
-            error.sec == 0 && error.frac == 0, "vector %zu is off by %g s", i,
+            (struct fixed){(int64_t)vectors[i].expected_sec, vectors[i].expected_frac}, &error));
+        ck_assert_msg(error.sec == 0 && error.frac == 0, "vector %zu is off by %g s", i,
             fixed_to_double(error));
     }
 }
@@ -151,15 +149,14 @@ START_TEST(a_counter_of_another_kind_is_marker_only)
         page.counter_id = (uint8_t)id;
         verdict = verdict_of_page();
         ck_assert_int_eq(verdict == CLOCK_OK, id == VMCLOCK_COUNTER_X86_TSC);
-        ck_assert_int_eq(
-            clock_verdict_is_marker_only(verdict), id != VMCLOCK_COUNTER_X86_TSC);
+        ck_assert_int_eq(clock_verdict_is_marker_only(verdict), id != VMCLOCK_COUNTER_X86_TSC);
     }
 }
 END_TEST
 
 START_TEST(an_implausible_tai_offset_is_refused)
 {
-    static const int16_t bad[] = { -37, -1, 0, 29, 51, 100, INT16_MAX, INT16_MIN };
+    static const int16_t bad[] = {-37, -1, 0, 29, 51, 100, INT16_MAX, INT16_MIN};
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         good_page();
@@ -267,7 +264,7 @@ END_TEST
 START_TEST(the_months_end_is_found_in_every_month)
 {
     /* Firsts of months around leap years, century years and the turn of a 400-year cycle. */
-    static const int64_t firsts[] = { 951868800, 1078099200, 1483228800, 4107542400, 13574649600 };
+    static const int64_t firsts[] = {951868800, 1078099200, 1483228800, 4107542400, 13574649600};
 
     for (size_t i = 0; i < sizeof(firsts) / sizeof(firsts[0]); i++) {
         good_page();
@@ -301,10 +298,10 @@ END_TEST
 START_TEST(the_narrowest_reading_is_taken_and_a_backward_one_never)
 {
     const struct cross_timestamp readings[] = {
-        { 1000, 1500, (int64_t)REFERENCE_SEC, 500000000 },
-        { 2000, 1990, (int64_t)REFERENCE_SEC, 500000000 }, /* the counter went backwards */
-        { 3000, 3100, (int64_t)REFERENCE_SEC, 500001000 },
-        { 4000, 4010, (int64_t)REFERENCE_SEC, 1000000000 }, /* not a timespec */
+        {1000, 1500, (int64_t)REFERENCE_SEC, 500000000},
+        {2000, 1990, (int64_t)REFERENCE_SEC, 500000000}, /* the counter went backwards */
+        {3000, 3100, (int64_t)REFERENCE_SEC, 500001000},
+        {4000, 4010, (int64_t)REFERENCE_SEC, 1000000000}, /* not a timespec */
     };
     const struct cross_timestamp *best = cross_timestamp_narrowest(readings, 4);
     struct sock_sample sample;
@@ -352,27 +349,26 @@ START_TEST(fixed_point_carries_borrows_and_saturates)
 {
     struct fixed sum;
 
-    ck_assert(fixed_add((struct fixed){ 1, UINT64_MAX }, (struct fixed){ 0, 1 }, &sum));
+    ck_assert(fixed_add((struct fixed){1, UINT64_MAX}, (struct fixed){0, 1}, &sum));
     ck_assert_int_eq(sum.sec, 2);
     ck_assert_uint_eq(sum.frac, 0);
-    ck_assert(fixed_sub((struct fixed){ 0, 0 }, (struct fixed){ 0, 1 }, &sum));
+    ck_assert(fixed_sub((struct fixed){0, 0}, (struct fixed){0, 1}, &sum));
     ck_assert_int_eq(sum.sec, -1);
     ck_assert_double_eq(fixed_to_double(sum), -0x1p-64);
-    ck_assert_int_eq(fixed_to_ns((struct fixed){ -1, 0 }), -1000000000);
-    ck_assert_int_eq(fixed_to_ns((struct fixed){ INT64_MAX, 0 }), INT64_MAX);
-    ck_assert_int_eq(fixed_to_ns((struct fixed){ INT64_MIN, 0 }), INT64_MIN);
-    ck_assert(!fixed_add((struct fixed){ INT64_MAX, UINT64_MAX }, (struct fixed){ 0, 1 }, &sum));
-    ck_assert(!fixed_sub((struct fixed){ INT64_MIN, 0 }, (struct fixed){ 0, 1 }, &sum));
-    ck_assert(fixed_add((struct fixed){ INT64_MIN, 1 }, (struct fixed){ INT64_MAX, UINT64_MAX },
-        &sum));
+    ck_assert_int_eq(fixed_to_ns((struct fixed){-1, 0}), -1000000000);
+    ck_assert_int_eq(fixed_to_ns((struct fixed){INT64_MAX, 0}), INT64_MAX);
+    ck_assert_int_eq(fixed_to_ns((struct fixed){INT64_MIN, 0}), INT64_MIN);
+    ck_assert(!fixed_add((struct fixed){INT64_MAX, UINT64_MAX}, (struct fixed){0, 1}, &sum));
+    ck_assert(!fixed_sub((struct fixed){INT64_MIN, 0}, (struct fixed){0, 1}, &sum));
+    ck_assert(fixed_add((struct fixed){INT64_MIN, 1}, (struct fixed){INT64_MAX, UINT64_MAX}, &sum));
     ck_assert_int_eq(sum.sec, 0);
 }
 END_TEST
 
 START_TEST(a_page_is_decoded_from_its_bytes)
 {
-    uint8_t raw[VMCLOCK_FIELDS_END] = { 'V', 'C', 'L', 'K', 0, 0x10, 0, 0, 1, 0, 1, 1, 4, 0, 0, 0,
-        0xef, 0xcd, 0xab, 0x89, 0x67, 0x45, 0x23, 0x01, 0x41, 0x01 };
+    uint8_t raw[VMCLOCK_FIELDS_END] = {'V', 'C', 'L', 'K', 0, 0x10, 0, 0, 1, 0, 1, 1, 4, 0, 0, 0,
+        0xef, 0xcd, 0xab, 0x89, 0x67, 0x45, 0x23, 0x01, 0x41, 0x01};
 
     raw[VMCLOCK_AT_TAI_OFFSET_SEC] = 0xdb; /* -37 */
     raw[VMCLOCK_AT_TAI_OFFSET_SEC + 1] = 0xff;
@@ -405,15 +401,13 @@ END_TEST
 RUN_SUITE("clock model", the_time_is_what_rational_arithmetic_says, a_page_in_tai_gives_utc,
     a_page_in_utc_needs_no_tai_offset, a_counter_before_the_reference_gives_the_time_before_it,
     only_synchronised_and_free_running_clocks_are_relied_on,
-    only_utc_and_tai_give_time_and_the_others_a_period,
-    a_counter_of_another_kind_is_marker_only, an_implausible_tai_offset_is_refused,
-    a_period_of_nothing_or_too_little_is_refused, a_time_that_does_not_fit_is_refused,
-    a_page_too_short_for_a_clock_is_marker_only,
+    only_utc_and_tai_give_time_and_the_others_a_period, a_counter_of_another_kind_is_marker_only,
+    an_implausible_tai_offset_is_refused, a_period_of_nothing_or_too_little_is_refused,
+    a_time_that_does_not_fit_is_refused, a_page_too_short_for_a_clock_is_marker_only,
     a_positive_leap_second_is_announced_withheld_and_applied,
     a_negative_leap_second_is_announced_withheld_and_applied,
     the_leap_second_itself_gives_no_time_and_one_that_has_been_changes_nothing,
-    the_months_end_is_found_in_every_month,
-    the_bound_needs_both_terms_and_grows_with_the_distance,
+    the_months_end_is_found_in_every_month, the_bound_needs_both_terms_and_grows_with_the_distance,
     the_narrowest_reading_is_taken_and_a_backward_one_never,
     one_clock_continues_itself_and_no_other, fixed_point_carries_borrows_and_saturates,
     a_page_is_decoded_from_its_bytes)

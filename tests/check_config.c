@@ -11,6 +11,8 @@
 
 static char path[] = "/tmp/check_config.XXXXXX";
 static char said[4096];
+#define DIGITS "0123456789"
+
 static unsigned mistakes;
 static struct config config;
 
@@ -94,18 +96,18 @@ END_TEST
 
 START_TEST(every_mistake_names_file_line_and_key)
 {
-    static const char *const bad[] = { "watch-interval = 10", "watch-interval = 0ms",
+    static const char *const bad[] = {"watch-interval = 10", "watch-interval = 0ms",
         "watch-interval = -1ms", "watch-interval = 1e3ms", "watch-interval = 11s",
-        "watch-interval = 10 ms", "watch-interval = nan", "watch-interval =",
-        "sample-interval = 61s", "readings = 0", "readings = 65", "readings = 1.5",
-        "readings = 0x10", "step = sometimes", "correct-frequency = maybe", "makestep = 1",
-        "makestep = 1 3 5", "makestep = -1 3", "burst = 8", "burst = 8/4", "burst = 0/4",
-        "boost = example.com 4 6", "boost = 192.0.2.1", "boost = 192.0.2.1 6 4",
+        "watch-interval = 10 ms", "watch-interval = nan",
+        "watch-interval =", "sample-interval = 61s", "readings = 0", "readings = 65",
+        "readings = 1.5", "readings = 0x10", "step = sometimes", "correct-frequency = maybe",
+        "makestep = 1", "makestep = 1 3 5", "makestep = -1 3", "burst = 8", "burst = 8/4",
+        "burst = 0/4", "boost = example.com 4 6", "boost = 192.0.2.1", "boost = 192.0.2.1 6 4",
         "boost = 192.0.2.1 4 25", "max-error = 1", "max-error = 2d", "refid = VMCLK",
         "refid =", "device = vmclock0", "device =", "max-step = 0s", "max-rate = 0",
         "max-rate = inf",
-        "sock = /run/0123456789012345678901234567890123456789012345678901234567890123456789"
-        "0123456789012345678901234567890123456789" };
+        "sock = /run/" DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS
+            DIGITS};
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char text[256], key[32];
@@ -180,7 +182,7 @@ static struct tracker tracker;
 
 START_TEST(the_state_file_is_read_back_by_the_same_boot_only)
 {
-    const struct tracker_saved nothing = { .valid = false };
+    const struct tracker_saved nothing = {.valid = false};
     struct tracker_saved saved;
     struct state_file state;
 
@@ -228,5 +230,4 @@ RUN_SUITE("configuration and state file", an_empty_file_gives_the_defaults,
     values_comments_and_blanks_are_read, every_mistake_names_file_line_and_key,
     what_is_no_configuration_is_refused, all_mistakes_are_said_at_once,
     a_named_file_must_be_there_and_be_a_file, what_is_printed_is_read_back_as_the_same,
-    the_state_file_is_read_back_by_the_same_boot_only,
-    a_state_file_that_is_torn_is_not_believed)
+    the_state_file_is_read_back_by_the_same_boot_only, a_state_file_that_is_torn_is_not_believed)

@@ -29,8 +29,10 @@ static void make_file(off_t size)
 
 static void open_good(void)
 {
+    static const uint8_t header[] = {'V', 'C', 'L', 'K', 0, 0x10, 0, 0, 1, 0, 1, 1, 2, 0, 0, 0, 1};
+
     make_file(4096);
-    memcpy(host, "VCLK\0\x10\0\0\1\0\1\1\2\0\0\0\1", 17);
+    memcpy(host, header, sizeof(header));
     ck_assert_int_eq(device_open(path, &device), 0);
 }
 

@@ -11,14 +11,14 @@ static struct cross_timestamp raw_at(double sec, double hz, double ns_per_tick, 
     const double ticks = floor(sec * hz), ns = ticks * ns_per_tick + error_ns;
     const uint64_t counter = (uint64_t)ticks + 1000000;
 
-    return (struct cross_timestamp){ counter - 40, counter + 40, (int64_t)floor(ns / 1e9),
-        (uint32_t)fmod(ns, 1e9) };
+    return (struct cross_timestamp){
+        counter - 40, counter + 40, (int64_t)floor(ns / 1e9), (uint32_t)fmod(ns, 1e9)};
 }
 
 static struct clock_model model_of(double hz)
 {
-    return (struct clock_model){ .period_frac = (uint64_t)ldexp(1 / hz, 64 + 29),
-        .period_shift = 29 };
+    return (struct clock_model){
+        .period_frac = (uint64_t)ldexp(1 / hz, 64 + 29), .period_shift = 29};
 }
 
 START_TEST(a_second_gives_the_kernels_rate_exactly)
@@ -27,13 +27,13 @@ START_TEST(a_second_gives_the_kernels_rate_exactly)
     static const struct {
         double hz;
         int shift;
-    } machines[] = { { 1e9, 23 }, { 2.6e9, 24 }, { 5e9, 24 } };
+    } machines[] = {{1e9, 23}, {2.6e9, 24}, {5e9, 24}};
 
     for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
         const double hz = machines[i].hz;
         const double ns_per_tick =
             ldexp(rint(ldexp(1e9 / hz, machines[i].shift)), -machines[i].shift);
-        struct raw_rate rate = { 0 };
+        struct raw_rate rate = {0};
         struct cross_timestamp raw = raw_at(1, hz, ns_per_tick, 5);
 
         raw_rate_observe(&rate, &raw);
@@ -48,11 +48,11 @@ END_TEST
 
 START_TEST(a_slow_counter_needs_a_longer_baseline)
 {
-    static const double slow_hz[] = { 25e6, 62.5e6 };
+    static const double slow_hz[] = {25e6, 62.5e6};
 
     for (size_t i = 0; i < 2; i++) {
         const double hz = slow_hz[i], ns_per_tick = ldexp(rint(ldexp(1e9 / hz, 23)), -23);
-        struct raw_rate rate = { 0 };
+        struct raw_rate rate = {0};
 
         for (int sec = 0; sec <= 16; sec++) {
             const struct cross_timestamp raw = raw_at(1 + sec, hz, ns_per_tick, sec % 2 ? 5 : -5);
@@ -68,7 +68,7 @@ END_TEST
 START_TEST(the_rate_error_is_what_dfreq_takes)
 {
     const double hz = 2.6e9, ns_per_tick = ldexp(rint(ldexp(1e9 / hz, 24)), -24);
-    struct raw_rate rate = { .known = true, .ns_per_tick = ns_per_tick };
+    struct raw_rate rate = {.known = true, .ns_per_tick = ns_per_tick};
     const struct clock_model model = model_of(hz * (1 + 60e-6));
     /* The system's seconds a tick over the true ones: fast by what DFREQ has to take off. */
     const double adjusted = ns_per_tick * 1e-9 * (1 + 1e-4 - 655360.0 / 65536e6);
@@ -80,7 +80,7 @@ END_TEST
 
 START_TEST(a_clock_source_that_is_not_the_counter_is_found_out)
 {
-    struct raw_rate rate = { 0 };
+    struct raw_rate rate = {0};
 
     for (int sec = 0; sec < 60; sec++) {
         /* Half a mult off: no whole one fits. */
@@ -95,7 +95,7 @@ END_TEST
 START_TEST(a_clock_that_jumps_back_starts_a_new_baseline)
 {
     const double ns_per_tick = ldexp(6452775, -24);
-    struct raw_rate rate = { 0 };
+    struct raw_rate rate = {0};
     struct cross_timestamp raw = raw_at(100, 2.6e9, ns_per_tick, 0);
 
     raw_rate_observe(&rate, &raw);
@@ -112,7 +112,7 @@ END_TEST
 START_TEST(a_disturbed_reading_only_makes_the_baseline_longer)
 {
     const double ns_per_tick = ldexp(6452775, -24);
-    struct raw_rate rate = { 0 };
+    struct raw_rate rate = {0};
     struct cross_timestamp raw = raw_at(1, 2.6e9, ns_per_tick, 0);
 
     raw_rate_observe(&rate, &raw);
@@ -126,8 +126,7 @@ START_TEST(a_disturbed_reading_only_makes_the_baseline_longer)
 }
 END_TEST
 
-RUN_SUITE("rate", a_second_gives_the_kernels_rate_exactly,
-    a_slow_counter_needs_a_longer_baseline, the_rate_error_is_what_dfreq_takes,
-    a_clock_source_that_is_not_the_counter_is_found_out,
+RUN_SUITE("rate", a_second_gives_the_kernels_rate_exactly, a_slow_counter_needs_a_longer_baseline,
+    the_rate_error_is_what_dfreq_takes, a_clock_source_that_is_not_the_counter_is_found_out,
     a_clock_that_jumps_back_starts_a_new_baseline,
     a_disturbed_reading_only_makes_the_baseline_longer)

@@ -9,7 +9,7 @@
 static struct virtual_machine vm;
 static struct tracker_config config;
 
-static const struct tracker_saved nothing_saved = { .valid = false };
+static const struct tracker_saved nothing_saved = {.valid = false};
 
 /* Two seconds in: the rate is known, chronyd has chosen us. */
 static void start_converged(uint64_t seed)
@@ -17,8 +17,8 @@ static void start_converged(uint64_t seed)
     virtual_init(&vm, seed);
     virtual_start(&vm, &config, nothing_saved);
     virtual_run(&vm, 3 * VIRTUAL_SEC);
-    ck_assert_int_eq(tracker_state(&vm.tracker), vm.page.counter_id == 0xff ? TRACKER_WATCHING
-                                                                            : TRACKER_FEEDING);
+    ck_assert_int_eq(tracker_state(&vm.tracker),
+        vm.page.counter_id == 0xff ? TRACKER_WATCHING : TRACKER_FEEDING);
     vm.n_commands = vm.n_events = vm.n_samples = vm.n_read = 0;
     vm.largest_backward_step_sec = 0;
 }
@@ -42,7 +42,7 @@ static void assert_commands(const enum chrony_command_id *expected, unsigned n)
 
 #define ASSERT_COMMANDS(...)                                                                       \
     do {                                                                                           \
-        const enum chrony_command_id expected_[] = { __VA_ARGS__ };                                \
+        const enum chrony_command_id expected_[] = {__VA_ARGS__};                                  \
         assert_commands(expected_, sizeof(expected_) / sizeof(expected_[0]));                      \
     } while (0)
 
@@ -85,7 +85,7 @@ START_TEST(a_starting_chronyd_is_put_right_within_two_seconds)
 {
     virtual_init(&vm, 1);
     vm.error_sec = 0.005;
-    vm.freq = 50 * 65536;
+    vm.freq = 50L * 65536;
     virtual_start(&vm, &config, nothing_saved);
     virtual_run(&vm, 1100 * VIRTUAL_MS);
     assert_error_below(100e-9);
@@ -277,7 +277,7 @@ END_TEST
 
 START_TEST(a_request_recovers_and_is_no_disruption)
 {
-    struct observation seen = { .request = true };
+    struct observation seen = {.request = true};
 
     start_converged(5);
     seen.now_ns = vm.now_ns;
@@ -292,7 +292,7 @@ START_TEST(a_second_disruption_in_the_middle_starts_over)
 {
     start_converged(5);
     virtual_migrate(&vm, 0.005, 40);
-    virtual_run(&vm, 5 * VIRTUAL_MS + _i * 100000);
+    virtual_run(&vm, 5 * VIRTUAL_MS + _i * INT64_C(100000));
     virtual_migrate(&vm, -0.003, -70);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     assert_error_below(100e-9);
@@ -305,7 +305,7 @@ START_TEST(a_chronyd_that_restarts_in_the_middle_is_recovered)
 {
     start_converged(5);
     virtual_migrate(&vm, 0.005, 40);
-    virtual_run(&vm, 5 * VIRTUAL_MS + _i * 40000);
+    virtual_run(&vm, 5 * VIRTUAL_MS + _i * INT64_C(40000));
     virtual_chronyd_stop(&vm);
     virtual_run(&vm, 700 * VIRTUAL_MS);
     virtual_chronyd_start(&vm);
@@ -505,7 +505,7 @@ END_TEST
 
 START_TEST(settings_are_put_back_at_the_end_and_after_a_crash)
 {
-    struct observation stop = { .stop = true };
+    struct observation stop = {.stop = true};
     struct tracker_saved saved;
 
     start_marker_only();
@@ -744,7 +744,8 @@ START_TEST(random_disruptions_end_with_a_confirmed_reset_and_a_right_clock)
     virtual_migrate(&vm, jump, ppm);
     if (host == 1) { /* marker first, formula later */
         vm.update_page = false;
-        vm.page.counter_value -= (uint64_t)(jump * vm.hz); /* not the new one's: agrees with the old */
+        vm.page.counter_value -=
+            (uint64_t)(jump * vm.hz); /* not the new one's: agrees with the old */
         vm.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
         vm.formula_at_ns = vm.now_ns + (int64_t)(virtual_random(&vm) * 3e9);
     } else if (host == 2) { /* one more in the middle */
@@ -786,7 +787,7 @@ int main(void)
     TCase *feeding = tcase_create("feeding"), *full = tcase_create("full recovery"),
           *formula = tcase_create("whose formula"), *less = tcase_create("less than a full page"),
           *never = tcase_create("never miss, never invent"), *random = tcase_create("random");
-    TCase *cases[] = { feeding, full, formula, less, never, random };
+    TCase *cases[] = {feeding, full, formula, less, never, random};
     SRunner *runner = srunner_create(suite);
     int failed;
 
@@ -800,8 +801,7 @@ int main(void)
     tcase_add_test(feeding, a_starting_chronyd_is_put_right_within_two_seconds);
     tcase_add_test(feeding, a_starting_chronyd_is_left_alone_where_that_is_configured);
     tcase_add_test(feeding, the_hosts_own_correction_is_followed_without_a_reset);
-    tcase_add_test(
-        feeding, the_hosts_own_correction_is_followed_also_soon_after_a_recovery);
+    tcase_add_test(feeding, the_hosts_own_correction_is_followed_also_soon_after_a_recovery);
     tcase_add_test(feeding, samples_whose_bound_is_over_max_error_are_withheld);
 
     tcase_add_test(full, a_disruption_is_corrected_by_the_exact_sequence);
@@ -822,8 +822,7 @@ int main(void)
     tcase_add_test(formula, the_old_hosts_formula_rewritten_before_the_marker_is_not_believed);
     tcase_add_test(formula, a_formula_that_comes_before_its_marker_is_used_once_rewritten);
     tcase_add_test(formula, an_unreliable_page_is_waited_for);
-    tcase_add_test(
-        formula, a_page_that_turns_unreliable_before_the_marker_changes_nothing_of_that);
+    tcase_add_test(formula, a_page_that_turns_unreliable_before_the_marker_changes_nothing_of_that);
     tcase_add_test(formula, a_page_that_never_comes_back_leaves_chronyd_to_its_servers);
     tcase_add_test(formula, a_formula_that_is_never_rewritten_is_used_in_the_end);
     tcase_add_test(formula, a_formula_that_is_never_rewritten_is_used_by_the_rules_for_its_rate);
@@ -849,7 +848,7 @@ int main(void)
     tcase_add_test(never, a_dry_run_sends_nothing);
 
     tcase_add_loop_test(random, random_disruptions_end_with_a_confirmed_reset_and_a_right_clock, 0,
-        runs ? atoi(runs) : 1000);
+        runs ? (int)strtol(runs, NULL, 10) : 1000);
 
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

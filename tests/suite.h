@@ -27,7 +27,7 @@ static inline int run_suite(const char *name, const TTest *const *tests, size_t 
 #define RUN_SUITE(name, ...)                                                                       \
     int main(void)                                                                                 \
     {                                                                                              \
-        const TTest *const tests[] = { __VA_ARGS__ };                                              \
+        const TTest *const tests[] = {__VA_ARGS__};                                                \
         return run_suite(name, tests, sizeof(tests) / sizeof(tests[0]));                           \
     }
 

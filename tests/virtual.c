@@ -5,11 +5,11 @@
 #include <math.h>
 #include <string.h>
 
-#define LATENCY_NS     INT64_C(40000) /* of chronyd, one way */
-#define SLEW_RATE      0.083333
-#define PERIOD_SHIFT   29
-#define RAW_SHIFT      24
-#define TICK_NS        (10 * VIRTUAL_MS)
+#define LATENCY_NS   INT64_C(40000) /* of chronyd, one way */
+#define SLEW_RATE    0.083333
+#define PERIOD_SHIFT 29
+#define RAW_SHIFT    24
+#define TICK_NS      (10 * VIRTUAL_MS)
 
 double virtual_random(struct virtual_machine *vm)
 {
@@ -247,7 +247,7 @@ static void record(struct virtual_machine *vm)
             vm->events[vm->n_events++] = o->events[i].id;
     if (!o->command_length || o->command_id == CHRONY_TRACKING)
         return;
-    *c = (struct virtual_command){ .sequence = get32(o->command + 8), .sent_ns = vm->now_ns };
+    *c = (struct virtual_command){.sequence = get32(o->command + 8), .sent_ns = vm->now_ns};
     c->command.id = o->command_id;
     if (o->command_id == CHRONY_DFREQ || o->command_id == CHRONY_DOFFSET2)
         c->command.ppm = chrony_float_decode(get32(o->command + 20));
@@ -261,7 +261,9 @@ static void look(struct virtual_machine *vm, struct observation *seen)
         seen->look_error = 2;
     } else if (vm->page_stuck) {
         seen->look = TRACKER_LOOK_BUSY;
-    } else if (!vm->shown_valid || memcmp(&vm->shown, &vm->page, sizeof(vm->page)) != 0) {
+    } else if (!vm->shown_valid ||
+               /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison,cert-*): copies of one */
+               memcmp(&vm->shown, &vm->page, sizeof(vm->page)) != 0) {
         vm->shown = vm->page;
         vm->shown_valid = true;
         seen->look = TRACKER_LOOK_CHANGED;
@@ -277,8 +279,8 @@ static struct cross_timestamp reading(struct virtual_machine *vm, double clock_e
     const double sec = floor(at / 1e9);
     const uint64_t counter = virtual_counter(vm);
 
-    return (struct cross_timestamp){ counter - 50, counter + 50, VIRTUAL_EPOCH + (int64_t)sec,
-        (uint32_t)fmin(999999999, rint(at - sec * 1e9)) };
+    return (struct cross_timestamp){counter - 50, counter + 50, VIRTUAL_EPOCH + (int64_t)sec,
+        (uint32_t)fmin(999999999, rint(at - sec * 1e9))};
 }
 
 static void step(struct virtual_machine *vm, struct observation *seen)
@@ -325,8 +327,8 @@ static void step(struct virtual_machine *vm, struct observation *seen)
             seen->sample_sent = true;
             seen->sample_error = vm->alive ? 0 : 111;
             vm->n_samples++;
-            vm->n_stray_samples += recovery_holds_samples(&vm->tracker.recovery) ||
-                                   vm->tracker.reset_pending;
+            vm->n_stray_samples +=
+                recovery_holds_samples(&vm->tracker.recovery) || vm->tracker.reset_pending;
             vm->last_sample_sec = vm->orders.sample.offset;
             vm->last_sample_ns = vm->now_ns;
             if (vm->alive)
@@ -341,7 +343,7 @@ static void step(struct virtual_machine *vm, struct observation *seen)
 
 static void reply(struct virtual_machine *vm)
 {
-    struct observation seen = { .chronyd = TRACKER_CHRONYD_REPLY, .reply_length = 28 };
+    struct observation seen = {.chronyd = TRACKER_CHRONYD_REPLY, .reply_length = 28};
     uint8_t bytes[CHRONY_REQUEST_MAX];
 
     memcpy(bytes, vm->replies[0].bytes, sizeof(bytes));
@@ -390,7 +392,7 @@ void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
         if (vm->n_replies && vm->replies[0].at_ns <= vm->now_ns)
             reply(vm);
         if (vm->next_tick_ns <= vm->now_ns) {
-            struct observation seen = { 0 };
+            struct observation seen = {0};
 
             vm->next_tick_ns += TICK_NS;
             look(vm, &seen);
@@ -410,7 +412,7 @@ void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
 void virtual_config(struct tracker_config *c)
 {
     memset(c, 0, sizeof(*c));
-    c->reader = (struct clock_reader){ VMCLOCK_COUNTER_X86_TSC, 1 / 2.6e9, true };
+    c->reader = (struct clock_reader){VMCLOCK_COUNTER_X86_TSC, 1 / 2.6e9, true};
     c->watch_interval_ns = TICK_NS;
     c->sample_interval_ns = 50 * VIRTUAL_MS;
     c->correct_frequency = c->correct_at_start = true;
@@ -455,7 +457,7 @@ void virtual_init(struct virtual_machine *vm, uint64_t seed)
 void virtual_start(
     struct virtual_machine *vm, const struct tracker_config *config, struct tracker_saved saved)
 {
-    struct observation seen = { 0 };
+    struct observation seen = {0};
 
     vm->shown_valid = false;
     memset(&vm->orders, 0, sizeof(vm->orders));

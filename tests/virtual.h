@@ -11,11 +11,11 @@
 
 #include "refclock/tracker.h"
 
-#define VIRTUAL_EPOCH      INT64_C(1700000000) /* UTC of time 0 */
-#define VIRTUAL_QUEUE      10                  /* datagrams in a Unix socket */
-#define VIRTUAL_LOG        512
-#define VIRTUAL_MS         INT64_C(1000000)
-#define VIRTUAL_SEC        INT64_C(1000000000)
+#define VIRTUAL_EPOCH INT64_C(1700000000) /* UTC of time 0 */
+#define VIRTUAL_QUEUE 10                  /* datagrams in a Unix socket */
+#define VIRTUAL_LOG   512
+#define VIRTUAL_MS    INT64_C(1000000)
+#define VIRTUAL_SEC   INT64_C(1000000000)
 
 /* What the model of chronyd does with a command, by the order in which it reads them. */
 enum virtual_fate {
@@ -45,8 +45,8 @@ struct virtual_machine {
     /* The kernel's clock. */
     double error_sec; /* CLOCK_REALTIME minus true time */
     double raw_ns_per_tick;
-    double raw_ticks; /* since the start, without jumps: CLOCK_MONOTONIC_RAW */
-    long freq;        /* adjtimex's, 2^-16 ppm */
+    double raw_ticks;     /* since the start, without jumps: CLOCK_MONOTONIC_RAW */
+    long freq;            /* adjtimex's, 2^-16 ppm */
     double slew_left_sec; /* positive: the clock is being put back by that much */
     int64_t moved_ns;     /* up to when the three above are advanced */
     double noise_sec;     /* of one reading, standard deviation */
@@ -94,7 +94,7 @@ struct virtual_machine {
 
 /* Defaults as installed, one boosted server, and a page that is a clock. */
 void virtual_init(struct virtual_machine *vm, uint64_t seed);
-void virtual_config(struct tracker_config *ret_config);
+void virtual_config(struct tracker_config *c);
 
 /* Start, or restart, the tracker with what it saved. */
 void virtual_start(

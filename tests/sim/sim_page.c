@@ -2,6 +2,7 @@
 #include "tests/sim/sim_page.h"
 
 #include <endian.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -172,8 +173,10 @@ int sim_clock_measure(int64_t baseline_ns, struct sim_clock *ret_clock)
         return -EAGAIN;
 
     period = ns / ticks / NS_PER_S * TWO_POW_64;
-    for (; period < TWO_POW_63; period *= 2)
+    while (period < TWO_POW_63) {
+        period *= 2;
         clock.shift++;
+    }
     clock.period = (uint64_t)period;
 
     clock.counter = to.counter + (uint64_t)to.counter_more;
@@ -224,8 +227,10 @@ static void clock_speed(struct sim_clock *clock, double ppm)
 {
     long double period = (long double)clock->period * (1 + (long double)ppm / 1e6L);
 
-    for (; period >= TWO_POW_64; period /= 2)
+    while (period >= TWO_POW_64) {
+        period /= 2;
         clock->shift--;
+    }
     clock->period = (uint64_t)period;
 }
 
@@ -639,6 +644,7 @@ static void write_first_page(struct sim_page *sim)
 {
     const bool clock = !sim->options.marker_only;
 
+    assert(sim->map);
     if ((sim_page_get(sim, VMCLOCK_AT_SEQ_COUNT) & 1) != 0)
         put_next(sim, VMCLOCK_AT_SEQ_COUNT);
     write_begin(sim);
