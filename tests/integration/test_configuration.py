@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The configuration file, the options and their errors."""
+
+import os
+import re
+import subprocess
+import unittest
+
+import harness
+from daemon import CONFIG, OK, USAGE
+from harness import Case
+
+DEFAULTS = {
+    "device": "/dev/vmclock0",
+    "sock": "/run/chrony.vmclock.sock",
+    "command-socket": "/run/chrony/chronyd.sock",
+    "state-file": "/run/vmclockd/state",
+    "watch-interval": "10ms",
+    "sample-interval": "50ms",
+    "readings": "16",
+    "step": "always",
+    "correct-frequency": "yes",
+    "makestep": "1 3",
+    "burst": "4/8",
+    "accept-freerunning": "yes",
+    "max-error": "0",
+    "refid": "VMCL",
+}
+
+# name: (content, line, key that the message must name)
+ERRORS = {
+    "an_unknown_key": (b"colour = blue\n", 1, "colour"),
+    "a_key_in_capitals": (b"Readings = 16\n", 1, "Readings"),
+    "a_duplicate_key": (b"readings = 16\n# between\nreadings = 16\n", 3, "readings"),
+    "a_key_without_a_value": (b"\nreadings =\n", 2, "readings"),
+    "a_line_without_an_equals_sign": (b"readings 16\n", 1, ""),
+    "a_value_without_a_key": (b"# one\n= 16\n", 2, ""),
+    "a_section": (b"[vmclockd]\nreadings = 16\n", 1, ""),
+    "binary_garbage": (b"\x80\x81\xfe\xff\x01\x02\n", 1, ""),
+    "too_few_readings": (b"readings = 0\n", 1, "readings"),
+    "too_many_readings": (b"readings = 100000000\n", 1, "readings"),
+    "negative_readings": (b"readings = -1\n", 1, "readings"),
+    "readings_beyond_any_integer": (b"readings = 99999999999999999999999\n", 1, "readings"),
+    "readings_with_rubbish_behind": (b"readings = 16x\n", 1, "readings"),
+    "readings_that_are_no_number": (b"readings = many\n", 1, "readings"),
+    "a_duration_without_a_unit": (b"watch-interval = 10\n", 1, "watch-interval"),
+    "a_duration_with_an_unknown_unit": (b"watch-interval = 10parsec\n", 1, "watch-interval"),
+    "a_duration_of_zero": (b"watch-interval = 0ms\n", 1, "watch-interval"),
+    "a_negative_duration": (b"sample-interval = -50ms\n", 1, "sample-interval"),
+    "a_duration_beyond_its_range": (b"sample-interval = 100000000s\n", 1, "sample-interval"),
+    "a_duration_beyond_any_integer": (
+        b"sample-interval = 99999999999999999999s\n",
+        1,
+        "sample-interval",
+    ),
+    "max_error_without_a_unit": (b"max-error = 10\n", 1, "max-error"),
+    "an_unknown_step": (b"step = sideways\n", 1, "step"),
+    "a_switch_neither_yes_nor_no": (b"correct-frequency = perhaps\n", 1, "correct-frequency"),
+    "a_burst_without_its_second_half": (b"burst = 4\n", 1, "burst"),
+    "a_burst_of_more_good_than_total": (b"burst = 8/4\n", 1, "burst"),
+    "a_makestep_without_its_limit": (b"makestep = 1\n", 1, "makestep"),
+    "a_makestep_that_is_no_number": (b"makestep = one three\n", 1, "makestep"),
+    "a_boost_of_no_address": (b"boost = ntp.example.com 6 10\n", 1, "boost"),
+    "a_boost_without_its_polls": (b"boost = 192.0.2.1\n", 1, "boost"),
+    "a_boost_with_polls_out_of_range": (b"boost = 192.0.2.1 6 100\n", 1, "boost"),
+    "a_refid_of_more_than_four_characters": (b"refid = VMCLOCK\n", 1, "refid"),
+    "a_path_that_is_not_absolute": (b"device = vmclock0\n", 1, "device"),
+    "a_sock_path_too_long_for_a_socket": (b"sock = /run/%s.sock\n" % (b"x" * 110), 1, "sock"),
+    "a_command_socket_path_too_long_for_a_socket": (
+        b"command-socket = /run/%s.sock\n" % (b"x" * 110),
+        1,
+        "command-socket",
+    ),
+    "a_line_that_is_too_long": (
+        b"readings = 16\ndevice = /%s\n" % (b"x" * 20000),
+        2,
+        "",
+    ),
+    "a_line_of_nothing_but_blanks_that_is_too_long": (
+        b"device =" + b" " * 300 + b"/dev/vmclock0 trailing\n" + b"colour = blue\n",
+        None,
+        "",
+    ),
+    "a_nul_byte_in_a_value": (b"# one\nreadings = 1\x006\n", 2, ""),
+    "a_nul_byte_in_a_key": (b"read\x00ings = 16\n", 1, ""),
+    "a_nul_byte_in_a_comment": (b"# one \x00 two\n", 1, ""),
+    "an_indented_continuation": (b"device = /dev/vmclock0\n\t/dev/vmclock1\n", 2, ""),
+    "an_error_in_the_last_line_without_its_end": (b"readings = 16\ncolour = blue", 2, "colour"),
+}
+
+GOOD = {
+    "an_empty_file": b"",
+    "comments_and_empty_lines": b"# a comment\n\n#another\nreadings = 16\n\n",
+    "no_blanks_around_the_equals_sign": b"readings=16\n",
+    "blanks_at_the_end_of_a_line": b"readings = 16   \n",
+    "a_last_line_without_its_end": b"readings = 16",
+    "every_unit": b"watch-interval = 10ms\nsample-interval = 1s\nmax-error = 500us\n",
+    "a_max_error_of_zero_without_a_unit": b"max-error = 0\n",
+    "several_boosts": b"boost = 192.0.2.1 6 10\nboost = 2001:db8::1 4 8\nboost = 192.0.2.2 0 0\n",
+}
+
+
+class ConfigurationTest(Case):
+    def run_daemon(self, *arguments):
+        return subprocess.run(
+            [harness.program("vmclockd"), *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=20,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def written(self, content):
+        path = self.path("vmclockd.conf")
+        with open(path, "wb") as file:
+            file.write(content)
+        return path
+
+    def refused(self, content, line, key):
+        path = self.written(content)
+        for options in (("-t", "-c", path), ("-c", path)):
+            done = self.run_daemon(*options)
+            self.assertEqual(done.returncode, CONFIG, f"{options}: {done.stderr}")
+            self.assertIn(f"{path}:{line}" if line else path, done.stderr)
+            if line:
+                self.assertRegex(done.stderr, re.escape(f"{path}:{line}") + r"\b")
+            self.assertIn(key, done.stderr)
+            self.assertLess(len(done.stderr), 5000)
+        done = subprocess.run(
+            [harness.program("vmclockctl"), "-c", path, "status"],
+            capture_output=True,
+            timeout=20,
+            check=False,
+        )
+        self.assertEqual(done.returncode, CONFIG, "vmclockctl")
+
+    def accepted(self, content):
+        done = self.run_daemon("-t", "-c", self.written(content))
+        self.assertEqual(done.returncode, OK, done.stderr)
+        return done.stdout + done.stderr
+
+    def assert_in_force(self, output, key, value):
+        key_at_start = re.compile(rf"\s*{re.escape(key)}\b")
+        found = [line for line in output.splitlines() if key_at_start.match(line)]
+        self.assertTrue(found, f"{key} is not in {output}")
+        self.assertTrue(any(value in line for line in found), f"{key} is not {value}: {found}")
+
+    def test_the_defaults_are_in_force_without_a_line(self):
+        output = self.accepted(b"")
+        for key, value in DEFAULTS.items():
+            self.assert_in_force(output, key, value)
+
+    def test_what_is_configured_is_in_force(self):
+        settings = {
+            "device": "/dev/vmclock7",
+            "sock": "/run/other.sock",
+            "command-socket": "/run/other/chronyd.sock",
+            "state-file": "/run/other/state",
+            "watch-interval": "20ms",
+            "sample-interval": "100ms",
+            "readings": "32",
+            "step": "forward",
+            "correct-frequency": "no",
+            "makestep": "0.5 7",
+            "burst": "2/6",
+            "boost": "192.0.2.1 6 10",
+            "accept-freerunning": "no",
+            "max-error": "50us",
+            "refid": "HOST",
+        }
+        lines = "".join(f"{key} = {value}\n" for key, value in settings.items())
+        output = self.accepted(lines.encode())
+        for key, value in settings.items():
+            self.assert_in_force(output, key, value)
+
+    def test_what_is_printed_as_in_force_is_itself_a_configuration(self):
+        for content in (
+            b"",
+            b"readings = 32\nstep = never\nmakestep = 0.25 -1\nmax-error = 50us\n",
+            b"boost = 192.0.2.1 6 10\nboost = 2001:db8::1 4 8\nboost = 192.0.2.2 0 0\n",
+        ):
+            with self.subTest(content):
+                done = self.run_daemon("-t", "-c", self.written(content))
+                self.assertEqual(done.returncode, OK)
+                again = self.run_daemon("-t", "-c", self.written(done.stdout.encode()))
+                self.assertEqual(again.returncode, OK, again.stderr)
+                self.assertEqual(self.settings_in(again.stdout), self.settings_in(done.stdout))
+                for line in content.decode().splitlines():
+                    self.assertIn(line, self.settings_in(done.stdout))
+
+    def settings_in(self, output):
+        """The lines without the remarks that say where each comes from."""
+        lines = [line.partition("#")[0].rstrip() for line in output.splitlines()]
+        return [line for line in lines if line]
+
+    def test_an_indented_line_is_never_the_rest_of_the_one_before(self):
+        path = self.written(b"device = /dev/vmclock7\n  readings = 32\n")
+        done = self.run_daemon("-t", "-c", path)
+        if done.returncode == OK:
+            self.assertIn("device = /dev/vmclock7", self.settings_in(done.stdout))
+            self.assertIn("readings = 32", self.settings_in(done.stdout))
+        else:
+            self.assertEqual(done.returncode, CONFIG)
+            self.assertIn(f"{path}:2", done.stderr)
+
+    def test_a_missing_file_that_was_named_is_an_error(self):
+        for options in ((), ("-t",)):
+            done = self.run_daemon(*options, "-c", self.path("none.conf"))
+            self.assertEqual(done.returncode, CONFIG)
+            self.assertIn(self.path("none.conf"), done.stderr)
+
+    def test_a_directory_is_an_error(self):
+        done = self.run_daemon("-c", self.dir)
+        self.assertEqual(done.returncode, CONFIG)
+        self.assertIn(self.dir, done.stderr)
+
+    @unittest.skipIf(os.geteuid() == 0, "root may read everything")
+    def test_an_unreadable_file_is_an_error(self):
+        path = self.written(b"")
+        os.chmod(path, 0)
+        done = self.run_daemon("-c", path)
+        self.assertEqual(done.returncode, CONFIG)
+        self.assertIn(path, done.stderr)
+
+    @unittest.skipIf(os.path.exists("/etc/vmclockd.conf"), "/etc/vmclockd.conf exists")
+    def test_the_default_file_may_be_missing(self):
+        done = self.run_daemon("-t")
+        self.assertEqual(done.returncode, OK, done.stderr)
+
+    def test_usage_errors_are_64_and_said(self):
+        for arguments in (
+            ("--no-such-option",),
+            ("-x",),
+            ("-c",),
+            ("--config",),
+            ("surplus",),
+            ("-t", "surplus"),
+            ("--test-config=yes",),
+        ):
+            done = self.run_daemon(*arguments)
+            self.assertEqual(done.returncode, USAGE, f"{arguments}: {done.stderr}")
+            self.assertTrue(done.stderr.strip())
+
+    def test_help_names_every_option(self):
+        for option in ("-h", "--help"):
+            done = self.run_daemon(option)
+            self.assertEqual(done.returncode, OK)
+            for name in ("--config", "--test-config", "--dry-run", "--verbose", "--version"):
+                self.assertIn(name, done.stdout)
+
+    def test_the_version_is_printed(self):
+        for option in ("-V", "--version"):
+            done = self.run_daemon(option)
+            self.assertEqual(done.returncode, OK)
+            self.assertRegex(done.stdout, r"vmclockd.*\d")
+
+
+def _add_files():
+    for name, arguments in ERRORS.items():
+        setattr(
+            ConfigurationTest,
+            f"test_{name}_is_an_error",
+            lambda self, arguments=arguments: self.refused(*arguments),
+        )
+    for name, content in GOOD.items():
+        setattr(
+            ConfigurationTest,
+            f"test_{name}_is_accepted",
+            lambda self, content=content: self.accepted(content),
+        )
+
+
+_add_files()

@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""vmclockctl: its commands, its exit statuses, its JSON."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import harness
+import page
+from daemon import CONFIG, DEGRADED, DEVICE, NO_DAEMON, OK, USAGE
+from harness import eventually
+from scripted_case import ScriptedCase
+
+STATES = {"starting", "watching", "feeding", "recovering", "holdover"}
+NUMBER = (int, float)
+
+
+class StatusTest(ScriptedCase):
+    def assert_form(self, status):
+        """The keys every status has, and their types."""
+        for key, types in (
+            ("state", str),
+            ("mode", str),
+            ("disruption_marker", str),
+            ("vm_generation", (str, type(None))),
+            ("disruptions", int),
+            ("recoveries", int),
+            ("samples_sent", int),
+            ("offset_ns", (int, float, type(None))),
+            ("error_bound_ns", (int, float, type(None))),
+            ("clock_status", (str, int)),
+            ("last_recovery", (dict, type(None))),
+            ("chronyd", dict),
+            ("pid", int),
+            ("updated", (str, int, float)),
+        ):
+            self.assertIn(key, status)
+            self.assertIsInstance(status[key], types, key)
+            self.assertNotIsInstance(status[key], bool, key)
+        self.assertIn(status["state"], STATES)
+        self.assertIn(status["mode"], {"marker-only", "clock"})
+        int(status["disruption_marker"], 16)
+        if status["vm_generation"] is not None:
+            int(status["vm_generation"], 16)
+        chronyd = status["chronyd"]
+        self.assertIsInstance(chronyd["reachable"], bool)
+        self.assertIsInstance(chronyd["synchronised"], bool)
+        self.assertIsInstance(chronyd["refid"], (str, type(None)))
+        last = status["last_recovery"]
+        if last is not None:
+            self.assertIsInstance(last["cause"], str)
+            int(last["marker"], 16)
+            self.assertIsInstance(last["reset_ms"], (*NUMBER, type(None)))
+            self.assertIsInstance(last["synchronised_ms"], (*NUMBER, type(None)))
+            self.assertIsInstance(last["outcome"], str)
+
+    def test_status_json_has_its_keys_and_types(self):
+        made = self.clock(offset=1e-3)
+        daemon = self.daemon(step="never")
+        self.feeding()
+        status = daemon.reaches(state="feeding")
+        self.assert_form(status)
+        self.assertEqual(status["mode"], "clock")
+        self.assertEqual(status["pid"], daemon.pid())
+        self.assertEqual(int(status["vm_generation"], 16), 0x1234)
+        self.assertEqual(int(status["disruption_marker"], 16), made.fields.disruption_marker)
+        self.assertAlmostEqual(status["offset_ns"], made.offset_now() * 1e9, delta=2000)
+        # 200 ns at the reference, 1e-9 of the time since.
+        self.assertTrue(200 <= status["error_bound_ns"] < 10000, status["error_bound_ns"])
+        eventually(lambda: daemon.status()["chronyd"]["synchronised"])
+        self.assertEqual(daemon.status()["chronyd"]["refid"], "VMCL")
+        made.migrate(offset=2e-3)
+        self.recovered(daemon)
+        self.assert_form(daemon.status())
+        self.assertIsNotNone(daemon.status()["last_recovery"])
+
+    def test_status_json_of_a_marker_only_page_has_its_keys_and_types(self):
+        made = self.marker()
+        daemon = self.daemon()
+        status = daemon.reaches(mode="marker-only", state="watching")
+        self.assert_form(status)
+        self.assertIsNone(status["error_bound_ns"])
+        self.assertIsNone(status["vm_generation"])
+        self.assertEqual(status["samples_sent"], 0)
+        made.disrupt()
+        self.recovered(daemon)
+        self.assert_form(daemon.status())
+
+    def test_every_state_on_the_way_has_the_same_form(self):
+        made = self.clock()
+        daemon = self.daemon()
+        eventually(daemon.status)
+        states = set()
+        for _ in range(3):
+            made.migrate(offset=1e-3)
+            end = time.monotonic() + 0.5
+            while time.monotonic() < end:
+                status = daemon.status()
+                if status:
+                    self.assert_form(status)
+                    states.add(status["state"])
+        self.assertIn("feeding", states)
+
+    def test_samples_sent_counts_what_chronyd_received(self):
+        self.clock()
+        daemon = self.daemon()
+        self.feeding(samples=20)
+        eventually(lambda: daemon.status()["samples_sent"] >= 20)
+        # The file is written now and then: it may be behind, never ahead.
+        self.assertLessEqual(daemon.status()["samples_sent"], len(self.chronyd.samples) + 5)
+
+    def test_error_bound_is_null_without_both_of_its_terms(self):
+        self.clock(flags=page.TAI_OFFSET_VALID | page.TIME_MAXERROR_VALID)
+        daemon = self.daemon()
+        self.feeding()
+        self.assertIsNone(daemon.reaches(state="feeding")["error_bound_ns"])
+
+    def test_a_clock_that_is_lost_is_holdover_and_degraded(self):
+        made = self.clock()
+        daemon = self.daemon()
+        self.feeding()
+        made.write(clock_status=page.UNRELIABLE)
+        status = eventually(lambda: daemon.status()["state"] != "feeding" and daemon.status())
+        self.assert_form(status)
+        self.assertEqual(daemon.ctl("status").returncode, DEGRADED)
+        made.write(clock_status=page.SYNCHRONISED)
+        eventually(lambda: daemon.ctl("status").returncode == OK)
+
+
+class ControlTest(ScriptedCase):
+    def test_status_of_a_healthy_daemon_is_0(self):
+        self.clock()
+        daemon = self.daemon()
+        eventually(lambda: daemon.ctl("status").returncode == OK)
+        done = daemon.ctl("status")
+        self.assertIn("feeding", done.stdout)
+        self.assertEqual(done.stderr, "")
+
+    def test_status_is_1_without_a_chronyd(self):
+        self.clock()
+        self.chronyd.stop_listening(unlink=True)
+        daemon = self.daemon()
+        eventually(lambda: daemon.ctl("status").returncode == DEGRADED)
+
+    def test_no_daemon_is_2(self):
+        self.clock()
+        daemon = self.prepared()
+        for words in (
+            ("status",),
+            ("status", "--json"),
+            ("wait", "1"),
+            ("metrics",),
+            ("recover",),
+        ):
+            with self.subTest(words):
+                done = daemon.ctl(*words)
+                self.assertEqual(done.returncode, NO_DAEMON, f"{done.stdout} {done.stderr}")
+                self.assertTrue(done.stderr.strip() or done.stdout.strip())
+
+    def test_a_daemon_that_ended_is_2(self):
+        self.clock()
+        daemon = self.daemon()
+        daemon.reaches(state="feeding")
+        daemon.stop()
+        self.assertEqual(daemon.ctl("status").returncode, NO_DAEMON)
+
+    def test_a_daemon_that_was_killed_is_2(self):
+        self.clock()
+        daemon = self.daemon()
+        daemon.reaches(state="feeding")
+        daemon.process.kill()
+        daemon.ends()
+        eventually(lambda: daemon.ctl("status").returncode == NO_DAEMON)
+        self.assertEqual(daemon.ctl("status", "--json").returncode, NO_DAEMON)
+        self.assertEqual(daemon.ctl("recover").returncode, NO_DAEMON)
+
+    def test_a_state_whose_process_is_another_is_2_and_never_signalled(self):
+        self.clock()
+        daemon = self.daemon()
+        daemon.reaches(state="feeding")
+        daemon.process.kill()
+        daemon.ends()
+        with open(daemon.settings["state_file"], encoding="utf-8") as file:
+            state = file.read()
+        bystander = subprocess.Popen(["sleep", "60"])
+        try:
+            with open(daemon.settings["state_file"], "w", encoding="utf-8") as file:
+                file.write(state.replace(str(daemon.pid()), str(bystander.pid)))
+            eventually(lambda: daemon.ctl("status").returncode == NO_DAEMON, timeout=30)
+            self.assertEqual(daemon.ctl("recover").returncode, NO_DAEMON)
+            self.assertIsNone(bystander.poll(), "the bystander lives")
+        finally:
+            bystander.kill()
+            bystander.wait()
+
+    def test_a_frozen_daemon_is_2_after_a_while(self):
+        self.clock()
+        daemon = self.daemon()
+        daemon.reaches(state="feeding")
+        daemon.send(signal.SIGSTOP)
+        eventually(lambda: daemon.ctl("status").returncode == NO_DAEMON, timeout=35, every=0.2)
+        daemon.send(signal.SIGCONT)
+        eventually(lambda: daemon.ctl("status").returncode == OK)
+
+    def test_a_garbage_state_file_is_2(self):
+        self.clock()
+        daemon = self.prepared()
+        for content in (b"", b"\0" * 5000, b"\xff\xfe\n", b"{" * 100000, b"pid = x\n"):
+            with open(daemon.settings["state_file"], "wb") as file:
+                file.write(content)
+            self.assertEqual(daemon.ctl("status").returncode, NO_DAEMON, content[:20])
+            self.assertEqual(daemon.ctl("recover").returncode, NO_DAEMON, content[:20])
+
+    def test_page_shows_the_device_without_a_daemon(self):
+        self.clock(disruption_marker=0xBEEF)
+        daemon = self.prepared()
+        done = daemon.ctl("page")
+        self.assertEqual(done.returncode, OK, done.stderr)
+        self.assertIn("beef", done.stdout.lower())
+        done = daemon.ctl("page", "--json")
+        self.assertEqual(done.returncode, OK, done.stderr)
+        self.assertIsInstance(json.loads(done.stdout), dict)
+        self.assertIn("beef", done.stdout.lower())
+
+    def test_page_of_a_bad_device_is_69(self):
+        daemon = self.prepared()
+        self.assertEqual(daemon.ctl("page").returncode, DEVICE)
+        os.mkfifo(self.path("page"))
+        self.assertEqual(daemon.ctl("page").returncode, DEVICE)
+        os.unlink(self.path("page"))
+        for size in (0, 100):
+            with open(self.path("page"), "wb") as file:
+                file.truncate(size)
+            done = daemon.ctl("page", "--json")
+            self.assertEqual(done.returncode, DEVICE)
+            self.assertIn(self.path("page"), done.stderr)
+        self.marker(magic=1)
+        self.assertEqual(daemon.ctl("page").returncode, DEVICE)
+
+    def test_page_of_a_locked_device_ends(self):
+        made = self.clock()
+        made.fields.seq_count |= 1
+        began = time.monotonic()
+        self.assertEqual(self.prepared().ctl("page").returncode, DEVICE)
+        self.assertLess(time.monotonic() - began, 5)
+
+    def test_wait_is_0_once_in_sync(self):
+        self.clock()
+        daemon = self.daemon()
+        eventually(daemon.status)
+        self.assertEqual(daemon.ctl("wait", "15").returncode, OK)
+
+    def test_wait_is_1_when_its_time_is_over(self):
+        self.clock()
+        self.chronyd.stop_listening(unlink=True)
+        daemon = self.daemon()
+        eventually(daemon.status)
+        began = time.monotonic()
+        self.assertEqual(daemon.ctl("wait", "1").returncode, DEGRADED)
+        self.assertTrue(0.5 < time.monotonic() - began < 5)
+
+    def test_wait_waits_for_a_recovery(self):
+        self.chronyd.selects = 0x7F7F0101  # not ours: `local` in chrony.conf
+        self.clock()
+        daemon = self.daemon()
+        eventually(daemon.status)
+        self.assertEqual(daemon.ctl("wait", "1").returncode, DEGRADED)
+        self.chronyd.selects = int.from_bytes(b"VMCL", "big")
+        self.assertEqual(daemon.ctl("wait", "15").returncode, OK)
+
+    def test_watch_json_prints_an_object_a_line(self):
+        made = self.clock()
+        daemon = self.daemon()
+        daemon.reaches(state="feeding")
+        watch = subprocess.Popen(
+            [harness.program("vmclockctl"), "-c", daemon.configuration, "watch", "--json"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            for _ in range(2):
+                status = json.loads(watch.stdout.readline())
+                self.assertIn("state", status)
+                made.migrate(offset=1e-3)
+        finally:
+            watch.terminate()
+            watch.wait()
+            watch.stdout.close()
+
+    def test_watch_without_a_daemon_does_not_crash(self):
+        self.clock()
+        daemon = self.prepared()
+        try:
+            self.assertEqual(daemon.ctl("watch", timeout=3).returncode, NO_DAEMON)
+        except subprocess.TimeoutExpired:
+            pass  # to wait for one is as good
+
+    def test_metrics_are_lines_of_name_and_number(self):
+        self.clock()
+        daemon = self.daemon()
+        daemon.reaches(state="feeding")
+        done = daemon.ctl("metrics")
+        self.assertEqual(done.returncode, OK, done.stderr)
+        lines = [line for line in done.stdout.splitlines() if line and line[0] != "#"]
+        self.assertGreater(len(lines), 3)
+        for line in lines:
+            self.assertRegex(line, r"^[a-zA-Z_:][\w:]*(\{[^}]*\})? (-?[\d.eE+-]+|NaN)$")
+            float(line.rsplit(" ", 1)[1])
+
+    def test_recover_is_a_recovery_of_cause_request(self):
+        self.clock()
+        daemon = self.daemon()
+        daemon.reaches(state="feeding")
+        done = daemon.ctl("recover")
+        self.assertEqual(done.returncode, OK, done.stderr)
+        status = self.recovered(daemon)
+        self.assertEqual(status["last_recovery"]["cause"], "request")
+        self.assertEqual(status["disruptions"], 0)
+        self.assertEqual(len(self.resets()), 1)
+
+    def test_usage_errors_are_64(self):
+        self.clock()
+        daemon = self.prepared()
+        for words in (
+            (),
+            ("nonsense",),
+            ("status", "surplus"),
+            ("status", "--no-such-option"),
+            ("wait", "soon"),
+            ("wait", "-1"),
+            ("wait", "1", "2"),
+            ("recover", "surplus"),
+        ):
+            with self.subTest(words):
+                done = daemon.ctl(*words)
+                self.assertEqual(done.returncode, USAGE, f"{done.stdout} {done.stderr}")
+                self.assertTrue(done.stderr.strip())
+
+    def test_a_bad_configuration_is_78(self):
+        daemon = self.prepared()
+        daemon.write_configuration("# one\ncolour = blue\n")
+        for word in ("status", "page", "wait", "metrics", "recover"):
+            with self.subTest(word):
+                done = daemon.ctl(word)
+                self.assertEqual(done.returncode, CONFIG, word)
+                self.assertIn(f"{daemon.configuration}:2", done.stderr)
+                self.assertIn("colour", done.stderr)
+
+    def test_a_closed_output_is_no_death_by_signal(self):
+        self.clock()
+        daemon = self.daemon()
+        daemon.reaches(state="feeding")
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run(
+            [harness.program("vmclockctl"), "-c", daemon.configuration, "status", "--json"],
+            stdout=write,
+            stderr=subprocess.DEVNULL,
+            timeout=20,
+            check=False,
+        )
+        os.close(write)
+        self.assertIn(done.returncode, (0, 1, -signal.SIGPIPE))
