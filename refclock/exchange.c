@@ -6,11 +6,12 @@
 size_t exchange_begin(struct exchange *exchange, enum exchange_owner owner,
     const struct chrony_command *command, int64_t now_ns, uint8_t ret_request[CHRONY_REQUEST_MAX])
 {
+    const unsigned silences = exchange->silences[owner];
+
     exchange->owner = owner;
     exchange->id = command->id;
     exchange->sequence++;
-    exchange->deadline_ns =
-        now_ns + (REPLY_TIMEOUT_NS << (exchange->silences < 4 ? exchange->silences : 4));
+    exchange->deadline_ns = now_ns + (REPLY_TIMEOUT_NS << (silences < 4 ? silences : 4));
     exchange->unread = false;
     return chrony_command_encode(command, exchange->sequence, ret_request);
 }
@@ -24,7 +25,7 @@ enum exchange_result exchange_receive(
         exchange->verdict = CHRONY_REPLY_UNASKED; /* the same reply once more */
     if (exchange->verdict != CHRONY_REPLY_OK)
         return EXCHANGE_GARBAGE;
-    exchange->silences = 0;
+    exchange->silences[exchange->owner] = 0;
     return EXCHANGE_REPLIED;
 }
 
@@ -33,7 +34,7 @@ enum exchange_result exchange_tick(struct exchange *exchange, int64_t now_ns, bo
     if (exchange->owner == EXCHANGE_NONE || now_ns < exchange->deadline_ns)
         return EXCHANGE_WAITING;
     if (!queued) {
-        exchange->silences++;
+        exchange->silences[exchange->owner]++;
         return EXCHANGE_SILENT;
     }
     exchange->unread = true;

@@ -5,7 +5,13 @@
 
 #include "refclock/chrony_command.h"
 
-enum exchange_owner { EXCHANGE_NONE, EXCHANGE_RECOVERY, EXCHANGE_PUT_BACK, EXCHANGE_POLL };
+enum exchange_owner {
+    EXCHANGE_NONE,
+    EXCHANGE_RECOVERY,
+    EXCHANGE_PUT_BACK,
+    EXCHANGE_POLL,
+    EXCHANGE_N_OWNERS,
+};
 
 enum exchange_result {
     EXCHANGE_WAITING,
@@ -18,9 +24,9 @@ struct exchange {
     enum exchange_owner owner; /* EXCHANGE_NONE: nothing is under way */
     enum chrony_command_id id;
     uint32_t sequence;
-    int64_t deadline_ns; /* CLOCK_MONOTONIC */
-    unsigned silences;   /* in a row: the patience doubles with each, up to 4 s */
-    bool unread;         /* past the deadline, and chronyd has not even read it */
+    int64_t deadline_ns;                  /* CLOCK_MONOTONIC */
+    unsigned silences[EXCHANGE_N_OWNERS]; /* in a row; each doubles the patience, up to 4 s */
+    bool unread;                          /* past the deadline, and chronyd has not even read it */
     struct chrony_reply reply;
     enum chrony_reply_verdict verdict; /* of the last datagram */
 };

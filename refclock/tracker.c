@@ -445,7 +445,8 @@ static enum recovery_event take_chronyd(struct step *s)
         if (result == EXCHANGE_SILENT)
             t->poll_due_ns = s->seen->now_ns + POLL_NS;
         break;
-    case EXCHANGE_NONE: break;
+    case EXCHANGE_NONE:
+    case EXCHANGE_N_OWNERS: break;
     }
     return RECOVERY_TICK;
 }

@@ -197,6 +197,19 @@ START_TEST(a_lost_reply_is_followed_by_a_measurement_never_by_a_repetition)
 }
 END_TEST
 
+START_TEST(a_chronyd_that_is_always_late_is_understood_in_the_end)
+{
+    start_converged(3);
+    for (unsigned i = 0; i < VIRTUAL_LOG; i++)
+        vm.fates[i] = VIRTUAL_LATE;
+    virtual_migrate(&vm, 0.004, 50);
+    virtual_run(&vm, 20 * VIRTUAL_SEC);
+    assert_error_below(1e-6);
+    ck_assert_uint_le(vm.n_resets, 4);
+    ck_assert_uint_eq(vm.tracker.recoveries, 1);
+}
+END_TEST
+
 START_TEST(no_step_goes_back_where_only_forward_is_allowed)
 {
     config.recovery.step = RECOVERY_STEP_FORWARD;
@@ -808,6 +821,7 @@ int main(void)
     tcase_add_test(full, hours_of_offset_are_corrected_as_well);
     tcase_add_loop_test(
         full, a_lost_reply_is_followed_by_a_measurement_never_by_a_repetition, 0, 27);
+    tcase_add_test(full, a_chronyd_that_is_always_late_is_understood_in_the_end);
     tcase_add_loop_test(full, no_step_goes_back_where_only_forward_is_allowed, 0, 20);
     tcase_add_test(full, nothing_is_stepped_where_no_step_is_allowed);
     tcase_add_test(full, a_chronyd_without_the_commands_gets_the_next_best);

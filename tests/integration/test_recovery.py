@@ -254,9 +254,10 @@ class BadChronydCase(ScriptedCase):
     def disturbed(self, kind="clock", **settings):
         """A daemon that feeds, and its page about to change."""
         made = getattr(self, kind)()
+        since = time.time()
         daemon = self.daemon(**settings)
         if kind == "clock":
-            self.feeding()
+            self.feeding(since=since)
         else:
             daemon.reaches(mode="marker-only")
         return made, daemon

@@ -262,7 +262,8 @@ class ControlTest(ScriptedCase):
         self.assertTrue(0.5 < time.monotonic() - began < 5)
 
     def test_wait_waits_for_a_recovery(self):
-        self.chronyd.selects = 0x7F7F0101  # not ours: `local` in chrony.conf
+        # Not ours: `local` in chrony.conf.
+        self.chronyd.selects = self.chronyd.refid = 0x7F7F0101
         self.clock()
         daemon = self.daemon()
         eventually(daemon.status)

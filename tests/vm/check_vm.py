@@ -9,7 +9,6 @@ usage: check_vm.py [--chrony SUITE|DIRECTORY] [--programs DIRECTORY] [CASE...]""
 import argparse
 import os
 import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -309,12 +308,7 @@ def main():
     if not set(options.cases) <= set(CASES):
         parser.error("the cases are " + ", ".join(CASES))
 
-    chrony = os.path.join(vmlab.VM_DIR, "chrony", options.chrony)
-    if not os.path.exists(chrony):
-        subprocess.run([os.path.join(vmlab.HERE, "fetch-chrony"), options.chrony], check=True)
-    build = [os.path.join(vmlab.HERE, "build-initramfs"), "-c", chrony]
-    subprocess.run(build + (["-d", options.programs] if options.programs else []), check=True)
-
+    vmlab.build_initramfs(options.chrony, options.programs)
     report = Report()
     for name in options.cases or CASES:
         report.step(f"       ---- {name}: {CASES[name].__doc__}")

@@ -3,8 +3,10 @@
 #define _GNU_SOURCE
 #include "shared.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -217,12 +220,80 @@ static int send_file(const char *path)
     return 0;
 }
 
+/*
+ * A time server on the loopback that is as far away as one in the same network: it
+ * answers from the host's formula, which the guest's device does not show, and takes
+ * its time before and after, each time anew.
+ */
+static uint64_t ntp_time(const volatile struct page *truth)
+{
+    static const uint64_t seconds_1900_to_1970 = 2208988800;
+    struct page_time now;
+    struct page copy;
+    uint64_t counter;
+
+    if (read_page(truth, &copy, &counter))
+        return 0;
+    now = page_time_at(&copy, counter);
+    return htobe64(
+        (now.sec - (uint64_t)copy.tai_offset_sec + seconds_1900_to_1970) << 32 | now.frac >> 32);
+}
+
+static void travel(double delay_us, double jitter_us)
+{
+    int64_t ns = (int64_t)((delay_us + jitter_us * (2 * drand48() - 1)) * 1e3);
+    int64_t end = clock_ns(CLOCK_MONOTONIC) + ns;
+
+    while (clock_ns(CLOCK_MONOTONIC) < end)
+        ;
+}
+
+static int serve_ntp(int port, double delay_us, double jitter_us)
+{
+    const volatile struct page *truth = (const void *)(map_shared() + TRUTH_OFFSET);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+        .sin_port = htobe16((uint16_t)port),
+        .sin_addr.s_addr = htobe32(INADDR_LOOPBACK)};
+    struct sched_param param = {.sched_priority = 1};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address))
+        die("the time server's socket");
+    sched_setscheduler(0, SCHED_FIFO, &param);
+    for (;;) {
+        struct {
+            uint8_t leap_version_mode, stratum, poll;
+            int8_t precision;
+            uint32_t root_delay, root_dispersion, reference_id;
+            uint64_t reference, origin, received, sent;
+        } packet;
+        socklen_t length = sizeof address;
+
+        if (recvfrom(fd, &packet, sizeof packet, 0, (struct sockaddr *)&address, &length) <
+                (ssize_t)sizeof packet ||
+            (packet.leap_version_mode & 7) != 3)
+            continue;
+        travel(delay_us, jitter_us);
+        packet.leap_version_mode = 4 << 3 | 4; /* version 4, server */
+        packet.stratum = 1;
+        packet.precision = -24;
+        packet.root_delay = packet.root_dispersion = htobe32(1);
+        packet.reference_id = htobe32(0x48535400); /* "HST" */
+        packet.origin = packet.sent;
+        packet.received = packet.reference = ntp_time(truth);
+        packet.sent = ntp_time(truth);
+        travel(delay_us, jitter_us);
+        sendto(fd, &packet, sizeof packet, 0, (struct sockaddr *)&address, length);
+    }
+}
+
 static int usage(void)
 {
     fputs("usage: guest page                  print the vmclock page\n"
           "       guest tsc                   print the counter\n"
           "       guest mailbox               answer the host's questions until it says stop\n"
           "       guest probe SECONDS HZ FILE store struct probe_record at that rate\n"
+          "       guest ntp PORT US JITTER    a time server, each way so far away\n"
           "       guest send FILE             put the file where the host can read it\n",
         stderr);
     return 64;
@@ -240,6 +311,8 @@ int main(int argc, char **argv)
         return serve_mailbox();
     if (!strcmp(command, "probe") && argc == 5)
         return probe(atof(argv[2]), atof(argv[3]), argv[4]);
+    if (!strcmp(command, "ntp") && argc == 5)
+        return serve_ntp(atoi(argv[2]), atof(argv[3]), atof(argv[4]));
     if (!strcmp(command, "send") && argc == 3)
         return send_file(argv[2]);
     return usage();

@@ -36,6 +36,17 @@ FILE_OFFSET = 0x2000
 KERNEL_ARGUMENTS = "console=ttyS0 quiet panic=-1 clocksource=tsc tsc=reliable nokaslr random.trust_cpu=on"
 
 
+def build_initramfs(chrony, programs=None, output=None):
+    """With the chrony of a suite (see fetch-chrony) or of a directory; / is the installed one."""
+    chrony = os.path.join(VM_DIR, "chrony", chrony)
+    if not os.path.exists(chrony):
+        subprocess.run([os.path.join(HERE, "fetch-chrony"), os.path.basename(chrony)], check=True)
+    command = [os.path.join(HERE, "build-initramfs"), "-c", chrony]
+    command += ["-d", programs] if programs else []
+    command += ["-o", output] if output else []
+    subprocess.run(command, check=True)
+
+
 def _die_with_parent():
     """In the child: even if this script is killed outright, no VM stays behind."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)

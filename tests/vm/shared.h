@@ -15,6 +15,7 @@ enum {
     SHARED_SIZE = 16 << 20,
     PAGE_OFFSET = 0,
     MAILBOX_OFFSET = 0x1000,
+    TRUTH_OFFSET = 0x1800, /* the formula of a page that shows its marker only */
     FILE_OFFSET = 0x2000,
 };
 
@@ -48,6 +49,7 @@ _Static_assert(offsetof(struct page, generation) == 0x68, "layout of the vmclock
 #define PAGE_MAGIC 0x4b4c4356u
 enum {
     COUNTER_TSC = 1,
+    COUNTER_NONE = 0xff,
     TYPE_UTC = 0,
     TYPE_TAI = 1,
     STATUS_SYNCHRONISED = 2,

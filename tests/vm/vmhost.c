@@ -28,7 +28,10 @@ static const uint8_t period_shift = 29; /* room for counters above 540 MHz */
 
 enum source { NOTHING, HOST_CLOCK, OWN_FORMULA };
 
-static volatile struct page *page;
+static volatile struct page *page; /* the formula that is in force */
+static volatile struct page
+    *shown_page; /* NULL, or the guest's device, which shows the marker only */
+static uint8_t *shared;
 static struct mailbox *mailbox;
 
 static int64_t counter_offset; /* the guest's counter less the host's */
@@ -106,6 +109,13 @@ static void close_update(void)
 {
     barrier();
     page->seq_count++;
+    if (shown_page && shown_page->disruption_marker != page->disruption_marker) {
+        shown_page->seq_count++;
+        barrier();
+        shown_page->disruption_marker = page->disruption_marker;
+        barrier();
+        shown_page->seq_count++;
+    }
     if (notify_fd >= 0)
         send(notify_fd, "!", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -233,6 +243,7 @@ static const char *cmd_init(int argc, char **argv)
         .clock_status = 1,
         .generation = 1,
     };
+    bool marker_only = false;
 
     for (int i = 0; i < argc; i++) {
         unsigned value;
@@ -245,8 +256,24 @@ static const char *cmd_init(int argc, char **argv)
             p.time_type = value ? TYPE_UTC : TYPE_TAI;
         else if (sscanf(argv[i], "notification=%u", &value) == 1)
             p.flags |= value ? FLAG_NOTIFICATION : 0;
+        else if (sscanf(argv[i], "marker-only=%u", &value) == 1)
+            marker_only = value;
         else
-            return "init takes marker=, status=, utc=, notification=";
+            return "init takes marker=, status=, utc=, notification=, marker-only=";
+    }
+    if (marker_only) {
+        struct page q = {
+            .magic = PAGE_MAGIC,
+            .size = 4096,
+            .version = 1,
+            .counter_id = COUNTER_NONE,
+            .disruption_marker = p.disruption_marker,
+            .flags = p.flags & FLAG_NOTIFICATION,
+        };
+
+        shown_page = (volatile struct page *)(shared + PAGE_OFFSET);
+        page = (volatile struct page *)(shared + TRUTH_OFFSET);
+        memcpy((uint8_t *)(uintptr_t)shown_page, &q, sizeof q);
     }
     memcpy((uint8_t *)(uintptr_t)page, &p, sizeof p);
     close_update();
@@ -390,6 +417,8 @@ static const char *cmd_odd(int argc, char **argv)
  *   marker-first MS     the formula MS later
  *   formula-first MS    the marker MS later
  *   unreliable-first MS the marker with status 4, the formula MS later
+ * or correct its own formula:
+ *   steer               no marker
  */
 static const char *cmd_step(int argc, char **argv)
 {
@@ -412,8 +441,10 @@ static const char *cmd_step(int argc, char **argv)
         write_page(&p);
         sleep_ms(between_ms);
         p.clock_status = status;
-    } else if (strcmp(order, "together") && strcmp(order, "formula-first")) {
-        return "order is together, marker-first MS, formula-first MS or unreliable-first MS";
+    } else if (strcmp(order, "together") && strcmp(order, "formula-first") &&
+               strcmp(order, "steer")) {
+        return "order is together, marker-first MS, formula-first MS, unreliable-first MS or "
+               "steer";
     }
     move_reference(&p);
     time = (__extension__(unsigned __int128) p.time_sec) << 64 | p.time_frac;
@@ -544,8 +575,8 @@ static const struct command {
     const char *(*run)(int argc, char **argv);
     const char *help;
 } commands[] = {
-    {"init", "[marker=N] [status=N] [utc=1] [notification=1]", 0, cmd_init,
-        "a page without a formula"},
+    {"init", "[marker=N] [status=N] [utc=1] [notification=1] [marker-only=1]", 0, cmd_init,
+        "a page without a formula (marker-only: it never shows one)"},
     {"show", "", 0, cmd_show, "the page as it is"},
     {"notify", "SOCKET", 1, cmd_notify, "send a byte there after every update"},
     {"log", "FILE", 1, cmd_log, "append a line for every update"},
@@ -593,7 +624,6 @@ int main(int argc, char **argv)
     char input[4096];
     size_t filled = 0;
     int64_t next = 0;
-    uint8_t *shared;
     int fd;
 
     if (argc != 2) {
