@@ -261,19 +261,19 @@ static void housekeeping(struct runner *r, int64_t now_ns)
     r->housekeeping_at_ns = now_ns + SECOND_NS;
 }
 
+/* What is not urgent; there is nothing of it on most ticks. */
 static void between_ticks(struct runner *r, int64_t now_ns)
 {
-    if (r->orders.command_length && r->tracker.exchange.owner == EXCHANGE_RECOVERY &&
-        now_ns < r->housekeeping_at_ns)
-        return; /* a reply is due any moment */
-    if (r->n_events)
-        flush_events(r);
-    if (now_ns >= r->housekeeping_at_ns)
+    const bool housekeeping_due = now_ns >= r->housekeeping_at_ns;
+
+    if (r->n_events == 0 && !r->save && !housekeeping_due)
+        return;
+    flush_events(r);
+    if (housekeeping_due)
         housekeeping(r, now_ns);
-    else if (r->save)
+    else
         save_state(r, true);
-    if (r->ready)
-        tell_service_manager(r);
+    tell_service_manager(r);
 }
 
 /* --- the loop's handlers -----------------------------------------------------------------------
@@ -292,6 +292,7 @@ static void on_tick(void *context)
     struct runner *r = context;
     struct observation seen = r->carried;
     const bool was_busy = r->busy;
+    bool reply_is_due = false;
     int64_t now_ns;
 
     look(r, &seen);
@@ -307,13 +308,17 @@ static void on_tick(void *context)
     if (r->stopping)
         seen.stop = true;
     if (seen.look != TRACKER_LOOK_NONE || was_busy || seen.stop ||
-        now_ns + tick_ns(&r->config) / 2 >= r->orders.wake_at_ns)
+        now_ns + tick_ns(&r->config) / 2 >= r->orders.wake_at_ns) {
         step(r, &seen);
+        reply_is_due = r->orders.command_length && r->tracker.exchange.owner == EXCHANGE_RECOVERY;
+    }
     if (r->stopping && (r->orders.stopped || now_ns >= r->stop_at_ns)) {
         event_loop_stop(r->loop);
         return;
     }
-    between_ticks(r, now_ns);
+    /* A reply comes within microseconds: all else has time until the next tick, or the second's. */
+    if (!reply_is_due || now_ns >= r->housekeeping_at_ns)
+        between_ticks(r, now_ns);
 }
 
 static void on_device(void *context)
