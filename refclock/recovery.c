@@ -285,8 +285,8 @@ static void step_offset(struct recovery *r, const struct recovery_config *config
     }
     shrinks = isnan(r->remaining_sec) || fabs(offset) < fabs(r->remaining_sec) / 2;
     r->remaining_sec = offset;
-    if (fabs(offset) <= GOOD_ENOUGH_SEC || r->round == ROUNDS_MAX || (r->round >= 2 && !shrinks) ||
-        r->cannot_step ||
+    if (fabs(offset) <= GOOD_ENOUGH_SEC || r->round == ROUNDS_MAX ||
+        (r->round >= 2 && (!shrinks || fabs(offset) <= SLEW_ENOUGH_SEC)) || r->cannot_step ||
         (r->round >= 1 && !may_step(r, config, offset) && fabs(offset) <= SLEW_ENOUGH_SEC)) {
         corrected(r, view->now_ns, RECOVERY_BURST);
         return;
@@ -377,7 +377,8 @@ static void step_state(struct recovery *r, const struct recovery_config *config,
     case RECOVERY_OFFSET: step_offset(r, config, view, order); break;
     case RECOVERY_STEP: send(r, order, (struct chrony_command){.id = CHRONY_MAKESTEP}); break;
     case RECOVERY_FLUSH:
-        if (config->step == RECOVERY_STEP_FORWARD) /* what is left may be a step back */
+        /* What is left may be a step back; after the second round it is next to nothing. */
+        if (config->step == RECOVERY_STEP_FORWARD || r->round > 1)
             enter(r, RECOVERY_OFFSET);
         else
             send(r, order, (struct chrony_command){.id = CHRONY_MAKESTEP});
