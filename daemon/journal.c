@@ -191,6 +191,11 @@ void journal_event(const struct config *config, const struct event *e)
     case EVENT_FIRST_SAMPLE:
         log_info("samples flow, the first one's offset is %+.9f s", e->b);
         break;
+    case EVENT_CONTRADICTION:
+        log_warning("the page contradicts the error bounds of the one before (%" PRIu64
+                    " times so far): the host's bounds cannot be relied on",
+            e->new);
+        break;
     case EVENT_SAMPLES_WITHHELD:
         if (e->code == CLOCK_OK)
             log_warning("samples are withheld: their error bound, %" PRIu64

@@ -86,7 +86,7 @@ static void gather(struct runner *r, struct observation *seen)
         system_clock_read(CLOCK_MONOTONIC_RAW, seen->n_raw, r->raw);
     }
     if ((seen->measured & TRACKER_MEASURE_KERNEL) &&
-        system_clock_adjustment(&seen->kernel_tick, &seen->kernel_freq) < 0)
+        system_clock_adjustment(&seen->kernel_tick, &seen->kernel_freq, &seen->kernel_tai) < 0)
         seen->clock_source_is_counter = false; /* the rate is not known */
     if (seen->measured & TRACKER_MEASURE_REALTIME) {
         seen->n_realtime = r->config.readings;

@@ -200,6 +200,7 @@ static void put_all(struct writer *w, const struct config *config, const struct 
     put(w, "disruptions", "%" PRIu64, t->disruptions);
     put(w, "recoveries", "%" PRIu64, t->recoveries);
     put(w, "samples_sent", "%" PRIu64, t->samples_sent);
+    put(w, "contradictions", "%" PRIu64, t->contradictions);
     if (t->has_offset)
         put(w, "offset_ns", "%" PRId64, t->offset.ns);
     if (t->has_offset && t->offset.has_bound)

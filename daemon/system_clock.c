@@ -45,7 +45,7 @@ void system_clock_read(clockid_t clock, size_t n, struct cross_timestamp *ret_re
     }
 }
 
-int system_clock_adjustment(long *ret_tick, long *ret_freq)
+int system_clock_adjustment(long *ret_tick, long *ret_freq, int *ret_tai)
 {
     struct timex timex = {.modes = 0};
 
@@ -53,6 +53,7 @@ int system_clock_adjustment(long *ret_tick, long *ret_freq)
         return -errno;
     *ret_tick = timex.tick;
     *ret_freq = timex.freq;
+    *ret_tai = timex.tai;
     return 0;
 }
 

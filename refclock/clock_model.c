@@ -31,6 +31,8 @@ const char *clock_verdict_str(enum clock_verdict verdict)
     case CLOCK_LEAP_INVALID: return "the leap indicator is invalid";
     case CLOCK_LEAP_NOW: return "UTC is ambiguous around the leap second";
     case CLOCK_REFERENCE_IN_FUTURE: return "the reference is over an hour in the future";
+    case CLOCK_NO_READING: return "the CPUs' counters are not synchronised";
+    case CLOCK_TAI_DISAGREES: return "the kernel's TAI offset is not the page's";
     case CLOCK_OUT_OF_RANGE: return "the time is out of range";
     }
     return "unknown";
@@ -244,7 +246,9 @@ double clock_model_period(const struct clock_model *model)
     return ldexp((double)model->period_frac, -64 - model->period_shift);
 }
 
-bool clock_model_continues(const struct clock_model *earlier, const struct clock_model *later)
+/* later minus earlier at the later's reference, in s; false where one gives no time there. */
+static bool difference_at_reference(
+    const struct clock_model *earlier, const struct clock_model *later, double *ret_sec)
 {
     struct clock_time expected, stated;
     struct fixed difference;
@@ -253,6 +257,24 @@ bool clock_model_continues(const struct clock_model *earlier, const struct clock
         clock_model_time(later, later->counter_value, &stated) != CLOCK_OK ||
         !fixed_sub(stated.utc, expected.utc, &difference))
         return false;
-    return fabs(fixed_to_double(difference)) <= AGREE_SEC &&
+    *ret_sec = fixed_to_double(difference);
+    return true;
+}
+
+bool clock_model_continues(const struct clock_model *earlier, const struct clock_model *later)
+{
+    double difference;
+
+    return difference_at_reference(earlier, later, &difference) && fabs(difference) <= AGREE_SEC &&
            fabs(clock_model_period(later) / clock_model_period(earlier) - 1) <= AGREE_RATE;
+}
+
+bool clock_model_contradicts(const struct clock_model *earlier, const struct clock_model *later)
+{
+    double difference;
+
+    return earlier->has_bound && later->has_bound &&
+           difference_at_reference(earlier, later, &difference) &&
+           fabs(difference) * 1e9 > (double)clock_model_bound_ns(earlier, later->counter_value) +
+                                        (double)later->time_maxerror_ns;
 }

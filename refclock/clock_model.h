@@ -32,6 +32,8 @@ enum clock_verdict {
     CLOCK_LEAP_INVALID,
     CLOCK_LEAP_NOW,            /* UTC is ambiguous around the leap second */
     CLOCK_REFERENCE_IN_FUTURE, /* the reference is over an hour ahead of the counter */
+    CLOCK_NO_READING,          /* the counter went backwards under every reading */
+    CLOCK_TAI_DISAGREES,       /* the kernel has another TAI offset than the page */
     CLOCK_OUT_OF_RANGE,        /* before 1970, or beyond what a system's clock can be set to */
 };
 
@@ -87,6 +89,12 @@ enum clock_verdict clock_model_time(
 
 /* The host's guaranteed bound of the error at `counter`, in ns, saturating; needs has_bound. */
 uint64_t clock_model_bound_ns(const struct clock_model *model, uint64_t counter);
+
+/*
+ * Whether the later of two models contradicts what the earlier one guaranteed: at the later's
+ * reference they are further apart than both bounds together. False where one has no bound.
+ */
+bool clock_model_contradicts(const struct clock_model *earlier, const struct clock_model *later);
 
 /* Seconds a tick. */
 double clock_model_period(const struct clock_model *model);

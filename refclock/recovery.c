@@ -279,8 +279,10 @@ static void step_offset(struct recovery *r, const struct recovery_config *config
         order->measure = true;
         return;
     }
-    if (isnan(offset)) { /* the page is gone or about to change: the tracker knows */
+    if (isnan(offset)) { /* the page is about to change, or it is a leap second */
         r->wait_until_ns = view->now_ns + MS;
+        if (view->now_ns - r->started_ns > HOST_WAIT_NS)
+            enter(r, RECOVERY_REARM);
         return;
     }
     shrinks = isnan(r->remaining_sec) || fabs(offset) < fabs(r->remaining_sec) / 2;

@@ -268,6 +268,8 @@ static void take_page(struct step *s, const struct vmclock_page *page)
      * without knowing whose it was, is the new host's, late: what chronyd was told and fed
      * meanwhile was wrong. At any other time it is the host's own correction: samples follow it.
      */
+    if (had_model && clock_model_contradicts(&model_before, &t->model))
+        report(s, (struct event){.id = EVENT_CONTRADICTION, .new = ++t->contradictions});
     jumped = had_model ? !clock_model_continues(&model_before, &t->model) : t->host_late;
     if (jumped && (t->host_late || recovery_acts_on_formula(&t->recovery)))
         begin_recovery(s, RECOVERY_CAUSE_FORMULA);
@@ -476,19 +478,42 @@ static enum recovery_page page_for_recovery(const struct tracker *t)
     return t->mode == TRACKER_MODE_CLOCK ? RECOVERY_PAGE_NOT_YET : RECOVERY_PAGE_MARKER_ONLY;
 }
 
+/* The page's TAI offset now, a leap second since its reference included. */
+static int tai_offset(const struct tracker *t, const struct offset *offset)
+{
+    if (t->model.leap == VMCLOCK_LEAP_NONE || offset->leap != 0)
+        return t->page.tai_offset_sec;
+    return t->page.tai_offset_sec + (t->model.leap == VMCLOCK_LEAP_PRE_POSITIVE ? 1 : -1);
+}
+
+/* What the narrowest of the readings says, or why it says nothing. */
+static enum clock_verdict read_offset(const struct step *s, struct offset *ret_offset)
+{
+    const struct tracker *t = s->t;
+    const struct cross_timestamp *reading =
+        cross_timestamp_narrowest(s->seen->realtime, s->seen->n_realtime);
+    enum clock_verdict verdict;
+
+    if (!reading)
+        return CLOCK_NO_READING;
+    verdict = cross_timestamp_offset(reading, &t->model, ret_offset);
+    if (verdict == CLOCK_OK && t->page.time_type == VMCLOCK_TIME_TAI && t->kernel_tai != 0 &&
+        t->kernel_tai != tai_offset(t, ret_offset))
+        return CLOCK_TAI_DISAGREES;
+    return verdict;
+}
+
 static void measure(const struct step *s, struct recovery_view *view)
 {
     const struct tracker *t = s->t;
     const unsigned needed = TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_KERNEL;
-    const struct cross_timestamp *reading =
-        cross_timestamp_narrowest(s->seen->realtime, s->seen->n_realtime);
     struct offset offset;
 
     if ((s->seen->measured & needed) != needed)
         return;
     view->measured = true;
     view->offset_sec = NAN;
-    if (reading && t->has_model && cross_timestamp_offset(reading, &t->model, &offset) == CLOCK_OK)
+    if (t->has_model && read_offset(s, &offset) == CLOCK_OK)
         view->offset_sec = offset.sec;
     view->rate_known = t->has_period && t->rate.known && s->seen->clock_source_is_counter;
     if (view->rate_known)
@@ -656,7 +681,6 @@ static void take_sample_result(struct step *s)
 static void feed(struct step *s)
 {
     struct tracker *t = s->t;
-    const struct cross_timestamp *reading;
     enum clock_verdict verdict;
     struct offset offset;
     bool over;
@@ -670,10 +694,7 @@ static void feed(struct step *s)
     do
         t->sample_due_ns += t->config.sample_interval_ns;
     while (due(s, t->sample_due_ns));
-    reading = cross_timestamp_narrowest(s->seen->realtime, s->seen->n_realtime);
-    if (!reading)
-        return;
-    verdict = cross_timestamp_offset(reading, &t->model, &offset);
+    verdict = read_offset(s, &offset);
     over = verdict == CLOCK_OK && t->config.max_error_ns && offset.has_bound &&
            offset.bound_ns > t->config.max_error_ns;
     if ((over && !t->withheld) || (verdict != CLOCK_OK && verdict != t->sample_verdict))
@@ -726,7 +747,7 @@ static void schedule(struct step *s)
 
     then.now_ns = s->orders->wake_at_ns;
     if (needs_raw && due(&later, t->raw_due_ns))
-        s->orders->measure |= TRACKER_MEASURE_RAW;
+        s->orders->measure |= TRACKER_MEASURE_RAW | TRACKER_MEASURE_KERNEL;
     if (may_feed(s) && due(&later, t->sample_due_ns))
         s->orders->measure |= TRACKER_MEASURE_REALTIME;
 }
@@ -750,6 +771,8 @@ void tracker_step(
             raw_rate_observe(&t->rate, raw);
         t->raw_due_ns = seen->now_ns + RAW_NS;
     }
+    if (seen->measured & TRACKER_MEASURE_KERNEL)
+        t->kernel_tai = seen->kernel_tai;
     if (seen->stop && !t->stopping) {
         t->stopping = true;
         if (t->recovery.state != RECOVERY_IDLE)

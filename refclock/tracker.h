@@ -62,6 +62,7 @@ struct observation {
     const struct cross_timestamp *realtime, *raw; /* taken while the page did not change */
     size_t n_realtime, n_raw;
     long kernel_tick, kernel_freq;
+    int kernel_tai;               /* TAI - UTC in s; 0: the kernel was not told */
     bool clock_source_is_counter; /* the kernel's clock source is the page's counter */
 
     enum tracker_chronyd chronyd;
@@ -155,7 +156,9 @@ struct tracker {
     bool withheld;
     enum clock_verdict sample_verdict;
     bool has_offset;
-    struct offset offset; /* of the last sample */
+    struct offset offset;    /* of the last sample */
+    int kernel_tai;          /* s; 0: not known */
+    uint64_t contradictions; /* of a page's bounds by the next one */
     uint64_t disruptions, recoveries, samples_sent;
 };
 

@@ -307,6 +307,7 @@ static void step(struct virtual_machine *vm, struct observation *seen)
             seen->n_realtime = seen->n_raw = 16;
             seen->kernel_tick = 10000;
             seen->kernel_freq = vm->freq;
+            seen->kernel_tai = vm->kernel_tai;
             seen->clock_source_is_counter = true;
         }
         seen->command_queued = vm->n_queued > 0;

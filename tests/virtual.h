@@ -45,8 +45,9 @@ struct virtual_machine {
     /* The kernel's clock. */
     double error_sec; /* CLOCK_REALTIME minus true time */
     double raw_ns_per_tick;
-    double raw_ticks;     /* since the start, without jumps: CLOCK_MONOTONIC_RAW */
-    long freq;            /* adjtimex's, 2^-16 ppm */
+    double raw_ticks; /* since the start, without jumps: CLOCK_MONOTONIC_RAW */
+    long freq;        /* adjtimex's, 2^-16 ppm */
+    int kernel_tai;
     double slew_left_sec; /* positive: the clock is being put back by that much */
     int64_t moved_ns;     /* up to when the three above are advanced */
     double noise_sec;     /* of one reading, standard deviation */
