@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "refclock/tracker_step.h"
+
+#define BUSY_NS INT64_C(100000000) /* what the kernel's own reader allows */
+
+bool tracker_page_in_trouble(const struct tracker *t)
+{
+    return t->page_lost || t->page_busy || t->page_verdict != PAGE_OK;
+}
+
+static void disrupted(struct step *s, uint64_t marker, bool while_away)
+{
+    struct tracker *t = s->t;
+
+    step_report(
+        s, (struct event){
+               .id = EVENT_DISRUPTION, .code = while_away, .old = t->marker, .new = marker});
+    t->disruptions++;
+    t->marker = marker;
+    t->unproven = t->has_old;
+    t->detected_counter = s->seen->counter;
+    raw_rate_disrupted(&t->rate);
+    t->raw_due_ns = s->seen->now_ns;
+    step_begin_recovery(s, RECOVERY_CAUSE_MARKER);
+}
+
+static void report_flags(struct step *s, const struct vmclock_page *page, bool marker_changed)
+{
+    const struct vmclock_page *before = &s->t->page;
+    const uint64_t both = VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT;
+
+    if ((page->flags & both) != (before->flags & both))
+        step_report(s, (struct event){.id = EVENT_MAINTENANCE,
+                           .code = page_has(page, VMCLOCK_FLAG_DISRUPTION_IMMINENT) ? 2
+                                   : page_has(page, VMCLOCK_FLAG_DISRUPTION_SOON)   ? 1
+                                                                                    : 0});
+    if (before->magic == 0) /* the first page */
+        return;
+    if (page_has(page, VMCLOCK_FLAG_VM_GENERATION_PRESENT) &&
+        page_has(before, VMCLOCK_FLAG_VM_GENERATION_PRESENT) &&
+        page->vm_generation != before->vm_generation)
+        step_report(s, (struct event){.id = EVENT_GENERATION,
+                           .code = marker_changed,
+                           .old = before->vm_generation,
+                           .new = page->vm_generation});
+    if (page->clock_status != before->clock_status)
+        step_report(s,
+            (struct event){
+                .id = EVENT_CLOCK_STATUS, .old = before->clock_status, .new = page->clock_status});
+}
+
+/* Take over the page as a clock, or as none. */
+static void judge_clock(struct step *s, const struct vmclock_page *page)
+{
+    struct tracker *t = s->t;
+    struct clock_model model;
+    const enum clock_verdict verdict = clock_model_init(page, &t->config.reader, &model);
+    enum tracker_mode mode = t->mode;
+
+    t->has_model = verdict == CLOCK_OK;
+    t->has_period = clock_verdict_has_period(verdict);
+    if (t->has_period)
+        t->model = model;
+
+    if (t->has_model)
+        mode = TRACKER_MODE_CLOCK;
+    else if (mode == TRACKER_MODE_UNKNOWN || clock_verdict_is_marker_only(verdict))
+        mode = TRACKER_MODE_MARKER_ONLY;
+    if (mode != t->mode || verdict != t->verdict)
+        step_report(s, (struct event){.id = EVENT_MODE,
+                           .code = (int)verdict,
+                           .old = (uint64_t)t->mode,
+                           .new = (uint64_t)mode});
+    t->mode = mode;
+    t->verdict = verdict;
+}
+
+/*
+ * Whose formula is it? A host may change the marker before the formula, and the old host may have
+ * rewritten its own just before: a formula that continues the last one from before the marker is
+ * believed only once it was rewritten, after the marker was seen, from a later reference.
+ */
+static bool formula_is_the_new_hosts(
+    const struct tracker *t, const struct vmclock_page *before, bool marker_changed)
+{
+    if (!clock_model_continues(&t->old, &t->model))
+        return true;
+    return !marker_changed && before->counter_value != t->model.counter_value &&
+           counter_difference(t->model.counter_value, t->detected_counter) > 0;
+}
+
+static bool recovery_acts_on_formula(const struct recovery *r)
+{
+    return r->state != RECOVERY_IDLE && r->state != RECOVERY_RESET && r->state != RECOVERY_HOST &&
+           r->cause != RECOVERY_CAUSE_START;
+}
+
+static void take_page(struct step *s, const struct vmclock_page *page)
+{
+    struct tracker *t = s->t;
+    const struct vmclock_page before = t->page;
+    const struct clock_model model_before = t->model;
+    const bool had_model = t->has_model;
+    const bool marker_changed = t->page_known && page->disruption_marker != t->marker;
+    bool jumped, proven = false;
+
+    if (tracker_page_in_trouble(t) && before.magic != 0)
+        step_report(s, (struct event){.id = EVENT_PAGE_BACK});
+    t->page_lost = t->page_busy = false;
+    t->page_verdict = PAGE_OK;
+    t->busy_since_ns = 0;
+    report_flags(s, page, marker_changed);
+    if (marker_changed)
+        disrupted(s, page->disruption_marker, before.magic == 0);
+    else if (!t->page_known)
+        t->marker = t->confirmed_marker = page->disruption_marker;
+    if (!t->page_known || marker_changed)
+        s->orders->save = true;
+    t->page_known = true;
+    t->page = *page;
+    judge_clock(s, page);
+
+    if (t->unproven && t->has_model) {
+        proven = formula_is_the_new_hosts(t, &before, marker_changed);
+        t->unproven = !proven;
+    }
+    if (t->has_model && !t->unproven) {
+        t->old = t->model;
+        t->has_old = true;
+    }
+    if (marker_changed || !t->has_model)
+        return;
+    /*
+     * A formula that jumps while chronyd is being corrected, or after the recovery had to go on
+     * without knowing whose it was, is the new host's, late: what chronyd was told and fed
+     * meanwhile was wrong. At any other time it is the host's own correction: samples follow it.
+     */
+    if (had_model && clock_model_contradicts(&model_before, &t->model))
+        step_report(s, (struct event){.id = EVENT_CONTRADICTION, .new = ++t->contradictions});
+    jumped = had_model ? !clock_model_continues(&model_before, &t->model) : t->host_late;
+    if (jumped && (t->host_late || recovery_acts_on_formula(&t->recovery)))
+        step_begin_recovery(s, RECOVERY_CAUSE_FORMULA);
+    if (proven)
+        t->host_late = false;
+}
+
+void step_take_look(struct step *s)
+{
+    const struct observation *seen = s->seen;
+    struct tracker *t = s->t;
+
+    switch (seen->look) {
+    case TRACKER_LOOK_NONE: t->busy_since_ns = 0; return;
+    case TRACKER_LOOK_CHANGED:
+        if (seen->page_verdict == PAGE_OK) {
+            take_page(s, seen->page);
+            return;
+        }
+        if (t->page_verdict != seen->page_verdict)
+            step_report(
+                s, (struct event){.id = EVENT_PAGE_INVALID, .code = (int)seen->page_verdict});
+        t->page_verdict = seen->page_verdict;
+        break;
+    case TRACKER_LOOK_BUSY:
+        if (t->busy_since_ns == 0)
+            t->busy_since_ns = seen->now_ns;
+        if (t->page_busy || seen->now_ns - t->busy_since_ns < BUSY_NS)
+            return;
+        t->page_busy = true;
+        step_report(s, (struct event){.id = EVENT_PAGE_BUSY, .new = seen->seq_count});
+        break;
+    case TRACKER_LOOK_LOST:
+        if (!t->page_lost)
+            step_report(s, (struct event){.id = EVENT_PAGE_LOST, .code = seen->look_error});
+        t->page_lost = true;
+        break;
+    }
+    t->has_model = t->has_period = false;
+}

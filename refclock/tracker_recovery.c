@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "refclock/tracker_step.h"
+
+#include <math.h>
+
+#define BOOST_NS       INT64_C(30000000000)
+#define RATE_ERROR_MAX 1e-8
+
+void step_begin_recovery(struct step *s, enum recovery_cause cause)
+{
+    struct tracker *t = s->t;
+    const int64_t earliest = t->reset_sent_ns ? t->reset_sent_ns + t->config.watch_interval_ns : 0;
+    /* A reset that chronyd has not even read yet will do for this disruption as well. */
+    const bool reset_queued = t->exchange.owner == EXCHANGE_RECOVERY &&
+                              t->exchange.id == CHRONY_RESET_SOURCES && s->seen->command_queued;
+
+    t->reset_pending = t->reset_pending || cause != RECOVERY_CAUSE_START;
+    if (t->config.dry_run) {
+        if (cause != RECOVERY_CAUSE_START)
+            step_report(s, (struct event){.id = EVENT_WOULD_RESET});
+        t->reset_pending = false;
+        return;
+    }
+    recovery_begin(&t->recovery, cause, s->seen->now_ns);
+    if (reset_queued)
+        t->recovery.sent = true;
+    else if (cause != RECOVERY_CAUSE_START)
+        t->recovery.wait_until_ns = earliest;
+    t->awaiting_reported = t->refusal_reported = t->host_late = false;
+    t->has_offset = false;
+    t->fed = false;
+    if (cause != RECOVERY_CAUSE_MARKER)
+        step_report(s, (struct event){.id = EVENT_RECOVERY, .code = (int)cause});
+}
+
+static enum recovery_page page_for_recovery(const struct tracker *t)
+{
+    const bool rate_good =
+        t->config.correct_frequency && t->has_period && t->model.rate_error <= RATE_ERROR_MAX;
+
+    if (t->has_model)
+        return rate_good ? RECOVERY_PAGE_FULL : RECOVERY_PAGE_TIME;
+    if (rate_good)
+        return RECOVERY_PAGE_PERIOD;
+    if (!tracker_page_in_trouble(t) && (clock_verdict_is_marker_only(t->verdict) || t->has_period))
+        return RECOVERY_PAGE_MARKER_ONLY;
+    /* A clock that was never good is not waited for. */
+    return t->mode == TRACKER_MODE_CLOCK ? RECOVERY_PAGE_NOT_YET : RECOVERY_PAGE_MARKER_ONLY;
+}
+
+/* The page's TAI offset now, a leap second since its reference included. */
+static int tai_offset(const struct tracker *t, const struct offset *offset)
+{
+    if (t->model.leap == VMCLOCK_LEAP_NONE || offset->leap != 0)
+        return t->page.tai_offset_sec;
+    return t->page.tai_offset_sec + (t->model.leap == VMCLOCK_LEAP_PRE_POSITIVE ? 1 : -1);
+}
+
+enum clock_verdict step_read_offset(const struct step *s, struct offset *ret_offset)
+{
+    const struct tracker *t = s->t;
+    const struct cross_timestamp *reading =
+        cross_timestamp_narrowest(s->seen->realtime, s->seen->n_realtime);
+    enum clock_verdict verdict;
+
+    if (!reading)
+        return CLOCK_NO_READING;
+    verdict = cross_timestamp_offset(reading, &t->model, ret_offset);
+    if (verdict == CLOCK_OK && t->page.time_type == VMCLOCK_TIME_TAI && t->kernel_tai != 0 &&
+        t->kernel_tai != tai_offset(t, ret_offset))
+        return CLOCK_TAI_DISAGREES;
+    return verdict;
+}
+
+static void measure(const struct step *s, struct recovery_view *view)
+{
+    const struct tracker *t = s->t;
+    const unsigned needed = TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_KERNEL;
+    struct offset offset;
+
+    if ((s->seen->measured & needed) != needed)
+        return;
+    view->measured = true;
+    view->offset_sec = NAN;
+    if (t->has_model && step_read_offset(s, &offset) == CLOCK_OK)
+        view->offset_sec = offset.sec;
+    view->rate_known = t->has_period && t->rate.known && s->seen->clock_source_is_counter;
+    if (view->rate_known)
+        view->rate_ppm =
+            raw_rate_error_ppm(&t->rate, &t->model, s->seen->kernel_tick, s->seen->kernel_freq);
+}
+
+/* Say what the recovery has just done, and keep the books. */
+static void account(struct step *s, const struct recovery *before)
+{
+    struct tracker *t = s->t;
+    const struct recovery *r = &t->recovery;
+
+    if (r->reset_confirmed && !before->reset_confirmed) {
+        t->reset_pending = false;
+        t->confirmed_marker = t->marker;
+        t->recoveries++;
+        t->chronyd.start_done = true; /* it has no reference because it was told to forget */
+        s->orders->save = true;
+        step_report(s, (struct event){.id = EVENT_RESET_CONFIRMED,
+                           .new = t->marker,
+                           .a = step_ms_since(s, r->started_ns)});
+    }
+    if (r->state == RECOVERY_RESET && !r->sent && before->sent && !t->refusal_reported &&
+        s->seen->chronyd == TRACKER_CHRONYD_REPLY) {
+        t->refusal_reported = true;
+        step_report(s, (struct event){.id = EVENT_NOT_CONFIRMED, .code = t->exchange.reply.status});
+    }
+    if (r->state == RECOVERY_HOST && before->state == RECOVERY_HOST && !t->awaiting_reported) {
+        t->awaiting_reported = true;
+        step_report(s, (struct event){.id = EVENT_AWAITING_HOST, .code = (int)t->verdict});
+    }
+    if (before->state == RECOVERY_HOST && r->state != RECOVERY_HOST &&
+        (t->unproven || (!t->has_model && t->mode == TRACKER_MODE_CLOCK && !t->has_period))) {
+        t->host_late = true;
+        step_report(s, (struct event){.id = EVENT_HOST_LATE, .code = (int)t->verdict});
+    }
+    if (r->exact_unavailable && !before->exact_unavailable)
+        step_report(s, (struct event){.id = EVENT_COMMAND_MISSING});
+    if (r->cannot_step && !before->cannot_step)
+        step_report(s, (struct event){.id = EVENT_CANNOT_STEP});
+    if (r->refused_correction && !before->refused_correction)
+        step_report(s,
+            (struct event){.id = EVENT_CORRECTION_REFUSED, .a = r->rate_ppm, .b = r->offset_sec});
+    if (r->corrected_ns && !before->corrected_ns && !isnan(r->remaining_sec))
+        step_report(s, (struct event){.id = EVENT_CORRECTED,
+                           .a = r->rate_ppm,
+                           .b = r->offset_sec,
+                           .c = r->remaining_sec,
+                           .d = step_ms_since(s, r->started_ns)});
+    if ((r->makestep_changed && !before->makestep_changed) ||
+        (r->polls_changed && !before->polls_changed))
+        s->orders->save_first = true;
+    if (r->state == RECOVERY_REARM || r->state == RECOVERY_MINPOLL) {
+        t->put_back_makestep = t->put_back_makestep || r->makestep_changed;
+        t->put_back_polls = t->put_back_polls || r->polls_changed;
+        if (t->put_back_makestep || t->put_back_polls) {
+            t->put_back_at_ns = s->seen->now_ns + BOOST_NS;
+            t->put_back_step = 0;
+        }
+    }
+    if (before->state != RECOVERY_IDLE && r->state == RECOVERY_IDLE) {
+        s->orders->save = true;
+        if (r->outcome == RECOVERY_OUTCOME_SYNCHRONISED)
+            step_report(s, (struct event){.id = EVENT_SYNCHRONISED,
+                               .new = t->chronyd.refid,
+                               .a = step_ms_since(s, r->started_ns)});
+        else if (r->outcome == RECOVERY_OUTCOME_UNSYNCHRONISED)
+            step_report(s, (struct event){.id = EVENT_NOT_SYNCHRONISED});
+    }
+}
+
+void step_run_recovery(struct step *s, enum recovery_event event)
+{
+    struct tracker *t = s->t;
+    const struct recovery before = t->recovery;
+    struct recovery_order order;
+    struct recovery_view view = {
+        .now_ns = s->seen->now_ns,
+        .page = page_for_recovery(t),
+        .unproven = t->has_model && t->unproven,
+        .synchronised = t->chronyd.synchronised,
+    };
+
+    measure(s, &view);
+    recovery_step(&t->recovery, &t->config.recovery, event, &view, &order);
+    account(s, &before);
+    if (order.send) {
+        step_send_command(s, EXCHANGE_RECOVERY, &order.command);
+        if (order.command.id == CHRONY_RESET_SOURCES)
+            t->reset_sent_ns = s->seen->now_ns;
+    }
+    if (order.measure) {
+        s->orders->measure |= TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_KERNEL;
+        s->orders->wake_at_ns = s->seen->now_ns;
+    } else if (order.wake_at_ns < s->orders->wake_at_ns) {
+        s->orders->wake_at_ns = order.wake_at_ns;
+    }
+}
+
+/* A chronyd that has just started knows neither rate nor phase: it need not find them out. */
+bool step_start_is_due(const struct step *s)
+{
+    const struct tracker *t = s->t;
+
+    return t->config.correct_at_start && t->chronyd.reachable && !t->chronyd.has_reference &&
+           !t->chronyd.start_done && t->has_model && page_for_recovery(t) == RECOVERY_PAGE_FULL &&
+           !t->unproven && !t->stopping &&
+           (t->recovery.state == RECOVERY_IDLE || t->recovery.state == RECOVERY_SYNC);
+}

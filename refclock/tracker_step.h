@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the tracker's files share: one step, and what each file does in it. */
+#ifndef REFCLOCK_TRACKER_STEP_H
+#define REFCLOCK_TRACKER_STEP_H
+
+#include "refclock/tracker.h"
+
+/* What one step works on. */
+struct step {
+    struct tracker *t;
+    const struct observation *seen;
+    struct tracker_orders *orders;
+};
+
+void step_report(struct step *s, struct event event);
+double step_ms_since(const struct step *s, int64_t then_ns);
+
+/* Whether something is due; wake-ups come up to half an interval early or late. */
+bool step_due(const struct step *s, int64_t when_ns);
+
+/* tracker_page.c: the page, and whose formula is on it. */
+void step_take_look(struct step *s);
+bool tracker_page_in_trouble(const struct tracker *t);
+
+/* tracker_recovery.c: the recovery, and what it is shown. */
+void step_begin_recovery(struct step *s, enum recovery_cause cause);
+void step_run_recovery(struct step *s, enum recovery_event event);
+bool step_start_is_due(const struct step *s);
+
+/* What the narrowest of the readings says, or why it says nothing. */
+enum clock_verdict step_read_offset(const struct step *s, struct offset *ret_offset);
+
+/* tracker_chronyd.c: commands and replies; the event is the recovery's, where it was its command.
+ */
+enum recovery_event step_take_chronyd(struct step *s);
+void step_send_command(
+    struct step *s, enum exchange_owner owner, const struct chrony_command *command);
+void step_put_back_and_poll(struct step *s);
+
+#endif
