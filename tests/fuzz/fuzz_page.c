@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A page as a host might write it, all the way to the sample. Input: 1 byte of options (1
+ * free-running is accepted, 2 the counter is ARM's, 4 its period is known to be 1 ns), the page's
+ * VMCLOCK_FIELDS_END bytes, then a reading: counter 8, bracket 4, seconds 8, nanoseconds 4.
+ */
+#include <inttypes.h>
+#include <math.h>
+
+#include "refclock/sock_sample.h"
+#include "tests/fuzz/fuzz.h"
+
+__extension__ typedef unsigned __int128 u128;
+
+/* The specification's formula once more, in other arithmetic; false where it does not fit. */
+static bool formula(const struct clock_model *model, uint64_t counter, struct fixed *ret)
+{
+    const int64_t ticks = counter_difference(counter, model->counter_value);
+    const uint64_t distance = ticks < 0 ? 0 - (uint64_t)ticks : (uint64_t)ticks;
+    const u128 elapsed = (u128)distance * model->period_frac >> model->period_shift;
+    const u128 reference = (u128)(uint64_t)model->reference.sec << 64 | model->reference.frac;
+    const u128 sum = ticks < 0 ? reference - elapsed : reference + elapsed;
+
+    if (ticks < 0 ? elapsed > reference : sum >> 127)
+        return false;
+    *ret = (struct fixed){(int64_t)(sum >> 64), (uint64_t)sum};
+    return true;
+}
+
+static void check_model(const struct vmclock_page *page, const struct clock_reader *reader,
+    const struct clock_model *model)
+{
+    must(page->clock_status == VMCLOCK_STATUS_SYNCHRONISED ||
+         (reader->accept_freerunning && page->clock_status == VMCLOCK_STATUS_FREERUNNING));
+    must(page->time_type == VMCLOCK_TIME_UTC || page->time_type == VMCLOCK_TIME_TAI);
+    must(page->time_type == VMCLOCK_TIME_UTC || page_has(page, VMCLOCK_FLAG_TAI_OFFSET_VALID));
+    must(page->leap_indicator <= VMCLOCK_LEAP_POST_NEGATIVE &&
+         page->leap_indicator != VMCLOCK_LEAP_NOW);
+    must(page->size >= VMCLOCK_AT_TIME_FRAC_SEC + 8);
+    must(model->reference.sec >= 0);
+    must(model->has_bound == (page_has(page, VMCLOCK_FLAG_TIME_MAXERROR_VALID) &&
+                                 page_has(page, VMCLOCK_FLAG_PERIOD_MAXERROR_VALID)));
+    must(clock_model_period(model) >= 0.99e-11 && clock_model_period(model) <= 1);
+    must(reader->period_sec == 0 || fabs(clock_model_period(model) - 1.25e-9) <= 0.75e-9);
+    must(model->rate_error >= 0);
+    must(model->leap == VMCLOCK_LEAP_NONE || model->leap == page->leap_indicator);
+    if (model->leap != VMCLOCK_LEAP_NONE) {
+        must(model->leap_at_sec > model->reference.sec);
+        must(model->leap_at_sec - model->reference.sec <= 31 * 86400);
+        must(model->leap_at_sec % 86400 == 0);
+    }
+    must(clock_model_bound_ns(model, model->counter_value) >= model->time_maxerror_ns);
+    must(clock_model_bound_ns(model, model->counter_value) <=
+         clock_model_bound_ns(model, model->counter_value + 1000000));
+}
+
+static void check_time(const struct clock_model *model, uint64_t counter)
+{
+    struct clock_time time;
+    struct fixed expected;
+    const bool fits = formula(model, counter, &expected);
+    const enum clock_verdict verdict = clock_model_time(model, counter, &time);
+
+    if (verdict != CLOCK_OK) {
+        must(verdict == CLOCK_LEAP_NOW || verdict == CLOCK_REFERENCE_IN_FUTURE ||
+             verdict == CLOCK_OUT_OF_RANGE);
+        must(verdict != CLOCK_OUT_OF_RANGE || !fits);
+        must(verdict != CLOCK_LEAP_NOW || model->leap != VMCLOCK_LEAP_NONE);
+        return;
+    }
+    must(fits);
+    must(time.utc.frac == expected.frac);
+    if (model->leap == VMCLOCK_LEAP_NONE) {
+        must(time.utc.sec == expected.sec && time.leap == 0);
+    } else if (time.leap) { /* the leap is still to come */
+        must(time.leap == (model->leap == VMCLOCK_LEAP_PRE_POSITIVE ? 1 : 2));
+        must(time.utc.sec == expected.sec && time.utc.sec < model->leap_at_sec);
+    } else {
+        must(time.utc.sec == expected.sec + (model->leap == VMCLOCK_LEAP_PRE_POSITIVE ? -1 : 1));
+        must(time.utc.sec >= model->leap_at_sec);
+    }
+}
+
+static void check_sample(
+    const struct clock_model *model, const struct cross_timestamp *reading, bool fits)
+{
+    struct sock_sample sample;
+    struct offset offset;
+
+    if (cross_timestamp_offset(reading, model, &offset) != CLOCK_OK)
+        return;
+    must(fits);
+    must(isfinite(offset.sec));
+    must(offset.leap >= 0 && offset.leap <= 2);
+    must(offset.has_bound == model->has_bound);
+    must(offset.ns == INT64_MAX || offset.ns == INT64_MIN ||
+         fabs((double)offset.ns * 1e-9 - offset.sec) <= 1e-9 + fabs(offset.sec) * 1e-15);
+    if (offset.has_bound) {
+        must(offset.bound_ns >= model->time_maxerror_ns);
+        must(offset.bound_ns >= offset.width_ns / 2);
+    }
+    sock_sample_init(&sample, &offset);
+    must(sample.tv.tv_sec == reading->sec && sample.tv.tv_usec == reading->nsec / 1000);
+    must(sample.magic == SOCK_SAMPLE_MAGIC && sample.pulse == 0 && sample.pad == 0);
+    must(sample.leap == offset.leap && !memcmp(&sample.offset, &offset.sec, sizeof(double)));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct bytes in = {data, size};
+    const uint8_t options = take_u8(&in);
+    const struct clock_reader reader = {
+        .counter = options & 2 ? VMCLOCK_COUNTER_ARM_VIRTUAL : VMCLOCK_COUNTER_X86_TSC,
+        .period_sec = options & 4 ? 1e-9 : 0,
+        .accept_freerunning = options & 1,
+    };
+    uint8_t raw[VMCLOCK_FIELDS_END];
+    struct vmclock_page page;
+    struct clock_model model;
+    struct cross_timestamp reading;
+    struct clock_time time;
+    enum page_verdict page_verdict;
+    enum clock_verdict verdict;
+
+    take(&in, raw, sizeof(raw));
+    reading.counter_before = take_u64(&in);
+    reading.counter_after = reading.counter_before + take_u32(&in);
+    reading.sec = (int64_t)take_u64(&in);
+    reading.nsec = take_u32(&in);
+
+    page_verdict = page_decode(raw, &page);
+    must(page_verdict_str(page_verdict)[0]);
+    must(page_counter_id_str(page.counter_id)[0] && page_time_type_str(page.time_type)[0] &&
+         page_clock_status_str(page.clock_status)[0] &&
+         page_smearing_hint_str(page.smearing_hint)[0] &&
+         page_leap_indicator_str(page.leap_indicator)[0]);
+    if (page_verdict != PAGE_OK)
+        return 0;
+    must(page.magic == VMCLOCK_MAGIC && page.version == VMCLOCK_VERSION);
+    must(page.size >= VMCLOCK_AT_FLAGS);
+    must(page.size >= VMCLOCK_FIELDS_END || !page_has(&page, VMCLOCK_FLAG_VM_GENERATION_PRESENT));
+
+    verdict = clock_model_init(&page, &reader, &model);
+    must(strcmp(clock_verdict_str(verdict), "unknown") != 0);
+    must((page.counter_id == reader.counter && page.size >= VMCLOCK_AT_TIME_FRAC_SEC + 8) ||
+         clock_verdict_is_marker_only(verdict));
+    if (verdict != CLOCK_OK) {
+        must(!clock_verdict_has_period(verdict) || model.period_frac == page.period_frac_sec);
+        return 0;
+    }
+    check_model(&page, &reader, &model);
+    check_time(&model, model.counter_value);
+    check_time(&model, reading.counter_before);
+    must(clock_model_continues(&model, &model) ==
+         (clock_model_time(&model, model.counter_value, &time) == CLOCK_OK));
+    if (cross_timestamp_narrowest(&reading, 1) == &reading)
+        check_sample(&model, &reading,
+            clock_model_time(&model, cross_timestamp_counter(&reading), &time) == CLOCK_OK);
+    else
+        must(reading.nsec > 999999999);
+    return 0;
+}
