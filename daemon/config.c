@@ -305,7 +305,8 @@ static void print_boost(const struct key *key, const struct config *config, FILE
 
 static const char *parse_refid(const struct key *key, const char *value, struct config *config)
 {
-    if (!chrony_refid_parse(value, &config->tracker.refid))
+    /* Comments begin with these two. */
+    if (strpbrk(value, "#;") || !chrony_refid_parse(value, &config->tracker.refid))
         return key->allowed;
     snprintf(config->refid, sizeof(config->refid), "%s", value);
     return NULL;
@@ -360,8 +361,8 @@ static const struct key keys[] = {
     BOOL("accept-freerunning", "yes", tracker.reader.accept_freerunning),
     DURATION("max-error", "0", tracker.max_error_ns, 0, 86400e9,
         "a duration of at most 1d, with its unit, or 0 for no limit"),
-    {"refid", parse_refid, print_text, "VMCL", AT(refid), 0, 0, "1 to 4 printable characters",
-        false},
+    {"refid", parse_refid, print_text, "VMCL", AT(refid), 0, 0,
+        "1 to 4 printable characters but # and ;", false},
 };
 
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
