@@ -7,6 +7,7 @@
 #define TAI_OFFSET_MIN_SEC 30                  /* 37 since 2017; leap seconds are rare */
 #define TAI_OFFSET_MAX_SEC 50
 #define FUTURE_MAX_SEC     3600
+#define MONTH_MAX_SEC      (INT64_C(32) * 86400)
 #define AGREE_SEC          1e-6
 #define AGREE_RATE         1e-7
 
@@ -134,6 +135,8 @@ static enum clock_verdict init_reference(const struct vmclock_page *page, struct
     case VMCLOCK_LEAP_POST_NEGATIVE: return CLOCK_OK;
     case VMCLOCK_LEAP_PRE_POSITIVE:
     case VMCLOCK_LEAP_PRE_NEGATIVE:
+        if (model->reference.sec > INT64_MAX - MONTH_MAX_SEC)
+            return CLOCK_OUT_OF_RANGE;
         model->leap = page->leap_indicator;
         model->leap_at_sec = next_month(model->reference.sec / 86400) * 86400;
         return CLOCK_OK;

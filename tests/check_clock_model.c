@@ -196,6 +196,9 @@ START_TEST(a_time_that_does_not_fit_is_refused)
     good_page();
     page.time_sec = UINT64_MAX;
     ck_assert_int_eq(verdict_of_page(), CLOCK_OUT_OF_RANGE);
+    page.time_sec = INT64_MAX;
+    page.leap_indicator = VMCLOCK_LEAP_PRE_POSITIVE;
+    ck_assert_int_eq(verdict_of_page(), CLOCK_OUT_OF_RANGE);
     page.time_sec = 10; /* before 1970, in UTC */
     ck_assert_int_eq(verdict_of_page(), CLOCK_OUT_OF_RANGE);
 }
