@@ -91,12 +91,14 @@ struct tracker_saved state_file_saved(const struct state_file *state, const char
     struct tracker_saved saved = {.valid = false};
     char *end;
 
-    if (!boot || strcmp(boot, boot_id) != 0 || !marker)
+    if (!boot || strcmp(boot, boot_id) != 0)
+        return saved;
+    saved.put_back = put_back && strcmp(put_back, "yes") == 0;
+    if (!marker)
         return saved;
     errno = 0;
     saved.confirmed_marker = strtoull(marker, &end, 16);
     saved.valid = errno == 0 && *end == '\0';
-    saved.put_back = put_back && strcmp(put_back, "yes") == 0;
     return saved;
 }
 

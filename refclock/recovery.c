@@ -84,7 +84,7 @@ bool recovery_holds_samples(const struct recovery *r)
 static void enter(struct recovery *r, enum recovery_state state)
 {
     r->state = state;
-    r->sent = false;
+    r->sent = r->measuring = false;
     r->wait_until_ns = 0;
     r->failures = 0;
 }
@@ -211,6 +211,16 @@ static void send(struct recovery *r, struct recovery_order *order, struct chrony
     r->sent = true;
 }
 
+/* At once; one that could not be made, as the page is gone or being written, a little later. */
+static void order_measurement(
+    struct recovery *r, const struct recovery_view *view, struct recovery_order *order)
+{
+    order->measure = !r->measuring;
+    if (r->measuring)
+        r->wait_until_ns = view->now_ns + MS;
+    r->measuring = order->measure;
+}
+
 /* HOST: is there a page to go on with, or is it time to go on without? */
 static void step_host(
     struct recovery *r, const struct recovery_view *view, struct recovery_order *order)
@@ -244,7 +254,7 @@ static void step_rate(struct recovery *r, const struct recovery_config *config,
         r->plan = RECOVERY_PAGE_TIME;
         enter(r, RECOVERY_REARM);
     } else if (!view->measured) {
-        order->measure = true;
+        order_measurement(r, view, order);
     } else if (!view->rate_known) {
         if (view->now_ns - r->started_ns < RATE_WAIT_NS) {
             r->wait_until_ns = view->now_ns + 10 * MS;
@@ -276,7 +286,7 @@ static void step_offset(struct recovery *r, const struct recovery_config *config
         return;
     }
     if (!view->measured) {
-        order->measure = true;
+        order_measurement(r, view, order);
         return;
     }
     if (isnan(offset)) { /* the page is about to change, or it is a leap second */
@@ -423,6 +433,8 @@ void recovery_step(struct recovery *r, const struct recovery_config *config,
 {
     struct recovery_order order = {.wake_at_ns = INT64_MAX};
 
+    if (view->measured)
+        r->measuring = false;
     if (event == RECOVERY_GONE)
         handle_gone(r, view->now_ns);
     else if (event != RECOVERY_TICK && r->sent)

@@ -80,10 +80,11 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
     if (saved->valid) {
         t->marker = t->confirmed_marker = saved->confirmed_marker;
         t->page_known = true; /* so that another marker on the first page is a disruption */
-        if (saved->put_back) {
-            t->put_back_makestep = t->put_back_polls = true;
-            t->put_back_at_ns = now_ns;
-        }
+    }
+    if (saved->put_back) {
+        t->put_back_makestep = t->put_back_polls = true;
+        t->put_back = config->recovery;
+        t->put_back_at_ns = now_ns;
     }
     t->page_verdict = PAGE_BAD_MAGIC; /* none seen yet */
 }
@@ -116,7 +117,7 @@ static void take_sample_result(struct step *s)
         step_report(s, (struct event){.id = EVENT_SOCK_BACK});
         /* A new chronyd, most likely: ask it at once what it knows. */
         t->chronyd.reachable = t->chronyd.has_reference = t->chronyd.synchronised = false;
-        t->chronyd.start_done = false;
+        t->chronyd.tracked = t->chronyd.start_done = false;
         t->poll_due_ns = s->seen->now_ns;
     }
     t->samples_sent += !error;
@@ -172,7 +173,8 @@ static void wake(struct step *s, int64_t when_ns)
 static void schedule(struct step *s)
 {
     const struct tracker *t = s->t;
-    const bool needs_raw = t->page_known && !clock_verdict_is_marker_only(t->verdict);
+    const bool needs_raw = t->page_known && !clock_verdict_is_marker_only(t->verdict) &&
+                           !t->page_lost && t->busy_since_ns == 0;
     struct observation then = *s->seen;
     const struct step later = {s->t, &then, s->orders};
 
@@ -218,6 +220,8 @@ void tracker_step(
         t->kernel_tai = seen->kernel_tai;
     if (seen->stop && !t->stopping) {
         t->stopping = true;
+        if (t->put_back_at_ns != INT64_MAX)
+            t->put_back_at_ns = seen->now_ns;
         if (t->recovery.state != RECOVERY_IDLE)
             t->recovery.outcome = RECOVERY_OUTCOME_ABANDONED;
         t->recovery.state = RECOVERY_IDLE;

@@ -137,12 +137,14 @@ struct tracker {
     int64_t put_back_at_ns; /* INT64_MAX: nothing to put back */
     unsigned put_back_step;
     bool put_back_makestep, put_back_polls;
+    struct recovery_config put_back; /* as it was when the settings were changed */
     int64_t started_ns, poll_due_ns;
     bool stopping;
     struct {
         bool asked; /* it has answered, or is known to be away */
         bool reachable;
         bool trouble_reported, bad_reply_reported;
+        bool tracked;       /* it has answered TRACKING: what follows is known */
         bool has_reference; /* any, other than its own clock */
         bool synchronised;  /* the reference is the one that we wait for */
         bool start_done;    /* this chronyd needs no start treatment, or no more */

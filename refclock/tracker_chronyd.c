@@ -23,7 +23,7 @@ static void chronyd_gone(struct step *s)
         step_report(s, (struct event){.id = EVENT_CHRONYD_AWAY, .code = s->seen->chronyd_error});
     t->chronyd.trouble_reported = t->chronyd.asked = true;
     t->chronyd.reachable = t->chronyd.synchronised = t->chronyd.has_reference = false;
-    t->chronyd.start_done = false;
+    t->chronyd.tracked = t->chronyd.start_done = false;
     t->exchange.owner = EXCHANGE_NONE;
     t->poll_due_ns = s->seen->now_ns + POLL_NS;
     if (t->put_back_at_ns != INT64_MAX) /* the next chronyd reads its own configuration */
@@ -46,6 +46,7 @@ static void take_tracking(struct step *s, const struct chrony_tracking *tracking
 {
     struct tracker *t = s->t;
 
+    t->chronyd.tracked = true;
     t->chronyd.refid = tracking->refid;
     t->chronyd.has_reference =
         tracking->leap != 3 && tracking->refid != 0 && tracking->refid != REFID_LOCAL;
@@ -57,7 +58,7 @@ static void take_tracking(struct step *s, const struct chrony_tracking *tracking
 /* The settings that a recovery changed, in order, as chrony.conf has them; false: no more. */
 static bool put_back_command(const struct tracker *t, unsigned i, struct chrony_command *ret)
 {
-    const struct recovery_config *c = &t->config.recovery;
+    const struct recovery_config *c = &t->put_back;
     const struct recovery_server *server;
 
     if (i == 0) {
@@ -161,7 +162,7 @@ void step_put_back_and_poll(struct step *s)
 
     if (t->exchange.owner != EXCHANGE_NONE || t->config.dry_run)
         return;
-    if (t->put_back_at_ns != INT64_MAX && (step_due(s, t->put_back_at_ns) || t->stopping) &&
+    if (t->put_back_at_ns != INT64_MAX && step_due(s, t->put_back_at_ns) &&
         (t->recovery.state == RECOVERY_IDLE || t->recovery.state == RECOVERY_SYNC || t->stopping)) {
         if (t->put_back_step == 0 && !t->put_back_makestep)
             t->put_back_step = 1;

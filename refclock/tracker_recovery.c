@@ -15,6 +15,8 @@ void step_begin_recovery(struct step *s, enum recovery_cause cause)
                               t->exchange.id == CHRONY_RESET_SOURCES && s->seen->command_queued;
 
     t->reset_pending = t->reset_pending || cause != RECOVERY_CAUSE_START;
+    if (t->stopping) /* the next start finds the marker unconfirmed */
+        return;
     if (t->config.dry_run) {
         if (cause != RECOVERY_CAUSE_START)
             step_report(s, (struct event){.id = EVENT_WOULD_RESET});
@@ -142,6 +144,7 @@ static void account(struct step *s, const struct recovery *before)
         if (t->put_back_makestep || t->put_back_polls) {
             t->put_back_at_ns = s->seen->now_ns + BOOST_NS;
             t->put_back_step = 0;
+            t->put_back = t->config.recovery;
         }
     }
     if (before->state != RECOVERY_IDLE && r->state == RECOVERY_IDLE) {
@@ -188,8 +191,8 @@ bool step_start_is_due(const struct step *s)
 {
     const struct tracker *t = s->t;
 
-    return t->config.correct_at_start && t->chronyd.reachable && !t->chronyd.has_reference &&
-           !t->chronyd.start_done && t->has_model && page_for_recovery(t) == RECOVERY_PAGE_FULL &&
-           !t->unproven && !t->stopping &&
+    return t->config.correct_at_start && t->chronyd.reachable && t->chronyd.tracked &&
+           !t->chronyd.has_reference && !t->chronyd.start_done && t->has_model &&
+           page_for_recovery(t) == RECOVERY_PAGE_FULL && !t->unproven && !t->stopping &&
            (t->recovery.state == RECOVERY_IDLE || t->recovery.state == RECOVERY_SYNC);
 }

@@ -111,7 +111,7 @@ START_TEST(the_hosts_own_correction_is_followed_without_a_reset)
     start_converged(1);
     virtual_run(&vm, 60 * VIRTUAL_SEC);
     vm.host_error_sec = 0.002;
-    virtual_run(&vm, VIRTUAL_SEC / 10);
+    virtual_run(&vm, 170 * VIRTUAL_MS);
     ck_assert_double_eq_tol(vm.last_sample_sec, 0.002, 1e-4);
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_eq(vm.n_resets, 0);
