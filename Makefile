@@ -99,6 +99,9 @@ check-vm: packages-build
 	@$(MAKE) --no-print-directory all
 	tests/vm/setup.sh
 	tests/vm/check_vm.py
+	@for suite in trixie forky; do \
+	    tests/vm/fetch-chrony $$suite >/dev/null && tests/vm/check_vm.py --chrony $$suite || exit 1; \
+	done
 
 fuzz: packages-tidy
 	tests/fuzz/run.sh $(SECONDS)

@@ -46,7 +46,7 @@ static void check_model(const struct vmclock_page *page, const struct clock_read
     must(model->leap == VMCLOCK_LEAP_NONE || model->leap == page->leap_indicator);
     if (model->leap != VMCLOCK_LEAP_NONE) {
         must(model->leap_at_sec > model->reference.sec);
-        must(model->leap_at_sec - model->reference.sec <= 31 * 86400);
+        must(model->leap_at_sec - model->reference.sec <= INT64_C(31) * 86400);
         must(model->leap_at_sec % 86400 == 0);
     }
     must(clock_model_bound_ns(model, model->counter_value) >= model->time_maxerror_ns);
@@ -102,7 +102,7 @@ static void check_sample(
     sock_sample_init(&sample, &offset);
     must(sample.tv.tv_sec == reading->sec && sample.tv.tv_usec == reading->nsec / 1000);
     must(sample.magic == SOCK_SAMPLE_MAGIC && sample.pulse == 0 && sample.pad == 0);
-    must(sample.leap == offset.leap && !memcmp(&sample.offset, &offset.sec, sizeof(double)));
+    must(sample.leap == offset.leap && sample.offset == offset.sec);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

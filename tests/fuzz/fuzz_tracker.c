@@ -675,7 +675,7 @@ static void act(struct world *w, struct bytes *in)
 
     switch (what) {
     case ACT_WAIT_MS: w->now_ns += take_u8(in) * MS; break;
-    case ACT_WAIT_LONG: w->now_ns += take_u16(in) * 10 * MS; break;
+    case ACT_WAIT_LONG: w->now_ns += 10 * MS * take_u16(in); break;
     case ACT_WAKE:
         if (w->orders.wake_at_ns != INT64_MAX)
             wait_until(w, w->orders.wake_at_ns);
@@ -727,7 +727,7 @@ static void act(struct world *w, struct bytes *in)
     case ACT_CRASH: restart(w); break;
     case ACT_KERNEL:
         w->kernel_tick = 10000 + take_i16(in) % 1000;
-        w->kernel_freq = take_i16(in) * 16;
+        w->kernel_freq = take_i16(in) * 16L;
         break;
     case ACT_CLOCK_SOURCE: w->clock_source_is_counter = take_u8(in) & 1; break;
     case ACT_READINGS: w->readings = take_u8(in) % 5; break;
