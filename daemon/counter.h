@@ -8,7 +8,6 @@
 #include "refclock/page.h"
 
 #if defined(__x86_64__) || defined(__i386__)
-#include <x86intrin.h>
 #define COUNTER_NATIVE       VMCLOCK_COUNTER_X86_TSC
 #define COUNTER_CLOCK_SOURCE "tsc"
 #elif defined(__aarch64__)
@@ -27,8 +26,11 @@
 static inline uint64_t counter_read(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
-    _mm_lfence();
-    return __rdtsc();
+    uint32_t low, high;
+
+    /* Not the compiler's intrinsics: 32-bit builds do not assume the SSE2 that lfence came with. */
+    __asm__ volatile("lfence\n\trdtsc" : "=a"(low), "=d"(high)::"memory");
+    return (uint64_t)high << 32 | low;
 #elif defined(__aarch64__)
     uint64_t value;
 

@@ -92,7 +92,8 @@ int event_loop_watch_chronyd(struct event_loop *loop, int fd)
 
 int event_loop_set_interval(struct event_loop *loop, int64_t interval_ns)
 {
-    const struct timespec interval = {interval_ns / 1000000000, interval_ns % 1000000000};
+    const struct timespec interval = {
+        (time_t)(interval_ns / 1000000000), (long)(interval_ns % 1000000000)};
     const struct itimerspec timer = {.it_interval = interval, .it_value = interval};
 
     return timerfd_settime(loop->timer_fd, 0, &timer, NULL) < 0 ? -errno : 0;
