@@ -104,11 +104,15 @@ check-vm: packages-build
 	done
 
 fuzz: packages-tidy
-	tests/fuzz/run.sh $(SECONDS)
+	BUILD=$(BUILD) tests/fuzz/run.sh $(SECONDS)
 
 bench: packages-check
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(BUILD)/bench/detect $(BUILD)/bench/empty_timer
 	BUILD=$(BUILD) tests/bench/run.py
+
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(LDLIBS)
 
 # --- the code ----------------------------------------------------------------
 
@@ -155,4 +159,4 @@ clean:
 .PHONY: all demo check check-layers check-manuals check-units check-corpora check-vm fuzz bench \
         format tidy install uninstall clean
 .SECONDARY:
--include $(wildcard $(addsuffix /*.d,$(addprefix $(BUILD)/,refclock daemon tests tests/sim tests/fuzz)))
+-include $(wildcard $(addsuffix /*.d,$(addprefix $(BUILD)/,refclock daemon tests tests/sim tests/fuzz tests/bench)))

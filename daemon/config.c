@@ -436,7 +436,8 @@ static char *next_line(char *buffer, int size, void *context)
         mistake(reader, "there are no sections here: \"%s\"", line + start);
         return buffer;
     }
-    if (n > start && line[start] != '#' && line[start] != ';' && !strchr(line + start, '=')) {
+    if (n > start && line[start] != '#' && line[start] != ';' &&
+        line[start + strcspn(line + start, "=:")] != '=') { /* inih would take a ':' as well */
         mistake(reader, "not a \"key = value\" line: \"%s\"", line + start);
         return buffer;
     }

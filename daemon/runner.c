@@ -175,7 +175,7 @@ static void step(struct runner *r, struct observation *seen)
             look(r, seen);
         if (r->orders.measure && seen->now_ns >= r->orders.wake_at_ns)
             gather(r, seen);
-        if (seen->look == TRACKER_LOOK_CHANGED || seen->now_ns >= r->orders.wake_at_ns)
+        if (r->tracker.exchange.owner != EXCHANGE_NONE)
             seen->command_queued = chronyd_has_queued(&r->chronyd);
         tracker_step(&r->tracker, seen, &r->orders);
         execute(r, seen);

@@ -127,6 +127,7 @@ static void take_sample_result(struct step *s)
 static void feed(struct step *s)
 {
     struct tracker *t = s->t;
+    const int64_t interval_ns = t->config.sample_interval_ns;
     enum clock_verdict verdict;
     struct offset offset;
     bool over;
@@ -137,9 +138,9 @@ static void feed(struct step *s)
     }
     if (!(s->seen->measured & TRACKER_MEASURE_REALTIME) || !step_due(s, t->sample_due_ns))
         return;
-    do
-        t->sample_due_ns += t->config.sample_interval_ns;
-    while (step_due(s, t->sample_due_ns));
+    t->sample_due_ns += ((s->seen->now_ns - t->sample_due_ns) / interval_ns + 1) * interval_ns;
+    if (step_due(s, t->sample_due_ns))
+        t->sample_due_ns += interval_ns;
     verdict = step_read_offset(s, &offset);
     over = verdict == CLOCK_OK && t->config.max_error_ns && offset.has_bound &&
            offset.bound_ns > t->config.max_error_ns;

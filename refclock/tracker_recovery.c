@@ -92,6 +92,25 @@ static void measure(const struct step *s, struct recovery_view *view)
             raw_rate_error_ppm(&t->rate, &t->model, s->seen->kernel_tick, s->seen->kernel_freq);
 }
 
+/* The settings of now, and those of servers that were changed under an earlier configuration. */
+static void remember_put_back(struct tracker *t)
+{
+    const struct recovery_config before = t->put_back;
+    const bool pending = t->put_back_at_ns != INT64_MAX;
+
+    t->put_back = t->config.recovery;
+    for (unsigned i = 0; pending && i < before.n_servers; i++) {
+        const struct chrony_address *address = &before.servers[i].address;
+        unsigned k = 0;
+
+        while (k < t->put_back.n_servers &&
+               !chrony_address_equal(&t->put_back.servers[k].address, address))
+            k++;
+        if (k == t->put_back.n_servers && k < RECOVERY_SERVERS_MAX)
+            t->put_back.servers[t->put_back.n_servers++] = before.servers[i];
+    }
+}
+
 /* Say what the recovery has just done, and keep the books. */
 static void account(struct step *s, const struct recovery *before)
 {
@@ -142,9 +161,9 @@ static void account(struct step *s, const struct recovery *before)
         t->put_back_makestep = t->put_back_makestep || r->makestep_changed;
         t->put_back_polls = t->put_back_polls || r->polls_changed;
         if (t->put_back_makestep || t->put_back_polls) {
+            remember_put_back(t);
             t->put_back_at_ns = s->seen->now_ns + BOOST_NS;
             t->put_back_step = 0;
-            t->put_back = t->config.recovery;
         }
     }
     if (before->state != RECOVERY_IDLE && r->state == RECOVERY_IDLE) {

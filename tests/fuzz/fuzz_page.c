@@ -9,21 +9,22 @@
 
 #include "refclock/sock_sample.h"
 #include "tests/fuzz/fuzz.h"
-
-__extension__ typedef unsigned __int128 u128;
+#include "tests/wide.h"
 
 /* The specification's formula once more, in other arithmetic; false where it does not fit. */
 static bool formula(const struct clock_model *model, uint64_t counter, struct fixed *ret)
 {
     const int64_t ticks = counter_difference(counter, model->counter_value);
     const uint64_t distance = ticks < 0 ? 0 - (uint64_t)ticks : (uint64_t)ticks;
-    const u128 elapsed = (u128)distance * model->period_frac >> model->period_shift;
-    const u128 reference = (u128)(uint64_t)model->reference.sec << 64 | model->reference.frac;
-    const u128 sum = ticks < 0 ? reference - elapsed : reference + elapsed;
+    const struct wide product = wide_multiply(distance, model->period_frac);
+    const struct wide elapsed = wide_shift_right(product, model->period_shift);
+    const struct wide reference = {(uint64_t)model->reference.sec, model->reference.frac};
+    const struct wide sum =
+        ticks < 0 ? wide_subtract(reference, elapsed) : wide_add(reference, elapsed);
 
-    if (ticks < 0 ? elapsed > reference : sum >> 127)
+    if (ticks < 0 ? wide_compare(elapsed, reference) > 0 : sum.high >> 63 != 0)
         return false;
-    *ret = (struct fixed){(int64_t)(sum >> 64), (uint64_t)sum};
+    *ret = (struct fixed){(int64_t)sum.high, sum.low};
     return true;
 }
 
@@ -100,7 +101,8 @@ static void check_sample(
         must(offset.bound_ns >= offset.width_ns / 2);
     }
     sock_sample_init(&sample, &offset);
-    must(sample.tv.tv_sec == reading->sec && sample.tv.tv_usec == reading->nsec / 1000);
+    must(sample.tv.tv_sec == (time_t)reading->sec &&
+         sample.tv.tv_usec == (suseconds_t)(reading->nsec / 1000));
     must(sample.magic == SOCK_SAMPLE_MAGIC && sample.pulse == 0 && sample.pad == 0);
     must(sample.leap == offset.leap && sample.offset == offset.sec);
 }

@@ -20,7 +20,7 @@ static void check_entries(const struct state_file *state)
         must(key[0]);
         must(!state_file_value(state, key) || state_file_value(state, key)[0]);
     }
-    must(!state_file_value(state, "no such key"));
+    must(!state_file_value(state, "a key\nof two lines"));
 }
 
 static void start_tracker(const struct tracker_saved *saved)

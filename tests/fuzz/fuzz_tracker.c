@@ -221,7 +221,7 @@ static void start_chronyd(struct world *w)
     }
     w->settings.makestep_limit = w->config.recovery.makestep_limit;
     w->queued = 0;
-    w->uncertain = w->told_unsynchronised = false;
+    w->uncertain = false;
 }
 
 static void set_poll(struct world *w, const struct request *request, int32_t value)
@@ -506,6 +506,7 @@ static void execute(struct world *w)
         w->saved = tracker_saved(&w->tracker);
     if (orders->command_length && w->chronyd == CHRONYD_AWAY) {
         start_chronyd(w); /* the next one will be another */
+        w->told_unsynchronised = false;
         next.chronyd = TRACKER_CHRONYD_GONE;
         next.chronyd_error = ECONNREFUSED;
     } else if (orders->command_length && w->queued < QUEUE_MAX) {

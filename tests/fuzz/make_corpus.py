@@ -285,6 +285,8 @@ def worlds():
     yield "dry-run", world(DRY_RUN, 0, 0, *good, "marker", *good)
     yield "reload-without-servers", world(MARKER_ONLY, 0, SERVERS_2, *good, "marker", "wake",
                                           "reconfigure 0 0", *good)
+    yield "reload-without-servers-then-recovery", world(
+        MARKER_ONLY, 0, SERVERS_2, *good, "marker", "wake", "reconfigure 0 0", "marker", *good)
     yield "reload-in-recovery", world(0, 0, 0, *good, "marker", f"reconfigure {NEVER} 0", *good)
     yield "clock-set", world(0, 0, 0, *good, "system_clock 1500", *good, "request", *good)
     yield "beyond-max-step", world(0, 0, 0, *good, "system_clock 9000", "request", *good)
