@@ -508,7 +508,7 @@ int runner_create(const struct config *config, bool dry_run, struct runner **ret
     r->counter_period_sec = system_clock_counter_period();
     init_tracker(r);
     r->clock_source_is_counter = system_clock_source_is_counter();
-    if (!r->clock_source_is_counter && COUNTER_CLOCK_SOURCE[0])
+    if (!r->clock_source_is_counter && COUNTER_NATIVE != VMCLOCK_COUNTER_NONE)
         log_warning("the kernel's clock source is not %s: samples are noisier, and the frequency "
                     "is not corrected after a disruption",
             COUNTER_CLOCK_SOURCE);

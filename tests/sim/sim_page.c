@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,13 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/wide.h"
+
 #define NS_PER_S      1000000000
 #define TAI_MINUS_UTC 37
 #define BRACKETS      2000
 #define TWO_POW_63    9223372036854775808.0L
 #define TWO_POW_64    18446744073709551616.0L
-
-__extension__ typedef unsigned __int128 u128;
 
 struct sim_page {
     struct sim_options options;
@@ -72,7 +73,7 @@ uint64_t sim_counter(void)
 {
     uint64_t ticks = 0;
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
     uint32_t low, high;
 
     /* Fenced on both sides: a bracket must not let the reading inside it slip out. */
@@ -86,7 +87,7 @@ uint64_t sim_counter(void)
 
 static uint8_t machine_counter_id(void)
 {
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__i386__)
     return VMCLOCK_COUNTER_X86_TSC;
 #elif defined(__aarch64__)
     return VMCLOCK_COUNTER_ARM_VIRTUAL;
@@ -154,7 +155,8 @@ static struct pair read_pair(void)
 
 int sim_clock_measure(int64_t baseline_ns, struct sim_clock *ret_clock)
 {
-    const struct timespec sleep_for = {baseline_ns / NS_PER_S, baseline_ns % NS_PER_S};
+    const struct timespec sleep_for = {
+        (time_t)(baseline_ns / NS_PER_S), (long)(baseline_ns % NS_PER_S)};
     struct pair from, to;
     long double ticks, ns, period, past_ns;
     struct sim_clock clock = {0};
@@ -196,31 +198,33 @@ int sim_clock_measure(int64_t baseline_ns, struct sim_clock *ret_clock)
 
 struct sim_clock sim_clock_at(const struct sim_clock *clock, uint64_t counter)
 {
-    const u128 origin = (u128)clock->sec << 64 | clock->frac;
+    const struct wide origin = {clock->sec, clock->frac};
     const int64_t ticks = (int64_t)(counter - clock->counter);
     const uint64_t distance = ticks < 0 ? 0 - (uint64_t)ticks : (uint64_t)ticks;
-    const u128 span = (u128)distance * clock->period;
-    const u128 part = ((u128)1 << clock->shift) - 1;
-    const u128 at =
-        ticks < 0 ? origin - ((span + part) >> clock->shift) : origin + (span >> clock->shift);
+    const struct wide product = wide_multiply(distance, clock->period);
+    struct wide span = wide_shift_right(product, clock->shift), at;
     struct sim_clock moved = *clock;
 
+    /* down in both directions */
+    if (ticks < 0 && wide_compare(wide_shift_left(span, clock->shift), product) != 0)
+        span = wide_add(span, (struct wide){0, 1});
+    at = ticks < 0 ? wide_subtract(origin, span) : wide_add(origin, span);
+
     moved.counter = counter;
-    moved.sec = (uint64_t)(at >> 64);
-    moved.frac = (uint64_t)at;
+    moved.sec = at.high;
+    moved.frac = at.low;
     return moved;
 }
 
 static void clock_step(struct sim_clock *clock, int64_t offset_ns)
 {
-    const u128 at = (u128)clock->sec << 64 | clock->frac;
+    const struct wide at = {clock->sec, clock->frac};
     const uint64_t distance = offset_ns < 0 ? 0 - (uint64_t)offset_ns : (uint64_t)offset_ns;
-    const u128 span =
-        (u128)(distance / NS_PER_S) << 64 | (((u128)(distance % NS_PER_S) << 64) / NS_PER_S);
-    const u128 moved = offset_ns < 0 ? at - span : at + span;
+    const struct wide span = {distance / NS_PER_S, wide_fraction(distance % NS_PER_S, NS_PER_S)};
+    const struct wide moved = offset_ns < 0 ? wide_subtract(at, span) : wide_add(at, span);
 
-    clock->sec = (uint64_t)(moved >> 64);
-    clock->frac = (uint64_t)moved;
+    clock->sec = moved.high;
+    clock->frac = moved.low;
 }
 
 static void clock_speed(struct sim_clock *clock, double ppm)
@@ -237,7 +241,7 @@ static void clock_speed(struct sim_clock *clock, double ppm)
 static uint64_t ns_to_ticks(const struct sim_clock *clock, uint64_t ns)
 {
     const long double tick_ns =
-        (long double)clock->period / TWO_POW_64 / (long double)((u128)1 << clock->shift) * 1e9L;
+        (long double)clock->period / TWO_POW_64 / ldexpl(1, clock->shift) * 1e9L;
 
     return (uint64_t)((long double)ns / tick_ns);
 }

@@ -648,7 +648,7 @@ static int serve(struct sim_page *sim, bool stay, const sigset_t *waiting_mask)
     while (!stopped) {
         const int64_t now = now_ns(), next = sim_page_run(sim, now);
         const int64_t wait_ns = next > now ? next - now : 0;
-        const struct timespec timeout = {wait_ns / NS_PER_S, wait_ns % NS_PER_S};
+        const struct timespec timeout = {(time_t)(wait_ns / NS_PER_S), (long)(wait_ns % NS_PER_S)};
         ssize_t n;
 
         if (ppoll(&in, 1, next == SIM_NEVER ? NULL : &timeout, waiting_mask) < 0) {

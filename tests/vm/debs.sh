@@ -17,11 +17,13 @@ debian_archives() {
         'Created-By: Packages' 'Origin: Debian' 'Component: main' | sort -u
 }
 
-# private_apt LISTS COMMAND...: apt-get or apt-cache on one set of private lists.
+# private_apt LISTS COMMAND...: apt-get or apt-cache on one set of private lists, of
+# the architecture $DEB_ARCH if that is set.
 private_apt() {
-    local dir=$VM_DIR/apt/$1 command=$2
+    local dir=$VM_DIR/apt/$1 command=$2 foreign=()
     shift 2
-    "$command" -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$dir/sources" \
+    [ -z "${DEB_ARCH:-}" ] || foreign=(-o "APT::Architecture=$DEB_ARCH" -o "APT::Architectures=$DEB_ARCH")
+    "$command" "${foreign[@]}" -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$dir/sources" \
         -o "Dir::State::lists=$dir/lists" -o "Dir::Cache::pkgcache=$dir/pkgcache" -o Dir::Cache::srcpkgcache= \
         -o Acquire::Languages=none "$@"
 }
@@ -64,4 +66,23 @@ download() {
     mkdir -p "$dir"
     # apt would rather fetch as its own user, who may not write here
     (cd "$dir" && private_apt "$name" apt-get -o APT::Sandbox::User=root download "$@")
+}
+
+# with_libraries LISTS PACKAGE...: these and, again and again, the libraries that those
+# found so far depend on
+with_libraries() {
+    local name=$1 packages more
+    shift
+    packages=("$@")
+    while :; do
+        mapfile -t more < <({
+            printf '%s\n' "${packages[@]}"
+            private_apt "$name" apt-cache depends --no-recommends --no-suggests --no-conflicts \
+                --no-breaks --no-replaces --no-enhances "${packages[@]}" |
+                sed -n 's/^ *|*Depends: \(lib[^ :]*\).*/\1/p'
+        } | sort -u)
+        [ "${more[*]}" != "${packages[*]}" ] || break
+        packages=("${more[@]}")
+    done
+    printf '%s\n' "${packages[@]}"
 }

@@ -79,7 +79,7 @@ static int read_page(const volatile struct page *page, struct page *ret_copy, ui
 
 static bool has_time(const struct page *p)
 {
-    return p->counter_id == COUNTER_TSC &&
+    return p->counter_id == COUNTER_HERE &&
            (p->clock_status == STATUS_SYNCHRONISED || p->clock_status == STATUS_FREERUNNING);
 }
 
@@ -221,69 +221,112 @@ static int send_file(const char *path)
 }
 
 /*
- * A time server on the loopback that is as far away as one in the same network: it
- * answers from the host's formula, which the guest's device does not show, and takes
- * its time before and after, each time anew.
+ * A time server on the loopback that is as far away as one in the same network. It answers from
+ * the host's formula, which the guest's device does not show. How long it took to be scheduled is
+ * no part of the way: the kernel says when the question came, and the answer leaves on time.
  */
-static uint64_t ntp_time(const volatile struct page *truth)
+struct ntp_packet {
+    uint8_t leap_version_mode, stratum, poll;
+    int8_t precision;
+    uint32_t root_delay, root_dispersion, reference_id;
+    uint64_t reference, origin, received, sent;
+};
+
+static int64_t true_ns(const volatile struct page *truth)
 {
-    static const uint64_t seconds_1900_to_1970 = 2208988800;
-    struct page_time now;
     struct page copy;
     uint64_t counter;
 
     if (read_page(truth, &copy, &counter))
-        return 0;
-    now = page_time_at(&copy, counter);
-    return htobe64(
-        (now.sec - (uint64_t)copy.tai_offset_sec + seconds_1900_to_1970) << 32 | now.frac >> 32);
+        die("the host's formula");
+    return page_time_ns(page_time_at(&copy, counter)) - copy.tai_offset_sec * second_ns;
 }
 
-static void travel(double delay_us, double jitter_us)
+static uint64_t ntp_time(int64_t ns)
 {
-    int64_t ns = (int64_t)((delay_us + jitter_us * (2 * drand48() - 1)) * 1e3);
-    int64_t end = clock_ns(CLOCK_MONOTONIC) + ns;
+    static const int64_t seconds_1900_to_1970 = 2208988800;
 
-    while (clock_ns(CLOCK_MONOTONIC) < end)
-        ;
+    return htobe64((uint64_t)(ns / second_ns + seconds_1900_to_1970) << 32 |
+                   (uint64_t)(((ns % second_ns) << 32) / second_ns));
+}
+
+/* CLOCK_REALTIME when a packet came; 0: it is none of NTP's. */
+static int64_t receive_packet(int fd, struct ntp_packet *packet, struct sockaddr_in *ret_sender)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[256];
+    } control;
+    struct iovec data = {packet, sizeof *packet};
+    struct msghdr message = {.msg_name = ret_sender,
+        .msg_namelen = sizeof *ret_sender,
+        .msg_iov = &data,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof control};
+    struct timespec t;
+
+    if (recvmsg(fd, &message, 0) != (ssize_t)sizeof *packet || !CMSG_FIRSTHDR(&message) ||
+        CMSG_FIRSTHDR(&message)->cmsg_type != SCM_TIMESTAMPNS)
+        return 0;
+    memcpy(&t, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof t);
+    return t.tv_sec * second_ns + t.tv_nsec;
+}
+
+/* From the call to the kernel's timestamp at the receiver, by sending one to ourselves. */
+static int64_t sending_ns(int fd, struct sockaddr_in *self)
+{
+    struct ntp_packet packet = {0};
+    int64_t start = clock_ns(CLOCK_REALTIME);
+    struct sockaddr_in sender;
+
+    sendto(fd, &packet, sizeof packet, 0, (struct sockaddr *)self, sizeof *self);
+    return receive_packet(fd, &packet, &sender) - start;
+}
+
+static int64_t way_ns(double delay_us, double jitter_us)
+{
+    return (int64_t)((delay_us + jitter_us * (2 * drand48() - 1)) * 1e3);
 }
 
 static int serve_ntp(int port, double delay_us, double jitter_us)
 {
     const volatile struct page *truth = (const void *)(map_shared() + TRUTH_OFFSET);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-        .sin_port = htobe16((uint16_t)port),
-        .sin_addr.s_addr = htobe32(INADDR_LOOPBACK)};
+    const int64_t soon_ns = 50000; /* enough to write the answer */
+    struct sockaddr_in client, self = {.sin_family = AF_INET,
+                                   .sin_port = htobe16((uint16_t)port),
+                                   .sin_addr.s_addr = htobe32(INADDR_LOOPBACK)};
     struct sched_param param = {.sched_priority = 1};
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
 
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address))
+    if (fd < 0 || bind(fd, (struct sockaddr *)&self, sizeof self) ||
+        setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on))
         die("the time server's socket");
     sched_setscheduler(0, SCHED_FIFO, &param);
     for (;;) {
-        struct {
-            uint8_t leap_version_mode, stratum, poll;
-            int8_t precision;
-            uint32_t root_delay, root_dispersion, reference_id;
-            uint64_t reference, origin, received, sent;
-        } packet;
-        socklen_t length = sizeof address;
+        struct ntp_packet packet;
+        int64_t realtime = receive_packet(fd, &packet, &client), received, sending, now, sent,
+                arrival;
 
-        if (recvfrom(fd, &packet, sizeof packet, 0, (struct sockaddr *)&address, &length) <
-                (ssize_t)sizeof packet ||
-            (packet.leap_version_mode & 7) != 3)
+        if (!realtime || (packet.leap_version_mode & 7) != 3) /* no client's question */
             continue;
-        travel(delay_us, jitter_us);
+        received =
+            true_ns(truth) - (clock_ns(CLOCK_REALTIME) - realtime) + way_ns(delay_us, jitter_us);
+        sending = sending_ns(fd, &self);
+        now = true_ns(truth);
+        sent = (received > now ? received : now) + soon_ns;
+        arrival = sent + way_ns(delay_us, jitter_us);
         packet.leap_version_mode = 4 << 3 | 4; /* version 4, server */
         packet.stratum = 1;
         packet.precision = -24;
         packet.root_delay = packet.root_dispersion = htobe32(1);
         packet.reference_id = htobe32(0x48535400); /* "HST" */
         packet.origin = packet.sent;
-        packet.received = packet.reference = ntp_time(truth);
-        packet.sent = ntp_time(truth);
-        travel(delay_us, jitter_us);
-        sendto(fd, &packet, sizeof packet, 0, (struct sockaddr *)&address, length);
+        packet.received = packet.reference = ntp_time(received);
+        packet.sent = ntp_time(sent);
+        while (true_ns(truth) < arrival - sending)
+            ;
+        sendto(fd, &packet, sizeof packet, 0, (struct sockaddr *)&client, sizeof client);
     }
 }
 

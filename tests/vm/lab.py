@@ -90,12 +90,12 @@ class Host:
     """A host's vmclock page, and vmhost, the one program that writes it. host(COMMAND...)
     gives its answer as a dictionary; see vmhost.c for the commands."""
 
-    def __init__(self, lab, name):
+    def __init__(self, lab, name, *arguments):
         self.memory = lab.path(name + ".mem")
         with open(self.memory, "wb") as f:
             f.truncate(SHARED_MIB << 20)
-        self._process = lab.popen([os.path.join(VM_DIR, "bin/vmhost"), self.memory], stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE, text=True, bufsize=1)
+        self._process = lab.popen([os.path.join(VM_DIR, "bin/vmhost"), self.memory, *arguments],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
     def __call__(self, *words):
         self._process.stdin.write(" ".join(str(word) for word in words) + "\n")

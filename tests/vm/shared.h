@@ -11,7 +11,12 @@
 #include <stdint.h>
 
 enum {
-    SHARED_PHYS = 0x8000000, /* where the guest finds it; also in vmclock.asl, lab.py */
+/* where the guest finds it; also in vmclock.asl, lab.py, lab_arm64.py */
+#ifdef __aarch64__
+    SHARED_PHYS = 0x4c000000,
+#else
+    SHARED_PHYS = 0x8000000,
+#endif
     SHARED_SIZE = 16 << 20,
     PAGE_OFFSET = 0,
     MAILBOX_OFFSET = 0x1000,
@@ -48,6 +53,7 @@ _Static_assert(offsetof(struct page, generation) == 0x68, "layout of the vmclock
 
 #define PAGE_MAGIC 0x4b4c4356u
 enum {
+    COUNTER_ARM = 0,
     COUNTER_TSC = 1,
     COUNTER_NONE = 0xff,
     TYPE_UTC = 0,
@@ -82,17 +88,30 @@ struct probe_record {
     uint64_t width;
 };
 
+#ifdef __aarch64__
+enum { COUNTER_HERE = COUNTER_ARM };
+
+static inline uint64_t read_counter(void)
+{
+    uint64_t value;
+    __asm__ __volatile__("isb; mrs %0, cntvct_el0; isb" : "=r"(value) : : "memory");
+    return value;
+}
+#else
+enum { COUNTER_HERE = COUNTER_TSC };
+
 static inline uint64_t read_counter(void)
 {
     uint32_t low, high;
     __asm__ __volatile__("lfence; rdtsc; lfence" : "=a"(low), "=d"(high) : : "memory");
     return (uint64_t)high << 32 | low;
 }
+#endif
 
-/* x86 keeps the order of loads and that of stores; only the compiler must be held */
+/* Loads and stores in the program's order; x86 keeps that, only the compiler must be held. */
 static inline void barrier(void)
 {
-    __asm__ __volatile__("" : : : "memory");
+    __atomic_thread_fence(__ATOMIC_ACQ_REL);
 }
 
 struct page_time {

@@ -5,7 +5,9 @@
  * "name=value" words, the last one "error: ..." if it failed, and refreshes the page
  * in between. Ends with its standard input.
  *
- * The guest's counter is the host's plus an offset that `calibrate` finds.
+ * The guest's counter is the host's plus an offset that `calibrate` finds. The host's is
+ * the TSC, or for guests that are emulated with another one CLOCK_MONOTONIC in ns, from
+ * which QEMU makes theirs.
  */
 #define _GNU_SOURCE
 #include "shared.h"
@@ -34,6 +36,7 @@ static volatile struct page
 static uint8_t *shared;
 static struct mailbox *mailbox;
 
+static bool count_ns;          /* the host's counter is CLOCK_MONOTONIC */
 static int64_t counter_offset; /* the guest's counter less the host's */
 static bool calibrated;
 static int64_t time_esterror_ns, time_maxerror_ns;
@@ -56,6 +59,11 @@ static int64_t clock_ns(clockid_t clock)
     return t.tv_sec * second_ns + t.tv_nsec;
 }
 
+static uint64_t host_counter(void)
+{
+    return count_ns ? (uint64_t)clock_ns(CLOCK_MONOTONIC) : read_counter();
+}
+
 static void sleep_ms(int ms)
 {
     struct timespec t = {ms / 1000, ms % 1000 * 1000000L};
@@ -69,9 +77,9 @@ static void read_host(int readings, uint64_t *ret_counter, int64_t *ret_realtime
     uint64_t best = UINT64_MAX;
 
     while (readings--) {
-        uint64_t before = read_counter();
+        uint64_t before = host_counter();
         int64_t now = clock_ns(CLOCK_REALTIME);
-        uint64_t after = read_counter();
+        uint64_t after = host_counter();
 
         if (after - before < best) {
             best = after - before;
@@ -130,7 +138,7 @@ static void write_page(const struct page *p)
     close_update();
     if (formula_log) {
         fprintf(formula_log, "%lu %lu %u %lu %lu %u %lu %lu\n",
-            read_counter() + (uint64_t)counter_offset, p->disruption_marker, p->clock_status,
+            host_counter() + (uint64_t)counter_offset, p->disruption_marker, p->clock_status,
             p->counter_value, p->period, p->period_shift, p->time_sec, p->time_frac);
         fflush(formula_log);
     }
@@ -166,7 +174,7 @@ static void set_time(struct page *p, uint64_t counter, int64_t utc_ns, double ti
 /* The same line through a reference of now. */
 static void move_reference(struct page *p)
 {
-    uint64_t counter = read_counter() + (uint64_t)counter_offset;
+    uint64_t counter = host_counter() + (uint64_t)counter_offset;
     struct page_time now = page_time_at(p, counter);
 
     p->counter_value = counter;
@@ -206,12 +214,12 @@ static bool ask(enum question question, int timeout_ms, struct answer *ret)
 
     mailbox->question = question;
     barrier();
-    ret->sent = read_counter();
+    ret->sent = host_counter();
     mailbox->asked = number;
     for (unsigned spins = 1; mailbox->answered != number; spins++)
         if (spins % 4096 == 0 && clock_ns(CLOCK_MONOTONIC) > end)
             return false;
-    ret->received = read_counter();
+    ret->received = host_counter();
     ret->counter = mailbox->counter;
     ret->time_ns = mailbox->time_ns;
     ret->error = (int)mailbox->error;
@@ -234,7 +242,7 @@ static const char *cmd_init(int argc, char **argv)
         .magic = PAGE_MAGIC,
         .size = 4096,
         .version = 1,
-        .counter_id = COUNTER_TSC,
+        .counter_id = count_ns ? COUNTER_ARM : COUNTER_TSC,
         .time_type = TYPE_TAI,
         .seq_count = 1,
         .disruption_marker = 1,
@@ -254,12 +262,14 @@ static const char *cmd_init(int argc, char **argv)
             p.clock_status = (uint8_t)value;
         else if (sscanf(argv[i], "utc=%u", &value) == 1)
             p.time_type = value ? TYPE_UTC : TYPE_TAI;
+        else if (sscanf(argv[i], "counter-id=%u", &value) == 1)
+            p.counter_id = (uint8_t)value;
         else if (sscanf(argv[i], "notification=%u", &value) == 1)
             p.flags |= value ? FLAG_NOTIFICATION : 0;
         else if (sscanf(argv[i], "marker-only=%u", &value) == 1)
             marker_only = value;
         else
-            return "init takes marker=, status=, utc=, notification=, marker-only=";
+            return "init takes marker=, status=, utc=, counter-id=, notification=, marker-only=";
     }
     if (marker_only) {
         struct page q = {
@@ -575,7 +585,7 @@ static const struct command {
     const char *(*run)(int argc, char **argv);
     const char *help;
 } commands[] = {
-    {"init", "[marker=N] [status=N] [utc=1] [notification=1] [marker-only=1]", 0, cmd_init,
+    {"init", "[marker=N] [status=N] [utc=1] [counter-id=N] [notification=1] [marker-only=1]", 0, cmd_init,
         "a page without a formula (marker-only: it never shows one)"},
     {"show", "", 0, cmd_show, "the page as it is"},
     {"notify", "SOCKET", 1, cmd_notify, "send a byte there after every update"},
@@ -626,8 +636,9 @@ int main(int argc, char **argv)
     int64_t next = 0;
     int fd;
 
-    if (argc != 2) {
-        fputs("usage: vmhost SHARED-FILE, commands on standard input:\n", stderr);
+    count_ns = argc == 3 && !strcmp(argv[2], "monotonic");
+    if (argc != 2 + count_ns) {
+        fputs("usage: vmhost SHARED-FILE [monotonic], commands on standard input:\n", stderr);
         for (size_t i = 0; i < n_commands; i++)
             fprintf(stderr, "  %-13s %-46s %s\n", commands[i].name, commands[i].arguments,
                 commands[i].help);
