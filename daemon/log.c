@@ -23,6 +23,9 @@ void log_init(bool be_verbose)
 }
 
 static void write_line(enum log_priority priority, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
+
+static void write_line(enum log_priority priority, const char *format, va_list arguments)
 {
     char line[LINE_MAX_BYTES];
     int at = prefixed ? snprintf(line, sizeof(line), "<%d>", (int)priority) : 0;
@@ -38,6 +41,9 @@ static void write_line(enum log_priority priority, const char *format, va_list a
     if (write(STDERR_FILENO, line, (size_t)at) < 0)
         return;
 }
+
+static void write_format(enum log_priority priority, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 static void write_format(enum log_priority priority, const char *format, ...)
 {

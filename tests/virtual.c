@@ -339,7 +339,7 @@ static void step(struct virtual_machine *vm, struct observation *seen)
         if (!again && !(vm->orders.measure && vm->orders.wake_at_ns <= vm->now_ns))
             return;
     }
-    assert(!"the tracker steps without end");
+    assert(false); /* the tracker steps without end */
 }
 
 static void reply(struct virtual_machine *vm)
