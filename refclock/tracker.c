@@ -98,7 +98,7 @@ static bool may_feed(const struct step *s)
 {
     const struct tracker *t = s->t;
 
-    return t->has_model && !t->reset_pending && !recovery_holds_samples(&t->recovery) &&
+    return t->has_model && !recovery_holds_samples(&t->recovery) &&
            t->busy_since_ns == 0 && !t->stopping &&
            (t->chronyd.asked || t->config.dry_run ||
                s->seen->now_ns - t->started_ns > FIRST_ASK_NS);

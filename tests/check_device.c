@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/device.h"
@@ -78,6 +80,48 @@ START_TEST(a_page_that_is_being_written_is_busy_and_nothing_else)
 }
 END_TEST
 
+/* Both words are written under one count: a copy in which they differ is torn. */
+static void write_for_ever(void)
+{
+    volatile uint64_t *words = (volatile uint64_t *)(void *)host;
+    volatile uint32_t *seq = (volatile uint32_t *)(void *)(host + VMCLOCK_AT_SEQ_COUNT);
+
+    for (uint64_t i = 2;; i++) {
+        *seq = *seq + 1;
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        words[VMCLOCK_AT_DISRUPTION_MARKER / 8] = i;
+        words[VMCLOCK_AT_VM_GENERATION / 8] = i;
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        *seq = *seq + 1;
+        for (volatile int pause = 0; pause < 200; pause++)
+            ;
+    }
+}
+
+START_TEST(a_page_that_changes_while_it_is_read_is_never_seen_half_written)
+{
+    unsigned changed = 0;
+    pid_t writer;
+
+    open_good();
+    host[VMCLOCK_AT_VM_GENERATION] = 1;
+    writer = fork();
+    if (writer == 0)
+        write_for_ever();
+    for (int i = 0; i < 300000; i++) {
+        device_forget(device);
+        if (device_look(device, &view) != DEVICE_CHANGED)
+            continue;
+        ck_assert_uint_eq(view.page.disruption_marker, view.page.vm_generation);
+        changed++;
+    }
+    kill(writer, SIGKILL);
+    waitpid(writer, NULL, 0);
+    ck_assert_uint_gt(changed, 0);
+    end();
+}
+END_TEST
+
 START_TEST(a_file_that_is_truncated_under_the_mapping_is_lost_not_fatal)
 {
     open_good();
@@ -123,5 +167,6 @@ END_TEST
 RUN_SUITE("device", an_unchanged_page_is_reported_once,
     a_new_marker_is_seen_also_under_the_old_sequence,
     a_page_that_is_being_written_is_busy_and_nothing_else,
+    a_page_that_changes_while_it_is_read_is_never_seen_half_written,
     a_file_that_is_truncated_under_the_mapping_is_lost_not_fatal,
     a_path_that_is_gone_or_replaced_is_noticed, what_is_no_device_is_refused_with_the_reason)

@@ -122,6 +122,7 @@ void virtual_chronyd_stop(struct virtual_machine *vm)
     vm->connection_dead = vm->connection_dead || vm->alive;
     vm->alive = vm->frozen = false;
     vm->n_queued = vm->n_replies = 0;
+    vm->stalled_until_ns = 0;
     vm->refid = 0;
 }
 
@@ -187,34 +188,49 @@ static void record_execution(struct virtual_machine *vm, uint32_t sequence)
             vm->commands[i].executed_ns = vm->now_ns;
 }
 
-static void read_command(struct virtual_machine *vm)
+/* Carry out a request and answer it after `delay_ns`; negative: do not answer. */
+static void handle_request(struct virtual_machine *vm, const uint8_t *request, int64_t delay_ns)
 {
-    const uint8_t *request = vm->queue[0].bytes;
-    const bool tracking = request[5] == CHRONY_TRACKING;
-    const enum virtual_fate fate =
-        tracking ? VIRTUAL_ANSWERED : vm->fates[vm->n_read++ % VIRTUAL_LOG];
     uint8_t *reply = vm->replies[vm->n_replies].bytes;
     int status;
 
-    move_clock(vm);
-    if (fate != VIRTUAL_COMMAND_LOST) {
-        record_execution(vm, get32(request + 8));
-        status = carry_out(vm, request);
-        if (fate != VIRTUAL_REPLY_LOST && vm->n_replies < VIRTUAL_QUEUE) {
-            memset(reply, 0, CHRONY_REQUEST_MAX);
-            reply[0] = 6;
-            reply[1] = 2;
-            memcpy(reply + 4, request + 4, 2);
-            reply[9] = (uint8_t)status;
-            memcpy(reply + 16, request + 8, 4);
-            put32(reply + 28, vm->refid);
-            reply[28 + 27] = vm->refid ? 0 : 3;
-            vm->replies[vm->n_replies++].at_ns =
-                vm->now_ns + LATENCY_NS + (fate == VIRTUAL_LATE ? 400 * VIRTUAL_MS : 0);
-        }
-    }
+    record_execution(vm, get32(request + 8));
+    status = carry_out(vm, request);
+    if (delay_ns < 0 || vm->n_replies == VIRTUAL_QUEUE)
+        return;
+    memset(reply, 0, CHRONY_REQUEST_MAX);
+    reply[0] = 6;
+    reply[1] = 2;
+    memcpy(reply + 4, request + 4, 2);
+    reply[9] = (uint8_t)status;
+    memcpy(reply + 16, request + 8, 4);
+    put32(reply + 28, vm->refid);
+    reply[28 + 27] = vm->refid ? 0 : 3;
+    vm->replies[vm->n_replies++].at_ns = vm->now_ns + LATENCY_NS + delay_ns;
+}
+
+static void read_command(struct virtual_machine *vm)
+{
+    uint8_t request[CHRONY_REQUEST_MAX];
+    enum virtual_fate fate = VIRTUAL_ANSWERED;
+
+    memcpy(request, vm->queue[0].bytes, sizeof(request));
     vm->n_queued--;
     memmove(&vm->queue[0], &vm->queue[1], vm->n_queued * sizeof(vm->queue[0]));
+    if (request[5] != CHRONY_TRACKING)
+        fate = vm->fates[vm->n_read++ % VIRTUAL_LOG];
+    move_clock(vm);
+    switch (fate) {
+    case VIRTUAL_ANSWERED: handle_request(vm, request, 0); break;
+    case VIRTUAL_REPLY_LOST: handle_request(vm, request, -1); break;
+    case VIRTUAL_LATE: handle_request(vm, request, 400 * VIRTUAL_MS); break;
+    case VIRTUAL_STALLED:
+        memcpy(vm->stalled, request, sizeof(request));
+        vm->stalled_until_ns = vm->now_ns + 400 * VIRTUAL_MS;
+        break;
+    case VIRTUAL_COMMAND_LOST:
+    case VIRTUAL_N_FATES: break;
+    }
 }
 
 /* A crude chronyd: every fifth sample corrects the clock, at first by a step if it may. */
@@ -368,7 +384,9 @@ void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
     while (vm->now_ns < end_ns) {
         int64_t next = earliest(end_ns, vm->next_tick_ns);
 
-        if (vm->n_queued && vm->alive && !vm->frozen)
+        if (vm->stalled_until_ns)
+            next = earliest(next, vm->stalled_until_ns);
+        else if (vm->n_queued && vm->alive && !vm->frozen)
             next = earliest(next, vm->queue[0].at_ns);
         if (vm->n_replies)
             next = earliest(next, vm->replies[0].at_ns);
@@ -388,7 +406,13 @@ void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
                 virtual_write_formula(vm);
             vm->next_update_ns = vm->now_ns + 100 * VIRTUAL_MS;
         }
-        if (vm->n_queued && vm->alive && !vm->frozen && vm->queue[0].at_ns <= vm->now_ns)
+        if (vm->stalled_until_ns && vm->stalled_until_ns <= vm->now_ns) {
+            vm->stalled_until_ns = 0;
+            move_clock(vm);
+            handle_request(vm, vm->stalled, 0);
+        }
+        if (vm->n_queued && vm->alive && !vm->frozen && !vm->stalled_until_ns &&
+            vm->queue[0].at_ns <= vm->now_ns)
             read_command(vm);
         if (vm->n_replies && vm->replies[0].at_ns <= vm->now_ns)
             reply(vm);

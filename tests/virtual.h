@@ -23,6 +23,8 @@ enum virtual_fate {
     VIRTUAL_REPLY_LOST,   /* carried out, not answered */
     VIRTUAL_COMMAND_LOST, /* neither */
     VIRTUAL_LATE,         /* carried out at once, answered 400 ms later */
+    VIRTUAL_STALLED,      /* read, and then nothing for 400 ms */
+    VIRTUAL_N_FATES,
 };
 
 struct virtual_command {
@@ -66,6 +68,8 @@ struct virtual_machine {
     bool alive, frozen, has_no_dfreq, cannot_step;
     bool connection_dead; /* the tracker's socket is connected to a chronyd that was stopped */
     enum virtual_fate fates[VIRTUAL_LOG];
+    int64_t stalled_until_ns; /* 0: not stalled */
+    uint8_t stalled[CHRONY_REQUEST_MAX];
     unsigned n_queued;
     struct {
         uint8_t bytes[CHRONY_REQUEST_MAX];
