@@ -25,6 +25,7 @@ CLOCK_LIMIT_NS = 2000
 CPU_LIMIT_PERCENT = 30
 # How long to wait for a second reset, which must not come.
 SETTLE_S = 3
+COUNTER_ARM = 0
 
 T0 = time.monotonic()
 
@@ -295,7 +296,38 @@ def case_clock(report, lab):
     report.quote([str(guest.status())])
 
 
-CASES = {"marker": case_marker, "clock": case_clock}
+def foreign_counter(report, lab, counter_id):
+    """A full page by the counter of other machines: its marker is good all the same."""
+    here = lab.host("here")
+    here("init", "status=1", f"counter-id={counter_id}")
+    guest = Guest(lab.vm("f0", page=here))
+    boot(report, guest)
+    here.calibrate(guest.vm)
+    here("serve", 100)
+    guest.start_ntp_server()
+    guest.configure_chronyd(SERVER_LINE + "\nlocal stratum 10\n")
+    guest.start_chronyd()
+    guest.start_vmclockd()
+    status = guest.status()
+    report.check(status["mode"] == "marker-only" and status["samples_sent"] == 0,
+                 f"mode {status['mode']}, state {status['state']}, {status['samples_sent']} samples sent")
+    reasons = guest.log_lines("counter")
+    report.check(reasons, "vmclockd says why")
+    report.quote(reasons)
+    expect_page_shown(report, guest)
+    wait_for("NTP samples", lambda: (guest.ntp_span_s() or 0) > 6, 30)
+    before, disrupted = Counts(guest), time.monotonic()
+    here("marker")
+    expect_one_reset(report, guest, before, "marker")
+    expect_forgotten(report, guest, disrupted, "marker")
+
+
+def case_foreign(report, lab):
+    """A full page by the ARM virtual counter."""
+    foreign_counter(report, lab, COUNTER_ARM)
+
+
+CASES = {"marker": case_marker, "clock": case_clock, "foreign": case_foreign}
 
 
 def main():

@@ -585,8 +585,8 @@ static const struct command {
     const char *(*run)(int argc, char **argv);
     const char *help;
 } commands[] = {
-    {"init", "[marker=N] [status=N] [utc=1] [counter-id=N] [notification=1] [marker-only=1]", 0, cmd_init,
-        "a page without a formula (marker-only: it never shows one)"},
+    {"init", "[marker=N] [status=N] [utc=1] [counter-id=N] [notification=1] [marker-only=1]", 0,
+        cmd_init, "a page without a formula (marker-only: it never shows one)"},
     {"show", "", 0, cmd_show, "the page as it is"},
     {"notify", "SOCKET", 1, cmd_notify, "send a byte there after every update"},
     {"log", "FILE", 1, cmd_log, "append a line for every update"},
