@@ -12,8 +12,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
-#define LINE_MAX_BYTES  512
+#define SOCKET_PATH_MAX  (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
+#define OWN_SOCKET_BYTES 22 /* "/vmclockd.4194304.sock" */
+#define LINE_MAX_BYTES   512
 
 struct key {
     const char *name;
@@ -41,10 +42,13 @@ static const void *const_field(const struct key *key, const struct config *confi
 
 static const char *parse_path(const struct key *key, const char *value, struct config *config)
 {
+    const char *slash = strrchr(value, '/');
     const size_t n = strlen(value);
 
     if (value[0] != '/' || n >= CONFIG_PATH_MAX || (double)n > key->maximum)
         return key->allowed;
+    if (key->minimum > 0 && (double)(slash - value) + key->minimum > key->maximum)
+        return key->allowed; /* something else has to fit beside it */
     memcpy(field(key, config), value, n + 1);
     return NULL;
 }
@@ -315,9 +319,9 @@ static const char *parse_refid(const struct key *key, const char *value, struct 
 /* --- the keys ------------------------------------------------------------------------------ */
 
 #define AT(member) offsetof(struct config, member)
-#define PATH(name, fallback, member, max, allowed)                                                 \
+#define PATH(name, fallback, member, beside, max, allowed)                                         \
     {                                                                                              \
-        name, parse_path, print_text, fallback, AT(member), 0, max, allowed, false                 \
+        name, parse_path, print_text, fallback, AT(member), beside, max, allowed, false            \
     }
 #define DURATION(name, fallback, member, min, max, allowed)                                        \
     {                                                                                              \
@@ -329,12 +333,15 @@ static const char *parse_refid(const struct key *key, const char *value, struct 
     }
 
 static const struct key keys[] = {
-    PATH("device", "/dev/vmclock0", device, CONFIG_PATH_MAX, "an absolute path"),
-    PATH("sock", "/run/chrony.vmclock.sock", sock, SOCKET_PATH_MAX,
+    PATH("device", "/dev/vmclock0", device, 0, CONFIG_PATH_MAX, "an absolute path"),
+    PATH("sock", "/run/chrony.vmclock.sock", sock, 0, SOCKET_PATH_MAX,
         "an absolute path of at most 107 bytes"),
-    PATH("command-socket", "/run/chrony/chronyd.sock", command_socket, SOCKET_PATH_MAX - 16,
-        "an absolute path of at most 91 bytes"),
-    PATH("state-file", "/run/vmclockd/state", state_file, CONFIG_PATH_MAX - 8, "an absolute path"),
+    PATH("command-socket", "/run/chrony/chronyd.sock", command_socket, OWN_SOCKET_BYTES,
+        SOCKET_PATH_MAX,
+        "an absolute path of at most 107 bytes, 85 of them its directory, where vmclockd's own "
+        "socket has to fit"),
+    PATH("state-file", "/run/vmclockd/state", state_file, 0, CONFIG_PATH_MAX - 8,
+        "an absolute path"),
     DURATION("watch-interval", "10ms", tracker.watch_interval_ns, 1e6, 10e9,
         "a duration of 1ms to 10s, with its unit"),
     DURATION("sample-interval", "50ms", tracker.sample_interval_ns, 1e6, 60e9,

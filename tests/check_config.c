@@ -104,8 +104,10 @@ START_TEST(every_mistake_names_file_line_and_key)
         "makestep = 1", "makestep = 1 3 5", "makestep = -1 3", "burst = 8", "burst = 8/4",
         "burst = 0/4", "boost = example.com 4 6", "boost = 192.0.2.1", "boost = 192.0.2.1 6 4",
         "boost = 192.0.2.1 4 25", "max-error = 1", "max-error = 2d", "refid = VMCLK",
-        "refid =", "refid =;a", "device = vmclock0", "device =", "max-step = 0s", "max-rate = 0",
-        "max-rate = inf",
+        "refid =", "refid =;a",
+        "command-socket = /run/" DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS
+        "/s",
+        "device = vmclock0", "device =", "max-step = 0s", "max-rate = 0", "max-rate = inf",
         "sock = /run/" DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS
             DIGITS};
 
