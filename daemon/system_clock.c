@@ -51,8 +51,8 @@ int system_clock_adjustment(long *ret_tick, long *ret_freq, int *ret_tai)
 
     if (adjtimex(&timex) < 0)
         return -errno;
-    *ret_tick = timex.tick;
-    *ret_freq = timex.freq;
+    *ret_tick = (long)timex.tick; /* 64 bits of their own with a 32-bit userland's 64-bit time_t */
+    *ret_freq = (long)timex.freq;
     *ret_tai = timex.tai;
     return 0;
 }
