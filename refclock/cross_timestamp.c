@@ -31,7 +31,7 @@ enum clock_verdict cross_timestamp_offset(const struct cross_timestamp *reading,
     const struct clock_model *model, struct offset *ret_offset)
 {
     const uint64_t counter = cross_timestamp_counter(reading);
-    struct fixed difference, bracket;
+    struct fixed difference, bracket, doubt;
     struct clock_time time;
     enum clock_verdict verdict = clock_model_time(model, counter, &time);
     uint64_t half, bound = UINT64_MAX;
@@ -40,12 +40,15 @@ enum clock_verdict cross_timestamp_offset(const struct cross_timestamp *reading,
     if (verdict != CLOCK_OK)
         return verdict;
     if (!fixed_sub(time.utc, fixed_from_timespec(reading->sec, reading->nsec), &difference) ||
-        !fixed_from_ticks(width(reading), model->period_frac, model->period_shift, &bracket))
+        !fixed_from_ticks(width(reading), model->period_frac, model->period_shift, &bracket) ||
+        !fixed_from_ticks(width(reading) + 2, model->period_frac, model->period_shift, &doubt))
         return CLOCK_OUT_OF_RANGE;
     ns = fixed_to_ns(difference);
     if (ns == INT64_MAX || ns == INT64_MIN) /* no system clock can be set to that */
         return CLOCK_OUT_OF_RANGE;
-    half = (uint64_t)fixed_to_ns(bracket) / 2 + 1;
+    /* The counter is read in whole ticks, which on ARM may have 50 ns: either end is later by up
+     * to one, and the middle was rounded down. */
+    half = (uint64_t)fixed_to_ns(doubt) / 2 + 1;
     if (model->has_bound &&
         __builtin_add_overflow(clock_model_bound_ns(model, counter), half, &bound))
         bound = UINT64_MAX;
