@@ -103,6 +103,14 @@ check-vm: packages-build
 	    tests/vm/fetch-chrony $$suite >/dev/null && tests/vm/check_vm.py --chrony $$suite || exit 1; \
 	done
 
+# Other architectures: their units under emulation, and an arm64 guest.
+check-cross: packages-build
+	@for arch in arm64 armhf i386; do tests/cross/check-cross $$arch || exit 1; done
+
+check-vm-arm64: packages-build
+	tests/vm/setup-arm64.sh
+	tests/vm/check_vm_arm64.py
+
 fuzz: packages-tidy
 	BUILD=$(BUILD) tests/fuzz/run.sh $(SECONDS)
 
@@ -156,7 +164,8 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all demo check check-layers check-manuals check-units check-corpora check-vm fuzz bench \
+.PHONY: all demo check check-layers check-manuals check-units check-corpora check-vm check-cross \
+        check-vm-arm64 fuzz bench \
         format tidy install uninstall clean
 .SECONDARY:
 -include $(wildcard $(addsuffix /*.d,$(addprefix $(BUILD)/,refclock daemon tests tests/sim tests/fuzz tests/bench)))

@@ -78,12 +78,15 @@ void raw_rate_observe(struct raw_rate *rate, const struct cross_timestamp *raw)
         rate->known = true;
         rate->contradictions = 0;
         rate->ns_per_tick = ldexp(whole, -shift);
+        anchor(rate, raw);
     } else if (doubt <= WIDTH_MAX && ++rate->contradictions >= 3) {
         rate->known = false; /* the clock source is not the counter, or no longer this one */
-    }
-    /* A baseline that ends in a wide bracket grows; one that tells a whole mult need not. */
-    if (doubt <= WIDTH_MAX || ns > BASELINE_MAX_NS)
+        rate->contradictions = 0;
         anchor(rate, raw);
+    } else if (ns > BASELINE_MAX_NS) {
+        anchor(rate, raw);
+    }
+    /* Otherwise it was noise, or a reading that was disturbed: a longer baseline will tell. */
 }
 
 double raw_rate_error_ppm(

@@ -260,6 +260,10 @@ static void step_rate(struct recovery *r, const struct recovery_config *config,
             r->wait_until_ns = view->now_ns + 10 * MS;
             return;
         }
+        if (r->cause == RECOVERY_CAUSE_START) { /* the offset alone is worth it */
+            enter(r, RECOVERY_OFFSET);
+            return;
+        }
         r->plan = r->plan == RECOVERY_PAGE_FULL ? RECOVERY_PAGE_TIME : RECOVERY_PAGE_MARKER_ONLY;
         enter(r, RECOVERY_REARM);
     } else if (fabs(view->rate_ppm) > config->rate_max_ppm) {

@@ -98,8 +98,8 @@ static bool may_feed(const struct step *s)
 {
     const struct tracker *t = s->t;
 
-    return t->has_model && !recovery_holds_samples(&t->recovery) &&
-           t->busy_since_ns == 0 && !t->stopping &&
+    return t->has_model && !recovery_holds_samples(&t->recovery) && t->busy_since_ns == 0 &&
+           !t->stopping &&
            (t->chronyd.asked || t->config.dry_run ||
                s->seen->now_ns - t->started_ns > FIRST_ASK_NS);
 }

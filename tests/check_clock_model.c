@@ -313,11 +313,14 @@ START_TEST(the_narrowest_reading_is_taken_and_a_backward_one_never)
     ck_assert_ptr_eq(best, &readings[2]);
     ck_assert_ptr_null(cross_timestamp_narrowest(readings + 1, 1));
     good_page();
+    page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
     ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
     ck_assert_int_eq(cross_timestamp_offset(best, &model, &offset), CLOCK_OK);
     ck_assert_double_eq_tol(offset.sec, 1050e-9, 1e-12); /* 3050 - 1000 ns, less 1000 */
     ck_assert_int_eq(offset.ns, 1050);
     ck_assert_uint_eq(offset.width_ns, 100);
+    /* half of it, one tick of the counter, and 1 ns for what is rounded */
+    ck_assert_uint_eq(offset.bound_ns, clock_model_bound_ns(&model, 3050) + 50 + 1 + 1);
 
     sock_sample_init(&sample, &offset);
     ck_assert_int_eq(sample.tv.tv_sec, (time_t)REFERENCE_SEC);

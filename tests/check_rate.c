@@ -109,6 +109,23 @@ START_TEST(a_clock_that_jumps_back_starts_a_new_baseline)
 }
 END_TEST
 
+START_TEST(noise_only_makes_the_baseline_longer)
+{
+    const double ns_per_tick = ldexp(8388608, -23); /* 1 GHz: a mult is 120 ns in a second */
+    struct raw_rate rate = {0};
+    struct cross_timestamp raw = raw_at(1, 1e9, ns_per_tick, 0);
+
+    raw_rate_observe(&rate, &raw);
+    raw = raw_at(2, 1e9, ns_per_tick, 30);
+    raw_rate_observe(&rate, &raw);
+    ck_assert(!rate.known);
+    raw = raw_at(3, 1e9, ns_per_tick, 30);
+    raw_rate_observe(&rate, &raw);
+    ck_assert(rate.known);
+    ck_assert_double_eq_tol(rate.ns_per_tick, ns_per_tick, 1e-12);
+}
+END_TEST
+
 START_TEST(a_disturbed_reading_only_makes_the_baseline_longer)
 {
     const double ns_per_tick = ldexp(6452775, -24);
@@ -128,5 +145,5 @@ END_TEST
 
 RUN_SUITE("rate", a_second_gives_the_kernels_rate_exactly, a_slow_counter_needs_a_longer_baseline,
     the_rate_error_is_what_dfreq_takes, a_clock_source_that_is_not_the_counter_is_found_out,
-    a_clock_that_jumps_back_starts_a_new_baseline,
+    a_clock_that_jumps_back_starts_a_new_baseline, noise_only_makes_the_baseline_longer,
     a_disturbed_reading_only_makes_the_baseline_longer)

@@ -96,6 +96,18 @@ START_TEST(a_starting_chronyd_is_put_right_within_two_seconds)
 }
 END_TEST
 
+START_TEST(a_starting_chronyd_is_put_right_in_phase_where_the_rate_is_not_known)
+{
+    virtual_init(&vm, 1);
+    vm.error_sec = 0.3;
+    vm.other_clock_source = true;
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, 1600 * VIRTUAL_MS);
+    assert_error_below(1e-4);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 0);
+}
+END_TEST
+
 START_TEST(a_starting_chronyd_is_left_alone_where_that_is_configured)
 {
     config.correct_at_start = false;
@@ -887,6 +899,7 @@ int main(void)
     tcase_add_test(feeding, a_clock_page_is_fed_at_the_sample_interval);
     tcase_add_test(feeding, an_idle_tracker_is_stepped_only_when_something_is_due);
     tcase_add_test(feeding, a_starting_chronyd_is_put_right_within_two_seconds);
+    tcase_add_test(feeding, a_starting_chronyd_is_put_right_in_phase_where_the_rate_is_not_known);
     tcase_add_test(feeding, a_starting_chronyd_is_left_alone_where_that_is_configured);
     tcase_add_test(feeding, the_hosts_own_correction_is_followed_without_a_reset);
     tcase_add_test(feeding, the_hosts_own_correction_is_followed_also_soon_after_a_recovery);

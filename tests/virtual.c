@@ -324,7 +324,7 @@ static void step(struct virtual_machine *vm, struct observation *seen)
             seen->kernel_tick = 10000;
             seen->kernel_freq = vm->freq;
             seen->kernel_tai = vm->kernel_tai;
-            seen->clock_source_is_counter = true;
+            seen->clock_source_is_counter = !vm->other_clock_source;
         }
         seen->command_queued = vm->n_queued > 0;
         tracker_step(&vm->tracker, seen, &vm->orders);

@@ -50,9 +50,10 @@ struct virtual_machine {
     double raw_ticks; /* since the start, without jumps: CLOCK_MONOTONIC_RAW */
     long freq;        /* adjtimex's, 2^-16 ppm */
     int kernel_tai;
-    double slew_left_sec; /* positive: the clock is being put back by that much */
-    int64_t moved_ns;     /* up to when the three above are advanced */
-    double noise_sec;     /* of one reading, standard deviation */
+    bool other_clock_source; /* than the counter */
+    double slew_left_sec;    /* positive: the clock is being put back by that much */
+    int64_t moved_ns;        /* up to when the three above are advanced */
+    double noise_sec;        /* of one reading, standard deviation */
     double largest_backward_step_sec;
 
     /* The host. */

@@ -13,6 +13,8 @@ MEMORY_MIB = 256
 SHARED_PHYS_MIB = 192  # as in shared.h; QEMU has the initramfs at 128 MiB
 PAGE_ADDRESS = (RAM_START_MIB + SHARED_PHYS_MIB) << 20
 
+KERNEL_ARGUMENTS = "console=ttyAMA0 quiet panic=-1 nokaslr cma=0 numa=off random.trust_cpu=on"
+
 
 class Lab(lab.Lab):
     def vm(self, name, **options):
@@ -67,7 +69,7 @@ class VM(lab.VM):
         command = ["qemu-system-aarch64", "-machine", "virt", *machine, "-dtb", self._device_tree(machine),
                    "-qmp", f"unix:{self._qmp_path},server=on,wait=off",
                    "-kernel", os.path.join(VM_DIR, "kernel/vmlinuz"), "-initrd", self.lab.initrd,
-                   "-append", f"console=ttyAMA0 quiet panic=-1 nokaslr cma=0 numa=off random.trust_cpu=on {kernel_arguments}"]
+                   "-append", f"{KERNEL_ARGUMENTS} {kernel_arguments}"]
         if incoming:
             command += ["-incoming", "defer"]
         if not autostart:

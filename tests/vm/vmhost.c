@@ -124,7 +124,7 @@ static void close_update(void)
         barrier();
         shown_page->seq_count++;
     }
-    if (notify_fd >= 0)
+    if (notify_fd >= 0 && page->flags & FLAG_NOTIFICATION)
         send(notify_fd, "!", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
