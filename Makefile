@@ -117,6 +117,9 @@ fuzz: packages-tidy
 bench: packages-check
 	@$(MAKE) --no-print-directory all $(BUILD)/bench/detect $(BUILD)/bench/empty_timer
 	BUILD=$(BUILD) tests/bench/run.py
+	tests/vm/setup.sh
+	tests/vm/bench_recovery.py
+	tests/vm/bench_steady.py
 
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 	@mkdir -p $(@D)
