@@ -292,7 +292,7 @@ static void on_tick(void *context)
     struct runner *r = context;
     struct observation seen = r->carried;
     const bool was_busy = r->busy;
-    bool reply_is_due = false;
+    bool reply_is_due;
     int64_t now_ns;
 
     look(r, &seen);
@@ -308,15 +308,18 @@ static void on_tick(void *context)
     if (r->stopping)
         seen.stop = true;
     if (seen.look != TRACKER_LOOK_NONE || was_busy || seen.stop ||
-        now_ns + tick_ns(&r->config) / 2 >= r->orders.wake_at_ns) {
+        now_ns + tick_ns(&r->config) / 2 >= r->orders.wake_at_ns)
         step(r, &seen);
-        reply_is_due = r->orders.command_length && r->tracker.exchange.owner == EXCHANGE_RECOVERY;
-    }
     if (r->stopping && (r->orders.stopped || now_ns >= r->stop_at_ns)) {
         event_loop_stop(r->loop);
         return;
     }
-    /* A reply comes within microseconds: all else has time until the next tick, or the second's. */
+    /*
+     * A reply comes within microseconds: all else has time until a later tick, until the second's
+     * if chronyd does not answer.
+     */
+    reply_is_due = r->tracker.exchange.owner == EXCHANGE_RECOVERY &&
+                   recovery_holds_samples(&r->tracker.recovery);
     if (!reply_is_due || now_ns >= r->housekeeping_at_ns)
         between_ticks(r, now_ns);
 }

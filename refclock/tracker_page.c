@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "refclock/tracker_step.h"
 
-#define BUSY_NS INT64_C(100000000) /* what the kernel's own reader allows */
+#define BUSY_NS      INT64_C(100000000) /* what the kernel's own reader allows */
+#define RAW_PAUSE_NS INT64_C(100000000) /* the new baseline begins when the clock is right again   \
+                                         */
 
 bool tracker_page_in_trouble(const struct tracker *t)
 {
@@ -20,7 +22,7 @@ static void disrupted(struct step *s, uint64_t marker, bool while_away)
     t->unproven = t->has_old;
     t->detected_counter = s->seen->counter;
     raw_rate_disrupted(&t->rate);
-    t->raw_due_ns = s->seen->now_ns;
+    t->raw_due_ns = s->seen->now_ns + RAW_PAUSE_NS;
     step_begin_recovery(s, RECOVERY_CAUSE_MARKER);
 }
 
