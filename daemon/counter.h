@@ -20,9 +20,9 @@
 
 /*
  * Read after all that comes before in the program, and before all that comes after. The kernel's
- * clocks have a barrier of their own before they read the counter; the one behind this reading
- * keeps the bracket even all the same: without it the middle was 23 ns further from what
- * PTP_SYS_OFFSET_PRECISE says (in emulation; both times there are of one counter value).
+ * clocks have a barrier of their own before they read the counter; with the one behind this
+ * reading the middle of the bracket is 5 to 10 ns from what the kernel's exact cross-timestamps
+ * say (in emulation), without it up to 30 ns.
  */
 static inline uint64_t counter_read(void)
 {
