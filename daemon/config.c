@@ -283,7 +283,7 @@ static const char *parse_boost(const struct key *key, const char *value, struct 
     if (r->n_servers == RECOVERY_SERVERS_MAX)
         return "at most 16 servers";
     for (unsigned i = 0; i < r->n_servers; i++)
-        if (memcmp(&r->servers[i].address, &server.address, sizeof(server.address)) == 0)
+        if (chrony_address_equal(&r->servers[i].address, &server.address))
             return "each server only once";
     server.minpoll = (int32_t)polls[0];
     server.maxpoll = (int32_t)polls[1];

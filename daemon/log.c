@@ -4,8 +4,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "daemon/system_clock.h"
 
 /* Half of what is allowed in a second at once, the other half as time goes by. */
 #define BUCKET_LINES   20
@@ -56,11 +57,8 @@ static void write_format(enum log_priority priority, const char *format, ...)
 
 static bool take_token(void)
 {
-    struct timespec now;
-    int64_t now_ns;
+    const int64_t now_ns = system_clock_monotonic_ns();
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    now_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
     if (full_at_ns < now_ns)
         full_at_ns = now_ns;
     if (full_at_ns + LINE_NS > now_ns + BUCKET_LINES * LINE_NS)

@@ -191,8 +191,6 @@ static void decode_tracking(const uint8_t *data, struct chrony_tracking *ret)
         .stratum = get16(data + 24),
         .leap = get16(data + 26),
         .correction_sec = chrony_float_decode(get32(floats)),
-        .last_offset_sec = chrony_float_decode(get32(floats + 4)),
-        .rms_offset_sec = chrony_float_decode(get32(floats + 8)),
         .frequency_ppm = chrony_float_decode(get32(floats + 12)),
         .skew_ppm = chrony_float_decode(get32(floats + 20)),
     };

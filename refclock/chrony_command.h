@@ -65,8 +65,6 @@ struct chrony_tracking {
     uint16_t stratum;
     uint16_t leap;         /* 3: not synchronised */
     double correction_sec; /* still to be slewed; positive: the clock is ahead */
-    double last_offset_sec;
-    double rms_offset_sec;
     double frequency_ppm;
     double skew_ppm;
 };
