@@ -45,6 +45,7 @@ struct runner {
     struct event events[EVENTS_KEPT];
     unsigned n_events, events_left_out;
     struct cross_timestamp realtime[CROSS_TIMESTAMPS_MAX], raw[CROSS_TIMESTAMPS_MAX];
+    uint8_t reply[CHRONY_REPLY_MAX];
     char status[160];
 };
 
@@ -98,6 +99,20 @@ static void gather(struct runner *r, struct observation *seen)
         else
             seen->look = before;
     }
+}
+
+/* One datagram from chronyd, if there is one. */
+static bool receive(struct runner *r, struct observation *seen)
+{
+    const ssize_t n = chronyd_receive(&r->chronyd, r->reply, sizeof(r->reply));
+
+    if (n < 0)
+        return false;
+    log_debug("a reply of %zd bytes from chronyd", n);
+    seen->chronyd = TRACKER_CHRONYD_REPLY;
+    seen->reply = r->reply;
+    seen->reply_length = (size_t)n;
+    return true;
 }
 
 /* --- what is ordered ------------------------------------------------------------------------ */
@@ -175,8 +190,13 @@ static void step(struct runner *r, struct observation *seen)
             look(r, seen);
         if (r->orders.measure && seen->now_ns >= r->orders.wake_at_ns)
             gather(r, seen);
-        if (r->tracker.exchange.owner != EXCHANGE_NONE)
+        if (r->tracker.exchange.owner != EXCHANGE_NONE) {
             seen->command_queued = chronyd_has_queued(&r->chronyd);
+            /* Time is not up for a reply that has come while we were kept from running. */
+            if (seen->chronyd == TRACKER_CHRONYD_NONE &&
+                seen->now_ns >= r->tracker.exchange.deadline_ns)
+                receive(r, seen);
+        }
         tracker_step(&r->tracker, seen, &r->orders);
         execute(r, seen);
         if (seen->chronyd == TRACKER_CHRONYD_NONE &&
@@ -344,19 +364,13 @@ static void on_device(void *context)
 static void on_chronyd(void *context)
 {
     struct runner *r = context;
-    uint8_t reply[CHRONY_REPLY_MAX];
 
     for (int i = 0; i < REPLIES_AT_ONCE && r->chronyd.fd >= 0; i++) {
         struct observation seen = r->carried;
-        const ssize_t n = chronyd_receive(&r->chronyd, reply, sizeof(reply));
 
-        if (n < 0)
+        if (!receive(r, &seen))
             return;
-        log_debug("a reply of %zd bytes from chronyd", n);
         look(r, &seen);
-        seen.chronyd = TRACKER_CHRONYD_REPLY;
-        seen.reply = reply;
-        seen.reply_length = (size_t)n;
         step(r, &seen);
     }
 }

@@ -33,11 +33,11 @@ enum exchange_result exchange_tick(struct exchange *exchange, int64_t now_ns, bo
 {
     if (exchange->owner == EXCHANGE_NONE || now_ns < exchange->deadline_ns)
         return EXCHANGE_WAITING;
-    if (!queued) {
+    if (!queued && !exchange->unread) {
         exchange->silences[exchange->owner]++;
         return EXCHANGE_SILENT;
     }
-    exchange->unread = true;
+    exchange->unread = queued; /* read since the last look, perhaps just now: it may answer yet */
     exchange->deadline_ns = now_ns + REPLY_TIMEOUT_NS;
     return EXCHANGE_WAITING;
 }

@@ -108,7 +108,7 @@ enum recovery_event step_take_chronyd(struct step *s)
                            .new = s->seen->reply_length});
         t->chronyd.bad_reply_reported = true;
     }
-    if (result != EXCHANGE_REPLIED) {
+    if (s->seen->chronyd == TRACKER_CHRONYD_NONE) { /* after garbage, the reply may be the next */
         result = exchange_tick(&t->exchange, s->seen->now_ns, s->seen->command_queued);
         if (t->exchange.unread || result == EXCHANGE_SILENT)
             chronyd_silent(s);

@@ -14,6 +14,7 @@ import math
 import os
 import random
 import selectors
+import signal
 import socket
 import struct
 import threading
@@ -184,6 +185,17 @@ def refuse(status):
 
 def late(seconds, answer=ok):
     return lambda chronyd, request: chronyd.later(seconds, lambda: answer(chronyd, request))
+
+
+def while_stopped(pid, seconds, answer=ok):
+    """The process that asked is stopped before the answer, and continued well after it."""
+
+    def stop_and_answer(chronyd, request):
+        os.kill(pid, signal.SIGSTOP)
+        chronyd.later(seconds / 2, lambda: answer(chronyd, request))
+        chronyd.later(seconds, lambda: os.kill(pid, signal.SIGCONT))
+
+    return stop_and_answer
 
 
 def doubled(chronyd, request):

@@ -301,6 +301,15 @@ class LateChronydTest(BadChronydCase):
         self.assertEqual(daemon.confirmations(1), 1)
         self.assertLessEqual(len(self.resets()), 6)
 
+    def test_a_reply_that_came_while_we_were_stopped_is_read_before_time_is_up(self):
+        made = self.clock()
+        daemon = self.daemon()
+        self.feeding()
+        self.chronyd.script(script.RESET_SOURCES, script.while_stopped(daemon.pid(), 0.8))
+        made.migrate(offset=1e-3)
+        self.recovered(daemon)
+        self.assertEqual(len(self.resets()), 1)
+
     def test_a_chronyd_that_is_always_late_is_understood_in_the_end(self):
         for seconds in (0.3, 0.7, 1.5):
             with self.subTest(seconds=seconds):
