@@ -25,6 +25,8 @@ CLOCK_LIMIT_NS = 2000
 CPU_LIMIT_PERCENT = 30
 # How long to wait for a second reset, which must not come.
 SETTLE_S = 3
+# So long vmclockd waits for a new host's formula before it goes on without.
+HOST_WAIT_S = 5
 COUNTER_ARM = 0
 
 T0 = time.monotonic()
@@ -67,8 +69,12 @@ class Counts:
 
 
 def expect_one_reset(report, guest, before, what, timeout=30):
+    expect_resets(report, guest, before, 1, what, timeout)
+
+
+def expect_resets(report, guest, before, count, what, timeout=30):
     try:
-        guest.wait_status("a confirmed reset", lambda s: s["recoveries"] > before.recoveries, timeout)
+        guest.wait_status("a confirmed reset", lambda s: s["recoveries"] >= before.recoveries + count, timeout)
     except TimeoutError as error:
         report.check(False, f"{what}: {error}")
         report.quote([str(guest.status())] + guest.log_lines()[-10:])
@@ -76,7 +82,7 @@ def expect_one_reset(report, guest, before, what, timeout=30):
     time.sleep(SETTLE_S)
     after = Counts(guest)
     took = guest.status()["last_recovery"]
-    report.check(after.since(before) == (1, 1, 1),
+    report.check(after.since(before) == (1, count, count),
                  f"{what}: disruptions, recoveries, resets in the log +{'+'.join(map(str, after.since(before)))}; "
                  f"reset after {took['reset_ms']} ms, outcome {took['outcome']}")
     report.quote(after.new_lines(before))
@@ -98,7 +104,8 @@ def expect_resets_in_chronyd(report, guest, before, count, what):
     """chronyd 4.9 says so itself; older ones are silent."""
     if chronyd_reset_lines(guest) is not None:
         seen = chronyd_reset_lines(guest) - before
-        report.check(seen == count, f"{what}: chronyd logged {seen} reset(s)")
+        if not report.check(seen == count, f"{what}: chronyd logged {seen} reset(s)"):
+            report.quote(guest.chronyd_log()[-10:] + guest.log_lines()[-10:])
 
 
 def chronyd_reset_lines(guest):
@@ -278,6 +285,7 @@ def case_clock(report, lab):
     downtime = guest.migrate(destination)
     time.sleep(1)  # the guest's counter stands still while the guest does
     destination.resume()
+    resumed = time.monotonic()
     there("status", 4)  # an update, so that the guest is notified
     report.step(f"       live-migrated, downtime {downtime} ms and another second")
     new = there.calibrate(guest.vm)
@@ -285,14 +293,19 @@ def case_clock(report, lab):
     there("serve", 100)
     report.step(f"       calibrated on the new host: the counter is off by {ticks / new['counter_mhz'] / 1e6:.3f} s; "
                 "it serves its clock")
+    # On a loaded machine the calibration may take longer than vmclockd waits: then it
+    # has gone on without the formula, and recovers once more when that is there.
+    resets = 2 if guest.log_lines("going on without") else 1
+    report.check(resets == 1 or time.monotonic() - resumed > HOST_WAIT_S,
+                 f"vmclockd waited for the new host's page, {time.monotonic() - resumed:.1f} s until now")
     samples = guest.status()["samples_sent"]
-    expect_one_reset(report, guest, before, "migration with a new formula")
-    expect_resets_in_chronyd(report, guest, logged, 1, "migration with a new formula")
+    expect_resets(report, guest, before, resets, "migration with a new formula")
+    expect_resets_in_chronyd(report, guest, logged, resets, "migration with a new formula")
     wait_selected(report, guest, "migrated")
     more = guest.status()["samples_sent"] - samples
     report.check(more > 0, f"migrated: {more} samples more")
     expect_agreement(report, there, guest, "migrated")
-    report.check(Counts(guest).since(before) == (1, 1, 1), "migrated: still one reset")
+    report.check(Counts(guest).since(before) == (1, resets, resets), f"migrated: still {resets} reset(s)")
     report.quote([str(guest.status())])
 
 

@@ -106,8 +106,13 @@ class Host:
         return {name: float(value) if "." in value else int(value) for name, value in pairs}
 
     def calibrate(self, vm, count=500):
+        """Again while others use the processors: the page's bounds, and what the guest's
+        clock can be held against, are no better than the shortest round trip."""
         with vm.mailbox(self):
-            return self("calibrate", count)
+            end = time.monotonic() + 20
+            while (found := self("calibrate", count))["round_trip_ns"] > 2000 and time.monotonic() < end:
+                pass
+            return found
 
     def compare_clock(self, vm, count=400):
         with vm.mailbox(self):
