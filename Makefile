@@ -71,7 +71,8 @@ SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-om
 MANUALS  = daemon/vmclockd.8 daemon/vmclockctl.8 conf/vmclockd.conf.5 tests/sim/vmclocksim.1
 
 check: packages-check
-	@$(MAKE) --no-print-directory all $(BUILD)/chrony/chronyd check-layers check-manuals check-units
+	@$(MAKE) --no-print-directory all $(BUILD)/chrony/chronyd check-layers check-manuals check-vectors \
+	    check-units
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="$(SANITIZE)" RANDOM_RUNS=300 \
 	    check-units check-corpora
 	BUILD=$(BUILD) tests/integration/run.py
@@ -81,6 +82,9 @@ check-layers:
 	@if grep -n '^#include' refclock/*.[ch] | grep -Ev \
 	    '"refclock/[a-z_]+\.h"|<(assert|math|stdbool|stddef|stdint|string|sys/time)\.h>'; \
 	then echo "refclock/ must not include these"; exit 1; fi
+
+check-vectors:
+	@tests/make_vectors.py | cmp - tests/clock_vectors.h
 
 check-manuals:
 	@mandoc -T lint -W style $(MANUALS)
@@ -167,7 +171,7 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all demo check check-layers check-manuals check-units check-corpora check-vm check-cross \
+.PHONY: all demo check check-layers check-vectors check-manuals check-units check-corpora check-vm check-cross \
         check-vm-arm64 fuzz bench \
         format tidy install uninstall clean
 .SECONDARY:

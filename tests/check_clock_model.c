@@ -1,18 +1,37 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "tests/suite.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "refclock/sock_sample.h"
+#include "tests/wide.h"
 
 static struct vmclock_page page;
 static struct clock_model model;
 
+/* What tests/make_vectors.py says; it explains them. */
 static const struct {
-    uint64_t counter_value, counter, period, shift, sec, frac, expected_sec, expected_frac;
+    uint64_t counter_value, counter, period, shift, sec, frac, maxerror_ns, period_maxerror;
     enum clock_verdict verdict;
+    uint64_t expected_sec, expected_frac, bound_ns;
 } vectors[] = {
+#define VECTOR(...)  {__VA_ARGS__},
+#define PRODUCT(...) /* below */
+#include "tests/clock_vectors.h"
+#undef VECTOR
+#undef PRODUCT
+};
+
+static const struct {
+    uint64_t ticks, period;
+    unsigned shift;
+    bool fits;
+    uint64_t sec, frac;
+} products[] = {
+#define VECTOR(...)  /* above */
+#define PRODUCT(...) {__VA_ARGS__},
 #include "tests/clock_vectors.h"
 };
 
@@ -54,25 +73,50 @@ static enum clock_verdict time_at(int64_t sec, struct clock_time *ret_time)
         &model, (uint64_t)(1000 + (sec - (int64_t)REFERENCE_SEC) * 1000000000), ret_time);
 }
 
-START_TEST(the_time_is_what_rational_arithmetic_says)
+START_TEST(time_and_bound_are_what_rational_arithmetic_says)
 {
     for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
-        struct clock_time time;
-        struct fixed error;
+        struct clock_time time = {.leap = 0};
+        enum clock_verdict verdict;
+        uint64_t bound;
 
-        model = (struct clock_model){
-            .counter_value = vectors[i].counter_value,
-            .period_frac = vectors[i].period,
-            .period_shift = (uint8_t)vectors[i].shift,
-            .reference = {(int64_t)vectors[i].sec, vectors[i].frac},
-        };
-        ck_assert_int_eq(clock_model_time(&model, vectors[i].counter, &time), vectors[i].verdict);
-        if (vectors[i].verdict != CLOCK_OK)
+        good_page();
+        page.time_type = VMCLOCK_TIME_UTC;
+        page.flags = VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
+        page.counter_value = vectors[i].counter_value;
+        page.period_frac_sec = vectors[i].period;
+        page.period_shift = (uint8_t)vectors[i].shift;
+        page.time_sec = vectors[i].sec;
+        page.time_frac_sec = vectors[i].frac;
+        page.time_maxerror_ns = vectors[i].maxerror_ns;
+        page.period_maxerror = vectors[i].period_maxerror;
+        verdict = verdict_of_page();
+        if (verdict == CLOCK_OK)
+            verdict = clock_model_time(&model, vectors[i].counter, &time);
+        ck_assert_msg(verdict == vectors[i].verdict, "vector %zu: %s, not %s", i,
+            clock_verdict_str(verdict), clock_verdict_str(vectors[i].verdict));
+        if (verdict != CLOCK_OK)
             continue;
-        ck_assert(fixed_sub(time.utc,
-            (struct fixed){(int64_t)vectors[i].expected_sec, vectors[i].expected_frac}, &error));
-        ck_assert_msg(error.sec == 0 && error.frac == 0, "vector %zu is off by %g s", i,
-            fixed_to_double(error));
+        ck_assert_msg((uint64_t)time.utc.sec == vectors[i].expected_sec &&
+                          time.utc.frac == vectors[i].expected_frac,
+            "vector %zu is not exact", i);
+        bound = clock_model_bound_ns(&model, vectors[i].counter);
+        ck_assert_msg(bound >= vectors[i].bound_ns && bound - vectors[i].bound_ns <= 1,
+            "vector %zu: the bound is %" PRIu64 ", not %" PRIu64, i, bound, vectors[i].bound_ns);
+    }
+}
+END_TEST
+
+START_TEST(ticks_times_period_is_exact_for_every_shift)
+{
+    for (size_t i = 0; i < sizeof(products) / sizeof(products[0]); i++) {
+        struct fixed product = {0, 0};
+
+        ck_assert_msg(
+            fixed_from_ticks(products[i].ticks, products[i].period, products[i].shift, &product) ==
+                    products[i].fits &&
+                (uint64_t)product.sec == products[i].sec && product.frac == products[i].frac,
+            "product %zu", i);
     }
 }
 END_TEST
@@ -136,6 +180,19 @@ START_TEST(only_utc_and_tai_give_time_and_the_others_a_period)
         ck_assert_int_eq(verdict == CLOCK_OK, type < 2);
         ck_assert(clock_verdict_has_period(verdict));
         ck_assert_double_eq_tol(clock_model_period(&model), 1e-9, 1e-24);
+    }
+}
+END_TEST
+
+START_TEST(the_smearing_hint_changes_nothing)
+{
+    for (int hint = 0; hint < 256; hint++) {
+        struct clock_time time;
+
+        good_page();
+        page.smearing_hint = (uint8_t)hint;
+        ck_assert_int_eq(time_at(MONTH_END_SEC - 10, &time), CLOCK_OK);
+        ck_assert_int_eq(time.utc.sec, MONTH_END_SEC - 10);
     }
 }
 END_TEST
@@ -371,6 +428,18 @@ START_TEST(fixed_point_carries_borrows_and_saturates)
 }
 END_TEST
 
+START_TEST(every_nanosecond_goes_there_and_back)
+{
+    for (uint32_t nsec = 0; nsec < 1000000000; nsec += nsec < 1000 ? 1 : 99991) {
+        const struct fixed fixed = fixed_from_timespec(-7, nsec);
+
+        ck_assert_uint_eq(fixed.frac, wide_fraction(nsec, 1000000000));
+        ck_assert_int_eq(fixed_to_ns(fixed), (int64_t)nsec - INT64_C(7000000000));
+    }
+    ck_assert_uint_eq(fixed_from_timespec(0, 999999999).frac, wide_fraction(999999999, 1000000000));
+}
+END_TEST
+
 START_TEST(a_page_is_decoded_from_its_bytes)
 {
     uint8_t raw[VMCLOCK_FIELDS_END] = {'V', 'C', 'L', 'K', 0, 0x10, 0, 0, 1, 0, 1, 1, 4, 0, 0, 0,
@@ -404,16 +473,18 @@ START_TEST(a_page_is_decoded_from_its_bytes)
 }
 END_TEST
 
-RUN_SUITE("clock model", the_time_is_what_rational_arithmetic_says, a_page_in_tai_gives_utc,
+RUN_SUITE("clock model", time_and_bound_are_what_rational_arithmetic_says,
+    ticks_times_period_is_exact_for_every_shift, a_page_in_tai_gives_utc,
     a_page_in_utc_needs_no_tai_offset, a_counter_before_the_reference_gives_the_time_before_it,
     only_synchronised_and_free_running_clocks_are_relied_on,
-    only_utc_and_tai_give_time_and_the_others_a_period, a_counter_of_another_kind_is_marker_only,
-    an_implausible_tai_offset_is_refused, a_period_of_nothing_or_too_little_is_refused,
-    a_time_that_does_not_fit_is_refused, a_page_too_short_for_a_clock_is_marker_only,
+    only_utc_and_tai_give_time_and_the_others_a_period, the_smearing_hint_changes_nothing,
+    a_counter_of_another_kind_is_marker_only, an_implausible_tai_offset_is_refused,
+    a_period_of_nothing_or_too_little_is_refused, a_time_that_does_not_fit_is_refused,
+    a_page_too_short_for_a_clock_is_marker_only,
     a_positive_leap_second_is_announced_withheld_and_applied,
     a_negative_leap_second_is_announced_withheld_and_applied,
     the_leap_second_itself_gives_no_time_and_one_that_has_been_changes_nothing,
     the_months_end_is_found_in_every_month, the_bound_needs_both_terms_and_grows_with_the_distance,
     the_narrowest_reading_is_taken_and_a_backward_one_never,
     one_clock_continues_itself_and_no_other, fixed_point_carries_borrows_and_saturates,
-    a_page_is_decoded_from_its_bytes)
+    every_nanosecond_goes_there_and_back, a_page_is_decoded_from_its_bytes)
