@@ -3,11 +3,13 @@
 
 #include <math.h>
 
+#include "refclock/calendar.h"
+
 #define PERIOD_MIN_FRAC    UINT64_C(184467440) /* 10 ps in 2^-64 s */
 #define TAI_OFFSET_MIN_SEC 30                  /* 37 since 2017; leap seconds are rare */
 #define TAI_OFFSET_MAX_SEC 50
 #define FUTURE_MAX_SEC     3600
-#define MONTH_MAX_SEC      (INT64_C(32) * 86400)
+#define MONTH_MAX_SEC      (32 * CALENDAR_DAY_SEC)
 #define AGREE_SEC          1e-6
 #define AGREE_RATE         1e-7
 
@@ -48,25 +50,6 @@ bool clock_verdict_is_marker_only(enum clock_verdict verdict)
 bool clock_verdict_has_period(enum clock_verdict verdict)
 {
     return verdict == CLOCK_OK || (verdict >= CLOCK_TIME_MONOTONIC && verdict <= CLOCK_LEAP_NOW);
-}
-
-/* Days since 1970-01-01 of the first day of the month after the one that `day` is in. */
-static int64_t next_month(int64_t day)
-{
-    static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    const int64_t cycle = 146097; /* days in 400 years */
-    int64_t start = day / cycle * cycle;
-    int64_t year = 1970 + day / cycle * 400;
-
-    for (;; year++) {
-        const bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-
-        for (int month = 0; month < 12; month++) {
-            start += lengths[month] + (month == 1 && leap);
-            if (start > day)
-                return start;
-        }
-    }
 }
 
 static enum clock_verdict check_status(const struct vmclock_page *page, bool accept_freerunning)
@@ -119,9 +102,15 @@ static enum clock_verdict check_time_type(const struct vmclock_page *page)
     }
 }
 
+static bool leap_is_ahead(const struct clock_model *model)
+{
+    return model->leap == VMCLOCK_LEAP_PRE_POSITIVE || model->leap == VMCLOCK_LEAP_PRE_NEGATIVE;
+}
+
 static enum clock_verdict init_reference(const struct vmclock_page *page, struct clock_model *model)
 {
     const struct fixed offset = {page->time_type == VMCLOCK_TIME_TAI ? page->tai_offset_sec : 0, 0};
+    struct calendar_month month;
 
     if (page->time_sec > INT64_MAX)
         return CLOCK_OUT_OF_RANGE;
@@ -130,15 +119,17 @@ static enum clock_verdict init_reference(const struct vmclock_page *page, struct
         return CLOCK_OUT_OF_RANGE;
 
     switch (page->leap_indicator) {
-    case VMCLOCK_LEAP_NONE:
-    case VMCLOCK_LEAP_POST_POSITIVE:
-    case VMCLOCK_LEAP_POST_NEGATIVE: return CLOCK_OK;
+    case VMCLOCK_LEAP_NONE: return CLOCK_OK;
     case VMCLOCK_LEAP_PRE_POSITIVE:
     case VMCLOCK_LEAP_PRE_NEGATIVE:
+    case VMCLOCK_LEAP_POST_POSITIVE:
+    case VMCLOCK_LEAP_POST_NEGATIVE:
         if (model->reference.sec > INT64_MAX - MONTH_MAX_SEC)
             return CLOCK_OUT_OF_RANGE;
+        month = calendar_month_of(model->reference.sec / CALENDAR_DAY_SEC);
         model->leap = page->leap_indicator;
-        model->leap_at_sec = next_month(model->reference.sec / 86400) * 86400;
+        model->leap_at_sec =
+            CALENDAR_DAY_SEC * (leap_is_ahead(model) ? month.next_first_day : month.first_day);
         return CLOCK_OK;
     case VMCLOCK_LEAP_NOW: return CLOCK_LEAP_NOW;
     default: return CLOCK_LEAP_INVALID;
@@ -181,46 +172,68 @@ enum clock_verdict clock_model_init(const struct vmclock_page *page,
 }
 
 /*
- * What a leap second between the reference and `linear`, the time without it, does to it. Around
- * the leap, from a second before it until a second after it, no time is given: the system's clock
- * may be stepped, slewed or smeared there, and UTC has two names for one of its seconds.
+ * What a leap second between the reference and `time`, which goes on from it without one, does to
+ * it. The leap may be ahead of the reference, or behind it with a counter from before both.
  */
-static enum clock_verdict apply_leap(const struct clock_model *model, struct clock_time *time)
+static enum clock_verdict apply_leap(
+    const struct clock_model *model, struct clock_time *time, bool *ret_ambiguous)
 {
-    const bool positive = model->leap == VMCLOCK_LEAP_PRE_POSITIVE;
-    /* A negative leap second removes the month's last second, so it acts one second earlier. */
+    const bool positive =
+        model->leap == VMCLOCK_LEAP_PRE_POSITIVE || model->leap == VMCLOCK_LEAP_POST_POSITIVE;
+    const bool ahead = leap_is_ahead(model);
+    const int step = positive ? 1 : -1; /* of TAI - UTC */
+    /* In UTC as it was counted before: a negative one removes the month's last second. */
     const int64_t acts_at = positive ? model->leap_at_sec : model->leap_at_sec - 1;
-    const int64_t ambiguous_until = positive ? acts_at + 2 : acts_at + 1;
+    int64_t before = time->utc.sec;
 
-    if (time->utc.sec < acts_at - 1) {
+    if (!ahead && __builtin_add_overflow(before, step, &before))
+        return CLOCK_OUT_OF_RANGE;
+    if (before < acts_at) {
+        time->utc.sec = before;
         time->leap = positive ? 1 : 2;
-        return CLOCK_OK;
+        time->tai_step = ahead ? 0 : -step;
+    } else {
+        if (__builtin_sub_overflow(before, step, &time->utc.sec))
+            return CLOCK_OUT_OF_RANGE;
+        time->tai_step = ahead ? step : 0;
     }
-    if (time->utc.sec < ambiguous_until)
-        return CLOCK_LEAP_NOW;
-    time->utc.sec += positive ? -1 : 1;
+    *ret_ambiguous = before >= acts_at - 1 && before < acts_at + (positive ? 2 : 1);
     return CLOCK_OK;
+}
+
+/* UTC, with 23:59:60 counted as another 23:59:59; *ret_ambiguous: it is too near to a leap second.
+ */
+static enum clock_verdict time_at(const struct clock_model *model, uint64_t counter,
+    struct clock_time *ret_time, bool *ret_ambiguous)
+{
+    const int64_t ticks = counter_difference(counter, model->counter_value);
+    const uint64_t distance = ticks < 0 ? 0 - (uint64_t)ticks : (uint64_t)ticks;
+    struct fixed elapsed;
+
+    *ret_time = (struct clock_time){.leap = 0};
+    *ret_ambiguous = false;
+    if (!fixed_from_ticks(distance, model->period_frac, model->period_shift, &elapsed))
+        return CLOCK_OUT_OF_RANGE;
+    if (ticks < 0 && elapsed.sec >= FUTURE_MAX_SEC)
+        return CLOCK_REFERENCE_IN_FUTURE;
+    if (!(ticks < 0 ? fixed_sub(model->reference, elapsed, &ret_time->utc)
+                    : fixed_add(model->reference, elapsed, &ret_time->utc)) ||
+        ret_time->utc.sec < 0)
+        return CLOCK_OUT_OF_RANGE;
+    return model->leap == VMCLOCK_LEAP_NONE ? CLOCK_OK : apply_leap(model, ret_time, ret_ambiguous);
 }
 
 enum clock_verdict clock_model_time(
     const struct clock_model *model, uint64_t counter, struct clock_time *ret_time)
 {
-    const int64_t ticks = counter_difference(counter, model->counter_value);
-    const uint64_t distance = ticks < 0 ? 0 - (uint64_t)ticks : (uint64_t)ticks;
-    struct clock_time time = {.leap = 0};
-    enum clock_verdict verdict = CLOCK_OK;
-    struct fixed elapsed;
+    bool ambiguous;
+    struct clock_time time;
+    const enum clock_verdict verdict = time_at(model, counter, &time, &ambiguous);
 
-    if (!fixed_from_ticks(distance, model->period_frac, model->period_shift, &elapsed))
-        return CLOCK_OUT_OF_RANGE;
-    if (ticks < 0 && elapsed.sec >= FUTURE_MAX_SEC)
-        return CLOCK_REFERENCE_IN_FUTURE;
-    if (!(ticks < 0 ? fixed_sub(model->reference, elapsed, &time.utc)
-                    : fixed_add(model->reference, elapsed, &time.utc)) ||
-        time.utc.sec < 0)
-        return CLOCK_OUT_OF_RANGE;
-    if (model->leap != VMCLOCK_LEAP_NONE)
-        verdict = apply_leap(model, &time);
+    /* From a second before a leap second until a second after it the system's clock may be
+     * stepped, slewed or smeared, and UTC has two names for one of its seconds. */
+    if (verdict == CLOCK_OK && ambiguous)
+        return CLOCK_LEAP_NOW;
     if (verdict == CLOCK_OK)
         *ret_time = time;
     return verdict;
@@ -255,9 +268,10 @@ static bool difference_at_reference(
 {
     struct clock_time expected, stated;
     struct fixed difference;
+    bool ambiguous; /* in the same way for both */
 
-    if (clock_model_time(earlier, later->counter_value, &expected) != CLOCK_OK ||
-        clock_model_time(later, later->counter_value, &stated) != CLOCK_OK ||
+    if (time_at(earlier, later->counter_value, &expected, &ambiguous) != CLOCK_OK ||
+        time_at(later, later->counter_value, &stated, &ambiguous) != CLOCK_OK ||
         !fixed_sub(stated.utc, expected.utc, &difference))
         return false;
     *ret_sec = fixed_to_double(difference);

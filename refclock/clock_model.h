@@ -41,9 +41,9 @@ struct clock_model {
     uint64_t counter_value;
     uint64_t period_frac; /* 2^-(64 + period_shift) s */
     uint8_t period_shift;
-    uint8_t leap;           /* enum vmclock_leap: NONE, PRE_POSITIVE or PRE_NEGATIVE */
+    uint8_t leap;           /* enum vmclock_leap, but not NOW */
     struct fixed reference; /* UTC at counter_value */
-    int64_t leap_at_sec;    /* UTC: the first second of the month after the leap; 0: none */
+    int64_t leap_at_sec;    /* UTC: the first second of the month after the leap; NONE: 0 */
     bool has_bound;         /* the host guarantees the two that follow */
     uint64_t time_maxerror_ns;
     uint64_t period_maxerror;
@@ -59,7 +59,8 @@ struct clock_reader {
 
 struct clock_time {
     struct fixed utc;
-    int leap; /* as in the SOCK datagram: 0 none, 1 insert, 2 delete at the month's end */
+    int leap;     /* as in the SOCK datagram: 0 none, 1 insert, 2 delete at the month's end */
+    int tai_step; /* TAI - UTC then, minus what it is at the model's reference */
 };
 
 const char *clock_verdict_str(enum clock_verdict verdict);

@@ -59,6 +59,7 @@ enum clock_verdict cross_timestamp_offset(const struct cross_timestamp *reading,
         .bound_ns = bound,
         .width_ns = (uint64_t)fixed_to_ns(bracket),
         .leap = time.leap,
+        .tai_step = time.tai_step,
         .system_sec = reading->sec,
         .system_nsec = reading->nsec,
     };

@@ -37,7 +37,7 @@ struct offset {
     bool has_bound;     /* the host guarantees one */
     uint64_t bound_ns;  /* of the error, the bracket's half width included */
     uint64_t width_ns;  /* of the bracket */
-    int leap;           /* as in struct clock_time */
+    int leap, tai_step; /* as in struct clock_time */
     int64_t system_sec; /* the system clock at the reading */
     uint32_t system_nsec;
 };

@@ -50,14 +50,6 @@ static enum recovery_page page_for_recovery(const struct tracker *t)
     return t->mode == TRACKER_MODE_CLOCK ? RECOVERY_PAGE_NOT_YET : RECOVERY_PAGE_MARKER_ONLY;
 }
 
-/* The page's TAI offset now, a leap second since its reference included. */
-static int tai_offset(const struct tracker *t, const struct offset *offset)
-{
-    if (t->model.leap == VMCLOCK_LEAP_NONE || offset->leap != 0)
-        return t->page.tai_offset_sec;
-    return t->page.tai_offset_sec + (t->model.leap == VMCLOCK_LEAP_PRE_POSITIVE ? 1 : -1);
-}
-
 enum clock_verdict step_read_offset(const struct step *s, struct offset *ret_offset)
 {
     const struct tracker *t = s->t;
@@ -69,7 +61,7 @@ enum clock_verdict step_read_offset(const struct step *s, struct offset *ret_off
         return CLOCK_NO_READING;
     verdict = cross_timestamp_offset(reading, &t->model, ret_offset);
     if (verdict == CLOCK_OK && t->page.time_type == VMCLOCK_TIME_TAI && t->kernel_tai != 0 &&
-        t->kernel_tai != tai_offset(t, ret_offset))
+        t->kernel_tai != t->page.tai_offset_sec + ret_offset->tai_step)
         return CLOCK_TAI_DISAGREES;
     return verdict;
 }

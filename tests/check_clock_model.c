@@ -250,6 +250,8 @@ END_TEST
 
 START_TEST(a_time_that_does_not_fit_is_refused)
 {
+    struct clock_time time;
+
     good_page();
     page.time_sec = UINT64_MAX;
     ck_assert_int_eq(verdict_of_page(), CLOCK_OUT_OF_RANGE);
@@ -258,6 +260,20 @@ START_TEST(a_time_that_does_not_fit_is_refused)
     ck_assert_int_eq(verdict_of_page(), CLOCK_OUT_OF_RANGE);
     page.time_sec = 10; /* before 1970, in UTC */
     ck_assert_int_eq(verdict_of_page(), CLOCK_OUT_OF_RANGE);
+
+    /* A leap second, ahead or behind, that would take the last second of all beyond the range. */
+    page.time_type = VMCLOCK_TIME_UTC;
+    page.time_sec = INT64_MAX - 32 * 86400;
+    for (int leap = VMCLOCK_LEAP_PRE_POSITIVE; leap <= VMCLOCK_LEAP_POST_NEGATIVE; leap++) {
+        if (leap == VMCLOCK_LEAP_NOW)
+            continue;
+        page.leap_indicator = (uint8_t)leap;
+        ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
+        ck_assert_int_eq(clock_model_time(&model, 1000 + UINT64_C(32) * 86400000000000, &time),
+            leap == VMCLOCK_LEAP_PRE_POSITIVE || leap == VMCLOCK_LEAP_POST_NEGATIVE
+                ? CLOCK_OK
+                : CLOCK_OUT_OF_RANGE);
+    }
 }
 END_TEST
 
@@ -318,6 +334,85 @@ START_TEST(the_leap_second_itself_gives_no_time_and_one_that_has_been_changes_no
         page.leap_indicator = (uint8_t)leap;
         ck_assert_int_eq(verdict_of_page(), CLOCK_LEAP_INVALID);
     }
+}
+END_TEST
+
+/*
+ * Half seconds from the moment that a leap second begins, or that one is left out; all that is
+ * written and read is a microsecond later, so that no rounding decides on which side it is.
+ */
+static void write_reference_near_leap(int64_t at, int step, enum vmclock_time_type type)
+{
+    const int64_t end_tai = MONTH_END_SEC + 37 + (step < 0 ? -1 : 0);
+    const bool during = step > 0 && (at == 0 || at == 1), after = !during && at >= 0;
+
+    good_page();
+    page.time_type = (uint8_t)type;
+    page.tai_offset_sec = (int16_t)(37 + (after ? step : 0));
+    page.counter_value = (uint64_t)(1000000 + at * 500000000);
+    page.time_sec = (uint64_t)(2 * end_tai + at) / 2;
+    page.time_frac_sec = ((uint64_t)(at & 1) << 63) + fixed_from_timespec(0, 1000).frac;
+    if (type == VMCLOCK_TIME_UTC)
+        page.time_sec -= (uint64_t)page.tai_offset_sec;
+    if (during)
+        page.leap_indicator = VMCLOCK_LEAP_NOW;
+    else if (step > 0)
+        page.leap_indicator = after ? VMCLOCK_LEAP_POST_POSITIVE : VMCLOCK_LEAP_PRE_POSITIVE;
+    else
+        page.leap_indicator = after ? VMCLOCK_LEAP_POST_NEGATIVE : VMCLOCK_LEAP_PRE_NEGATIVE;
+}
+
+static void assert_time_near_leap(int64_t reference, int64_t now, int step)
+{
+    /* Half seconds again: the second before, the leap second where it is one, the second after. */
+    const bool ambiguous = now >= -2 && now < (step > 0 ? 4 : 2), after = now >= 0;
+    const int64_t half_seconds =
+        2 * (MONTH_END_SEC + (step < 0 ? -1 : 0)) + now - (after ? 2 * step : 0);
+    struct clock_time time;
+    enum clock_verdict verdict = verdict_of_page();
+
+    if (verdict == CLOCK_OK)
+        verdict = clock_model_time(&model, (uint64_t)(1000000 + now * 500000000), &time);
+    ck_assert_msg(verdict == (ambiguous || page.leap_indicator == VMCLOCK_LEAP_NOW ? CLOCK_LEAP_NOW
+                                                                                   : CLOCK_OK),
+        "%d, reference %" PRId64 ", now %" PRId64 ": %s", step, reference, now,
+        clock_verdict_str(verdict));
+    if (verdict != CLOCK_OK)
+        return;
+    ck_assert_msg(llabs(fixed_to_ns(time.utc) - half_seconds * 500000000 - 1000) <= 1,
+        "%d, reference %" PRId64 ", now %" PRId64 ": off by %g s", step, reference, now,
+        fixed_to_double(time.utc) - (double)half_seconds / 2);
+    ck_assert_int_eq(time.leap, after ? 0 : step > 0 ? 1 : 2);
+    ck_assert_int_eq(page.tai_offset_sec + time.tai_step, after ? 37 + step : 37);
+}
+
+START_TEST(a_leap_second_is_applied_wherever_reference_and_now_are)
+{
+    for (int step = -1; step <= 1; step += 2)
+        for (int type = VMCLOCK_TIME_UTC; type <= VMCLOCK_TIME_TAI; type++)
+            for (int64_t reference = -30; reference <= 30; reference++)
+                for (int64_t now = -30; now <= 30; now++) {
+                    write_reference_near_leap(reference, step, (enum vmclock_time_type)type);
+                    assert_time_near_leap(reference, now, step);
+                }
+}
+END_TEST
+
+START_TEST(a_clock_continues_itself_over_a_leap_second)
+{
+    for (int step = -1; step <= 1; step += 2)
+        for (int64_t reference = -6; reference <= 6; reference++) {
+            struct clock_model earlier;
+
+            write_reference_near_leap(-30, step, VMCLOCK_TIME_TAI);
+            ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
+            earlier = model;
+            write_reference_near_leap(reference, step, VMCLOCK_TIME_UTC);
+            if (page.leap_indicator == VMCLOCK_LEAP_NOW)
+                continue;
+            ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
+            ck_assert_msg(clock_model_continues(&earlier, &model), "%d, %" PRId64, step, reference);
+        }
 }
 END_TEST
 
@@ -484,7 +579,9 @@ RUN_SUITE("clock model", time_and_bound_are_what_rational_arithmetic_says,
     a_positive_leap_second_is_announced_withheld_and_applied,
     a_negative_leap_second_is_announced_withheld_and_applied,
     the_leap_second_itself_gives_no_time_and_one_that_has_been_changes_nothing,
-    the_months_end_is_found_in_every_month, the_bound_needs_both_terms_and_grows_with_the_distance,
+    a_leap_second_is_applied_wherever_reference_and_now_are,
+    a_clock_continues_itself_over_a_leap_second, the_months_end_is_found_in_every_month,
+    the_bound_needs_both_terms_and_grows_with_the_distance,
     the_narrowest_reading_is_taken_and_a_backward_one_never,
     one_clock_continues_itself_and_no_other, fixed_point_carries_borrows_and_saturates,
     every_nanosecond_goes_there_and_back, a_page_is_decoded_from_its_bytes)
