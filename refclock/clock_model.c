@@ -6,12 +6,14 @@
 #include "refclock/calendar.h"
 
 #define PERIOD_MIN_FRAC    UINT64_C(184467440) /* 10 ps in 2^-64 s */
-#define TAI_OFFSET_MIN_SEC 30                  /* 37 since 2017; leap seconds are rare */
+#define TAI_OFFSET_MIN_SEC 30
 #define TAI_OFFSET_MAX_SEC 50
 #define FUTURE_MAX_SEC     3600
 #define MONTH_MAX_SEC      (32 * CALENDAR_DAY_SEC)
 #define AGREE_SEC          1e-6
 #define AGREE_RATE         1e-7
+#define WHOLE_SEC          1e-3
+#define SECONDS_MAX        100
 
 const char *clock_verdict_str(enum clock_verdict verdict)
 {
@@ -36,6 +38,8 @@ const char *clock_verdict_str(enum clock_verdict verdict)
     case CLOCK_REFERENCE_IN_FUTURE: return "the reference is over an hour in the future";
     case CLOCK_NO_READING: return "the CPUs' counters are not synchronised";
     case CLOCK_TAI_DISAGREES: return "the kernel's TAI offset is not the page's";
+    case CLOCK_SECONDS_MOVED:
+        return "the page moved by whole seconds without a disruption: not believed for a minute";
     case CLOCK_OUT_OF_RANGE: return "the time is out of range";
     }
     return "unknown";
@@ -85,6 +89,11 @@ static double host_rate_error(const struct vmclock_page *page)
     return 0;
 }
 
+bool clock_tai_offset_is_plausible(int tai_offset_sec)
+{
+    return tai_offset_sec >= TAI_OFFSET_MIN_SEC && tai_offset_sec <= TAI_OFFSET_MAX_SEC;
+}
+
 static enum clock_verdict check_time_type(const struct vmclock_page *page)
 {
     switch (page->time_type) {
@@ -92,9 +101,8 @@ static enum clock_verdict check_time_type(const struct vmclock_page *page)
     case VMCLOCK_TIME_TAI:
         if (!page_has(page, VMCLOCK_FLAG_TAI_OFFSET_VALID))
             return CLOCK_NO_TAI_OFFSET;
-        if (page->tai_offset_sec < TAI_OFFSET_MIN_SEC || page->tai_offset_sec > TAI_OFFSET_MAX_SEC)
-            return CLOCK_BAD_TAI_OFFSET;
-        return CLOCK_OK;
+        return clock_tai_offset_is_plausible(page->tai_offset_sec) ? CLOCK_OK
+                                                                   : CLOCK_BAD_TAI_OFFSET;
     case VMCLOCK_TIME_MONOTONIC: return CLOCK_TIME_MONOTONIC;
     case VMCLOCK_TIME_SMEARED:
     case VMCLOCK_TIME_MAYBE_SMEARED: return CLOCK_TIME_SMEARED;
@@ -284,6 +292,14 @@ bool clock_model_continues(const struct clock_model *earlier, const struct clock
 
     return difference_at_reference(earlier, later, &difference) && fabs(difference) <= AGREE_SEC &&
            fabs(clock_model_period(later) / clock_model_period(earlier) - 1) <= AGREE_RATE;
+}
+
+bool clock_model_is_seconds_away(const struct clock_model *earlier, const struct clock_model *later)
+{
+    double difference;
+
+    return difference_at_reference(earlier, later, &difference) && fabs(difference) > 0.5 &&
+           fabs(difference) < SECONDS_MAX && fabs(difference - rint(difference)) <= WHOLE_SEC;
 }
 
 bool clock_model_contradicts(const struct clock_model *earlier, const struct clock_model *later)

@@ -34,6 +34,7 @@ enum clock_verdict {
     CLOCK_REFERENCE_IN_FUTURE, /* the reference is over an hour ahead of the counter */
     CLOCK_NO_READING,          /* the counter went backwards under every reading */
     CLOCK_TAI_DISAGREES,       /* the kernel has another TAI offset than the page */
+    CLOCK_SECONDS_MOVED,       /* by whole seconds, a moment ago and without a disruption */
     CLOCK_OUT_OF_RANGE,        /* before 1970, or beyond what a system's clock can be set to */
 };
 
@@ -105,6 +106,16 @@ double clock_model_period(const struct clock_model *model);
  * by at most 1e-7 in period. Two that cannot be compared there do not.
  */
 bool clock_model_continues(const struct clock_model *earlier, const struct clock_model *later);
+
+/*
+ * Whether at its own reference the later's time is whole seconds away from what the earlier one
+ * says, to 1 ms: what a leap second, or a TAI offset, looks like that one of the two has wrong.
+ */
+bool clock_model_is_seconds_away(
+    const struct clock_model *earlier, const struct clock_model *later);
+
+/* Whether that many seconds can be TAI - UTC: it is 37 since 2017, and leap seconds are rare. */
+bool clock_tai_offset_is_plausible(int tai_offset_sec);
 
 /* Signed counter difference a - b: counters wrap. */
 static inline int64_t counter_difference(uint64_t a, uint64_t b)

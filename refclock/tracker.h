@@ -62,7 +62,7 @@ struct observation {
     const struct cross_timestamp *realtime, *raw; /* taken while the page did not change */
     size_t n_realtime, n_raw;
     long kernel_tick, kernel_freq;
-    int kernel_tai;               /* TAI - UTC in s; 0: the kernel was not told */
+    int kernel_tai;               /* TAI - UTC in s; 0 or absurd: the kernel was not told */
     bool clock_source_is_counter; /* the kernel's clock source is the page's counter */
 
     enum tracker_chronyd chronyd;
@@ -124,6 +124,11 @@ struct tracker {
     uint64_t detected_counter;
     bool host_late; /* the recovery went on without an answer to that */
 
+    /* The page has moved by whole seconds, away from `moved_from`: too much like a leap second that
+     * the host has wrong, or has not written out yet, to be followed at once. */
+    struct clock_model moved_from;
+    int64_t moved_ns; /* when; 0: it has not */
+
     /* The recovery. */
     struct recovery recovery; /* the present one, or the last; started_ns 0: none yet */
     uint64_t confirmed_marker;
@@ -159,7 +164,7 @@ struct tracker {
     enum clock_verdict sample_verdict;
     bool has_offset;
     struct offset offset;    /* of the last sample */
-    int kernel_tai;          /* s; 0: not known */
+    int kernel_tai;          /* as last observed */
     uint64_t contradictions; /* of a page's bounds by the next one */
     uint64_t disruptions, recoveries, samples_sent;
 };

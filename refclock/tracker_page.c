@@ -91,6 +91,19 @@ static bool formula_is_the_new_hosts(
            counter_difference(t->model.counter_value, t->detected_counter) > 0;
 }
 
+static void watch_whole_seconds(struct step *s, const struct clock_model *before)
+{
+    struct tracker *t = s->t;
+
+    if (t->moved_ns != 0) {
+        if (!clock_model_is_seconds_away(&t->moved_from, &t->model))
+            t->moved_ns = 0;
+    } else if (clock_model_is_seconds_away(before, &t->model)) {
+        t->moved_from = *before;
+        t->moved_ns = s->seen->now_ns;
+    }
+}
+
 static bool recovery_acts_on_formula(const struct recovery *r)
 {
     return r->state != RECOVERY_IDLE && r->state != RECOVERY_RESET && r->state != RECOVERY_HOST &&
@@ -101,8 +114,8 @@ static void take_page(struct step *s, const struct vmclock_page *page)
 {
     struct tracker *t = s->t;
     const struct vmclock_page before = t->page;
-    const struct clock_model model_before = t->model;
-    const bool had_model = t->has_model;
+    const struct clock_model model_before = t->model, old_before = t->old;
+    const bool had_model = t->has_model, had_old = t->has_old;
     const bool marker_changed = t->page_known && page->disruption_marker != t->marker;
     bool jumped, proven = false;
 
@@ -132,6 +145,8 @@ static void take_page(struct step *s, const struct vmclock_page *page)
     }
     if (marker_changed || !t->has_model)
         return;
+    if (had_old && !t->unproven && !proven)
+        watch_whole_seconds(s, &old_before);
     /*
      * A formula that jumps while chronyd is being corrected, or after the recovery had to go on
      * without knowing whose it was, is the new host's, late: what chronyd was told and fed

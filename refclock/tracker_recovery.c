@@ -5,6 +5,7 @@
 
 #define BOOST_NS       INT64_C(30000000000)
 #define RATE_ERROR_MAX 1e-8
+#define MOVED_NS       INT64_C(60000000000)
 
 void step_begin_recovery(struct step *s, enum recovery_cause cause)
 {
@@ -15,7 +16,9 @@ void step_begin_recovery(struct step *s, enum recovery_cause cause)
                               t->exchange.id == CHRONY_RESET_SOURCES && s->seen->command_queued;
 
     t->reset_pending = t->reset_pending || cause != RECOVERY_CAUSE_START;
-    if (t->stopping) /* the next start finds the marker unconfirmed */
+    if (cause != RECOVERY_CAUSE_START)
+        t->moved_ns = 0; /* what has moved is to be believed */
+    if (t->stopping)     /* the next start finds the marker unconfirmed */
         return;
     if (t->config.dry_run) {
         if (cause != RECOVERY_CAUSE_START)
@@ -60,10 +63,16 @@ enum clock_verdict step_read_offset(const struct step *s, struct offset *ret_off
     if (!reading)
         return CLOCK_NO_READING;
     verdict = cross_timestamp_offset(reading, &t->model, ret_offset);
-    if (verdict == CLOCK_OK && t->page.time_type == VMCLOCK_TIME_TAI && t->kernel_tai != 0 &&
+    if (verdict != CLOCK_OK)
+        return verdict;
+    /* A kernel that was not told has 0, or what the leap seconds since it was booted made of it. */
+    if (page_has(&t->page, VMCLOCK_FLAG_TAI_OFFSET_VALID) &&
+        clock_tai_offset_is_plausible(t->kernel_tai) &&
         t->kernel_tai != t->page.tai_offset_sec + ret_offset->tai_step)
         return CLOCK_TAI_DISAGREES;
-    return verdict;
+    if (t->moved_ns != 0 && s->seen->now_ns - t->moved_ns < MOVED_NS)
+        return CLOCK_SECONDS_MOVED;
+    return CLOCK_OK;
 }
 
 static void measure(const struct step *s, struct recovery_view *view)

@@ -184,35 +184,6 @@ START_TEST(a_page_that_denies_the_bounds_of_the_one_before_is_counted)
 }
 END_TEST
 
-/* A month's end with a leap second: announced, crossed by an old reference, then rewritten. */
-START_TEST(a_leap_second_is_crossed_without_a_wrong_sample)
-{
-    const int64_t leap_sec = 1701388800 - VIRTUAL_EPOCH; /* 2023-12-01 */
-    double largest = 0;
-
-    start_converged(1);
-    vm.now_ns = vm.moved_ns = vm.next_tick_ns = (leap_sec - 20) * VIRTUAL_SEC;
-    vm.counter_at_since += (double)(vm.now_ns - vm.counter_since_ns) * 1e-9 * vm.hz;
-    vm.counter_since_ns = vm.next_update_ns = vm.now_ns;
-    vm.page.leap_indicator = VMCLOCK_LEAP_PRE_POSITIVE;
-    virtual_write_formula(&vm);
-    vm.update_page = false;
-    virtual_start(&vm, &config, tracker_saved(&vm.tracker));
-    virtual_run(&vm, 18 * VIRTUAL_SEC);
-    ck_assert_int_eq(vm.orders.sample.leap | vm.tracker.offset.leap, 1);
-    vm.n_samples = 0;
-    virtual_run(&vm, 5 * VIRTUAL_SEC);   /* over the leap: the model's clock goes on in TAI */
-    ck_assert_uint_le(vm.n_samples, 70); /* none for three of the five seconds */
-    vm.makestep_limit = -1;
-    for (int i = 0; i < 20; i++) {
-        virtual_run(&vm, VIRTUAL_SEC);
-        largest = fmax(largest, fabs(vm.last_sample_sec + vm.error_sec + 1));
-    }
-    ck_assert_double_le(largest, 1e-6); /* UTC is a second behind the model's clock */
-    ck_assert_int_eq(vm.tracker.offset.leap, 0);
-}
-END_TEST
-
 /* --- the full recovery ---------------------------------------------------------------------- */
 
 START_TEST(a_disruption_is_corrected_by_the_exact_sequence)
@@ -907,7 +878,6 @@ int main(void)
 
     tcase_add_test(feeding, a_kernel_that_knows_another_tai_offset_stops_the_samples);
     tcase_add_test(feeding, a_page_that_denies_the_bounds_of_the_one_before_is_counted);
-    tcase_add_test(feeding, a_leap_second_is_crossed_without_a_wrong_sample);
 
     tcase_add_test(full, a_disruption_is_corrected_by_the_exact_sequence);
     tcase_add_test(full, hours_of_offset_are_corrected_as_well);

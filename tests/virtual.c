@@ -67,12 +67,40 @@ void virtual_disrupt_counter(struct virtual_machine *vm, double jump_sec, double
     vm->hz *= 1 + ppm * 1e-6;
 }
 
+double virtual_utc_error(const struct virtual_machine *vm)
+{
+    return vm->error_sec + (vm->leap_passed ? vm->leap_step : 0);
+}
+
+static bool near_leap(const struct virtual_machine *vm, int64_t distance_ns)
+{
+    const int64_t end_ns = vm->leap_ns + (vm->leap_step > 0 ? VIRTUAL_SEC : 0);
+
+    return vm->leap_step != 0 && vm->now_ns >= vm->leap_ns - distance_ns &&
+           vm->now_ns < end_ns + distance_ns;
+}
+
+/* The kernel's clock shows 23:59:59 twice, or leaves it out. */
+static void leap(struct virtual_machine *vm)
+{
+    move_clock(vm);
+    vm->leap_passed = true;
+    if (!vm->kernel_leaps)
+        return;
+    vm->error_sec -= vm->leap_step;
+    vm->kernel_tai += vm->leap_step; /* also where it was not told */
+    vm->kernel_leaps = false;
+}
+
 /* --- the host ------------------------------------------------------------------------------- */
 
 void virtual_write_formula(struct virtual_machine *vm)
 {
     const double since = (double)vm->now_ns * 1e-9 + vm->host_error_sec;
     const double whole = floor(since);
+    const bool passed = vm->leap_step != 0 && vm->now_ns >= vm->leap_ns;
+    const bool now = passed && vm->leap_step > 0 && vm->now_ns < vm->leap_ns + VIRTUAL_SEC;
+    const bool positive = vm->leap_step > 0;
 
     vm->page.seq_count += 2;
     vm->page.counter_value = virtual_counter(vm);
@@ -80,6 +108,16 @@ void virtual_write_formula(struct virtual_machine *vm)
     vm->page.time_sec = (uint64_t)(VIRTUAL_EPOCH + 37 + (int64_t)whole);
     vm->page.time_frac_sec = (uint64_t)ldexp(since - whole, 64);
     vm->page.clock_status = VMCLOCK_STATUS_SYNCHRONISED;
+    vm->page.tai_offset_sec = (int16_t)(37 + (passed ? vm->leap_step : 0));
+    if (vm->page.time_type == VMCLOCK_TIME_UTC)
+        vm->page.time_sec -= (uint64_t)vm->page.tai_offset_sec;
+    if (now)
+        vm->page.leap_indicator = VMCLOCK_LEAP_NOW;
+    else if (passed)
+        vm->page.leap_indicator =
+            positive ? VMCLOCK_LEAP_POST_POSITIVE : VMCLOCK_LEAP_POST_NEGATIVE;
+    else if (vm->leap_step != 0)
+        vm->page.leap_indicator = positive ? VMCLOCK_LEAP_PRE_POSITIVE : VMCLOCK_LEAP_PRE_NEGATIVE;
 }
 
 void virtual_write_marker(struct virtual_machine *vm)
@@ -234,8 +272,13 @@ static void read_command(struct virtual_machine *vm)
 }
 
 /* A crude chronyd: every fifth sample corrects the clock, at first by a step if it may. */
-static void take_sample(struct virtual_machine *vm, double offset)
+static void take_sample(struct virtual_machine *vm, const struct sock_sample *sample)
 {
+    const double offset = sample->offset;
+
+    if (vm->kernel_leaps && near_leap(vm, 5 * VIRTUAL_SEC))
+        return;
+    vm->kernel_leaps = sample->leap != 0;
     if (++vm->samples_since_reset % 5 != 0 || vm->frozen)
         return;
     move_clock(vm);
@@ -308,7 +351,7 @@ static void step(struct virtual_machine *vm, struct observation *seen)
 
         seen->now_ns = vm->now_ns;
         look(vm, seen);
-        if (vm->orders.measure && vm->now_ns >= vm->orders.wake_at_ns - TICK_NS / 2 &&
+        if (vm->orders.measure && vm->now_ns >= vm->orders.wake_at_ns - vm->tick_ns / 2 &&
             seen->look != TRACKER_LOOK_CHANGED) {
             move_clock(vm);
             for (int k = 0; k < 16; k++) {
@@ -348,8 +391,11 @@ static void step(struct virtual_machine *vm, struct observation *seen)
                 recovery_holds_samples(&vm->tracker.recovery) || vm->tracker.reset_pending;
             vm->last_sample_sec = vm->orders.sample.offset;
             vm->last_sample_ns = vm->now_ns;
+            vm->worst_sample_sec =
+                fmax(vm->worst_sample_sec, fabs(vm->last_sample_sec + virtual_utc_error(vm)));
+            vm->n_ambiguous_samples += near_leap(vm, VIRTUAL_SEC);
             if (vm->alive)
-                take_sample(vm, vm->orders.sample.offset);
+                take_sample(vm, &vm->orders.sample);
         }
         vm->now_ns += 2000; /* a step takes its time */
         if (!again && !(vm->orders.measure && vm->orders.wake_at_ns <= vm->now_ns))
@@ -392,10 +438,14 @@ void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
             next = earliest(next, vm->replies[0].at_ns);
         if (vm->update_page)
             next = earliest(next, vm->next_update_ns);
+        if (vm->leap_step != 0 && !vm->leap_passed)
+            next = earliest(next, vm->leap_ns);
         next = earliest(next, vm->formula_at_ns);
         if (next > vm->now_ns)
             vm->now_ns = next;
 
+        if (vm->leap_step != 0 && !vm->leap_passed && vm->leap_ns <= vm->now_ns)
+            leap(vm);
         if (vm->formula_at_ns <= vm->now_ns) {
             virtual_write_formula(vm);
             vm->formula_at_ns = INT64_MAX;
@@ -404,7 +454,7 @@ void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
         if (vm->update_page && vm->next_update_ns <= vm->now_ns) {
             if (vm->page.clock_status == VMCLOCK_STATUS_SYNCHRONISED)
                 virtual_write_formula(vm);
-            vm->next_update_ns = vm->now_ns + 100 * VIRTUAL_MS;
+            vm->next_update_ns = vm->now_ns + vm->update_interval_ns;
         }
         if (vm->stalled_until_ns && vm->stalled_until_ns <= vm->now_ns) {
             vm->stalled_until_ns = 0;
@@ -419,11 +469,11 @@ void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
         if (vm->next_tick_ns <= vm->now_ns) {
             struct observation seen = {0};
 
-            vm->next_tick_ns += TICK_NS;
+            vm->next_tick_ns += vm->tick_ns;
             look(vm, &seen);
             vm->shown_valid = vm->shown_valid && seen.look != TRACKER_LOOK_CHANGED;
             if (seen.look != TRACKER_LOOK_NONE ||
-                vm->now_ns + TICK_NS / 2 >= vm->orders.wake_at_ns) {
+                vm->now_ns + vm->tick_ns / 2 >= vm->orders.wake_at_ns) {
                 memset(&seen, 0, sizeof(seen));
                 step(vm, &seen);
             }
@@ -476,7 +526,23 @@ void virtual_init(struct virtual_machine *vm, uint64_t seed)
     };
     virtual_write_formula(vm);
     vm->update_page = true;
+    vm->update_interval_ns = 100 * VIRTUAL_MS;
     virtual_chronyd_start(vm);
+}
+
+void virtual_set_leap(struct virtual_machine *vm, int step, int64_t before_ns)
+{
+    const int64_t end_sec = 1704067200 - VIRTUAL_EPOCH; /* 2024-01-01 */
+    int64_t passed_ns;
+
+    vm->leap_step = step;
+    vm->leap_ns = (step > 0 ? end_sec : end_sec - 1) * VIRTUAL_SEC;
+    passed_ns = vm->leap_ns - before_ns - vm->now_ns;
+    vm->now_ns += passed_ns;
+    vm->moved_ns = vm->next_tick_ns = vm->next_update_ns = vm->now_ns;
+    vm->counter_at_since += (double)passed_ns * 1e-9 * vm->hz;
+    vm->counter_since_ns = vm->now_ns;
+    virtual_write_formula(vm);
 }
 
 void virtual_start(
@@ -485,6 +551,7 @@ void virtual_start(
     struct observation seen = {0};
 
     vm->shown_valid = false;
+    vm->tick_ns = config->watch_interval_ns;
     memset(&vm->orders, 0, sizeof(vm->orders));
     tracker_init(&vm->tracker, config, &saved, 1, vm->now_ns);
     step(vm, &seen);

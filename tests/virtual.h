@@ -4,7 +4,8 @@
  * and a tracker between them. Nothing here waits, so that hours run in milliseconds.
  *
  * Times are ns since the machine's start, which is also its CLOCK_MONOTONIC; true UTC is EPOCH
- * later. The clock's error is kept as such, so that it is exact where it is small.
+ * later, until there is a leap second. The clock's error is kept as such, so that it is exact where
+ * it is small.
  */
 #ifndef TESTS_VIRTUAL_H
 #define TESTS_VIRTUAL_H
@@ -36,8 +37,13 @@ struct virtual_command {
 struct virtual_machine {
     struct tracker tracker;
     struct tracker_orders orders;
-    int64_t now_ns, next_tick_ns;
+    int64_t now_ns, next_tick_ns, tick_ns;
     uint64_t random; /* the generator's state */
+
+    /* A leap second: what it adds to TAI - UTC, and when it begins or when one is left out. */
+    int leap_step; /* 1, -1; 0: there is none */
+    int64_t leap_ns;
+    bool leap_passed;
 
     /* The counter. */
     double hz;
@@ -45,11 +51,12 @@ struct virtual_machine {
     double counter_at_since;
 
     /* The kernel's clock. */
-    double error_sec; /* CLOCK_REALTIME minus true time */
+    double error_sec; /* CLOCK_REALTIME minus true time without leap seconds */
     double raw_ns_per_tick;
     double raw_ticks; /* since the start, without jumps: CLOCK_MONOTONIC_RAW */
     long freq;        /* adjtimex's, 2^-16 ppm */
     int kernel_tai;
+    bool kernel_leaps;       /* chronyd told it to */
     bool other_clock_source; /* than the counter */
     double slew_left_sec;    /* positive: the clock is being put back by that much */
     int64_t moved_ns;        /* up to when the three above are advanced */
@@ -60,8 +67,8 @@ struct virtual_machine {
     struct vmclock_page page;
     struct vmclock_page shown; /* what the tracker last saw */
     bool shown_valid, page_stuck, device_lost;
-    bool update_page; /* the host rewrites its formula each 100 ms */
-    int64_t next_update_ns;
+    bool update_page; /* the host rewrites its formula at this interval */
+    int64_t update_interval_ns, next_update_ns;
     int64_t formula_at_ns; /* when a late formula comes; INT64_MAX: none is late */
     double host_error_sec; /* of the host's formula */
 
@@ -96,13 +103,21 @@ struct virtual_machine {
     enum event_id events[VIRTUAL_LOG];
     double last_sample_sec;
     int64_t last_sample_ns;
+    double worst_sample_sec;      /* the furthest that a sample was from the truth */
+    unsigned n_ambiguous_samples; /* within a second of a leap second */
 };
 
 /* Defaults as installed, one boosted server, and a page that is a clock. */
 void virtual_init(struct virtual_machine *vm, uint64_t seed);
 void virtual_config(struct tracker_config *c);
 
-/* Start, or restart, the tracker with what it saved. */
+/* Before the start: it is `before_ns` before a leap second that is to come at a year's end. */
+void virtual_set_leap(struct virtual_machine *vm, int step, int64_t before_ns);
+
+/* CLOCK_REALTIME minus UTC. */
+double virtual_utc_error(const struct virtual_machine *vm);
+
+/* Start, or restart, the tracker with what it saved; it is woken up at the watch interval. */
 void virtual_start(
     struct virtual_machine *vm, const struct tracker_config *config, struct tracker_saved saved);
 

@@ -6,6 +6,7 @@
  */
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "refclock/sock_sample.h"
 #include "tests/fuzz/fuzz.h"
@@ -28,6 +29,11 @@ static bool formula(const struct clock_model *model, uint64_t counter, struct fi
     return true;
 }
 
+static bool leap_is_ahead(const struct clock_model *model)
+{
+    return model->leap == VMCLOCK_LEAP_PRE_POSITIVE || model->leap == VMCLOCK_LEAP_PRE_NEGATIVE;
+}
+
 static void check_model(const struct vmclock_page *page, const struct clock_reader *reader,
     const struct clock_model *model)
 {
@@ -44,10 +50,10 @@ static void check_model(const struct vmclock_page *page, const struct clock_read
     must(clock_model_period(model) >= 0.99e-11 && clock_model_period(model) <= 1);
     must(reader->period_sec == 0 || fabs(clock_model_period(model) - 1.25e-9) <= 0.75e-9);
     must(model->rate_error >= 0);
-    must(model->leap == VMCLOCK_LEAP_NONE || model->leap == page->leap_indicator);
+    must(model->leap == page->leap_indicator);
     if (model->leap != VMCLOCK_LEAP_NONE) {
-        must(model->leap_at_sec > model->reference.sec);
-        must(model->leap_at_sec - model->reference.sec <= INT64_C(31) * 86400);
+        must(leap_is_ahead(model) == (model->leap_at_sec > model->reference.sec));
+        must(llabs(model->leap_at_sec - model->reference.sec) <= INT64_C(31) * 86400);
         must(model->leap_at_sec % 86400 == 0);
     }
     must(clock_model_bound_ns(model, model->counter_value) >= model->time_maxerror_ns);
@@ -57,27 +63,32 @@ static void check_model(const struct vmclock_page *page, const struct clock_read
 
 static void check_time(const struct clock_model *model, uint64_t counter)
 {
+    const bool positive =
+        model->leap == VMCLOCK_LEAP_PRE_POSITIVE || model->leap == VMCLOCK_LEAP_POST_POSITIVE;
     struct clock_time time;
-    struct fixed expected;
+    struct fixed expected = {0, 0};
     const bool fits = formula(model, counter, &expected);
     const enum clock_verdict verdict = clock_model_time(model, counter, &time);
 
     if (verdict != CLOCK_OK) {
         must(verdict == CLOCK_LEAP_NOW || verdict == CLOCK_REFERENCE_IN_FUTURE ||
              verdict == CLOCK_OUT_OF_RANGE);
-        must(verdict != CLOCK_OUT_OF_RANGE || !fits);
+        must(verdict != CLOCK_OUT_OF_RANGE || !fits ||
+             (model->leap != VMCLOCK_LEAP_NONE && expected.sec == INT64_MAX));
         must(verdict != CLOCK_LEAP_NOW || model->leap != VMCLOCK_LEAP_NONE);
         return;
     }
     must(fits);
     must(time.utc.frac == expected.frac);
+    must(time.utc.sec == expected.sec - time.tai_step);
     if (model->leap == VMCLOCK_LEAP_NONE) {
-        must(time.utc.sec == expected.sec && time.leap == 0);
+        must(time.tai_step == 0 && time.leap == 0);
     } else if (time.leap) { /* the leap is still to come */
-        must(time.leap == (model->leap == VMCLOCK_LEAP_PRE_POSITIVE ? 1 : 2));
-        must(time.utc.sec == expected.sec && time.utc.sec < model->leap_at_sec);
+        must(time.leap == (positive ? 1 : 2));
+        must(time.tai_step == (leap_is_ahead(model) ? 0 : positive ? -1 : 1));
+        must(time.utc.sec < model->leap_at_sec);
     } else {
-        must(time.utc.sec == expected.sec + (model->leap == VMCLOCK_LEAP_PRE_POSITIVE ? -1 : 1));
+        must(time.tai_step == (!leap_is_ahead(model) ? 0 : positive ? 1 : -1));
         must(time.utc.sec >= model->leap_at_sec);
     }
 }
