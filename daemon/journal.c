@@ -192,12 +192,15 @@ void journal_event(const struct config *config, const struct event *e)
         log_info("samples flow, the first one's offset is %+.9f s", e->b);
         break;
     case EVENT_CONTRADICTION:
-        log_warning("the page contradicts the error bounds of the one before (%" PRIu64
+        log_warning("the page contradicts the error bounds of those before it (%" PRIu64
                     " times so far): the host's bounds cannot be relied on",
             e->new);
         break;
     case EVENT_SAMPLES_WITHHELD:
-        if (e->code == CLOCK_OK)
+        if (e->code == CLOCK_OK && e->new == UINT64_MAX)
+            log_warning(
+                "samples are withheld: the page states no error bound, max-error wants one");
+        else if (e->code == CLOCK_OK)
             log_warning("samples are withheld: their error bound, %" PRIu64
                         " ns, is over max-error",
                 e->new);

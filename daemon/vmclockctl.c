@@ -260,7 +260,7 @@ static const struct {
     {"vmclockd_recoveries_total", "counter", "Recoveries whose reset chronyd confirmed",
         "recoveries", 1},
     {"vmclockd_samples_sent_total", "counter", "Samples sent to chronyd", "samples_sent", 1},
-    {"vmclockd_contradictions_total", "counter", "Pages that denied the one before's bounds",
+    {"vmclockd_contradictions_total", "counter", "Pages that denied the bounds of those before",
         "contradictions", 1},
     {"vmclockd_offset_seconds", "gauge", "The page's time minus the system's", "offset_ns", 1e-9},
     {"vmclockd_error_bound_seconds", "gauge", "The host's bound of that, and the reading's",

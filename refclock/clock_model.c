@@ -270,8 +270,7 @@ double clock_model_period(const struct clock_model *model)
     return ldexp((double)model->period_frac, -64 - model->period_shift);
 }
 
-/* later minus earlier at the later's reference, in s; false where one gives no time there. */
-static bool difference_at_reference(
+bool clock_model_difference(
     const struct clock_model *earlier, const struct clock_model *later, double *ret_sec)
 {
     struct clock_time expected, stated;
@@ -290,7 +289,7 @@ bool clock_model_continues(const struct clock_model *earlier, const struct clock
 {
     double difference;
 
-    return difference_at_reference(earlier, later, &difference) && fabs(difference) <= AGREE_SEC &&
+    return clock_model_difference(earlier, later, &difference) && fabs(difference) <= AGREE_SEC &&
            fabs(clock_model_period(later) / clock_model_period(earlier) - 1) <= AGREE_RATE;
 }
 
@@ -298,16 +297,6 @@ bool clock_model_is_seconds_away(const struct clock_model *earlier, const struct
 {
     double difference;
 
-    return difference_at_reference(earlier, later, &difference) && fabs(difference) > 0.5 &&
+    return clock_model_difference(earlier, later, &difference) && fabs(difference) > 0.5 &&
            fabs(difference) < SECONDS_MAX && fabs(difference - rint(difference)) <= WHOLE_SEC;
-}
-
-bool clock_model_contradicts(const struct clock_model *earlier, const struct clock_model *later)
-{
-    double difference;
-
-    return earlier->has_bound && later->has_bound &&
-           difference_at_reference(earlier, later, &difference) &&
-           fabs(difference) * 1e9 > (double)clock_model_bound_ns(earlier, later->counter_value) +
-                                        (double)later->time_maxerror_ns;
 }

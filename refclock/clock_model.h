@@ -92,14 +92,15 @@ enum clock_verdict clock_model_time(
 /* The host's guaranteed bound of the error at `counter`, in ns, saturating; needs has_bound. */
 uint64_t clock_model_bound_ns(const struct clock_model *model, uint64_t counter);
 
-/*
- * Whether the later of two models contradicts what the earlier one guaranteed: at the later's
- * reference they are further apart than both bounds together. False where one has no bound.
- */
-bool clock_model_contradicts(const struct clock_model *earlier, const struct clock_model *later);
-
 /* Seconds a tick. */
 double clock_model_period(const struct clock_model *model);
+
+/*
+ * The later's time minus what the earlier one says there, at the later's reference, in s; false
+ * where one of the two has no time there.
+ */
+bool clock_model_difference(
+    const struct clock_model *earlier, const struct clock_model *later, double *ret_sec);
 
 /*
  * Whether `later` continues `earlier`: at its own reference it differs by at most 1 us in time, and

@@ -35,7 +35,7 @@ struct offset {
     double sec;         /* true time minus system time; positive: the system is behind */
     int64_t ns;         /* the same, rounded */
     bool has_bound;     /* the host guarantees one */
-    uint64_t bound_ns;  /* of the error, the bracket's half width included */
+    uint64_t bound_ns;  /* of the error, the bracket's half width included; or UINT64_MAX */
     uint64_t width_ns;  /* of the bracket */
     int leap, tai_step; /* as in struct clock_time */
     int64_t system_sec; /* the system clock at the reading */

@@ -36,9 +36,9 @@ enum event_id {
     EVENT_SOCK_FAILED,        /* code: errno of the SOCK path */
     EVENT_SOCK_BACK,
     EVENT_FIRST_SAMPLE,     /* since samples were held back; b: offset in s */
-    EVENT_CONTRADICTION,    /* a page denies the bounds of the one before; new: how often so far */
-    EVENT_SAMPLES_WITHHELD, /* code: enum clock_verdict; CLOCK_OK: over max-error; new: bound in ns
-                             */
+    EVENT_CONTRADICTION,    /* a page denies the bounds of those before; new: how often so far */
+    EVENT_SAMPLES_WITHHELD, /* code: enum clock_verdict; CLOCK_OK: over max-error; new: bound in ns,
+                               UINT64_MAX: there is none */
 };
 
 struct event {

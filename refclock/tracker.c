@@ -142,8 +142,9 @@ static void feed(struct step *s)
     if (step_due(s, t->sample_due_ns))
         t->sample_due_ns += interval_ns;
     verdict = step_read_offset(s, &offset);
-    over = verdict == CLOCK_OK && t->config.max_error_ns && offset.has_bound &&
-           offset.bound_ns > t->config.max_error_ns;
+    /* Without a bound the error may be anything: its bound_ns is UINT64_MAX. */
+    over =
+        verdict == CLOCK_OK && t->config.max_error_ns && offset.bound_ns > t->config.max_error_ns;
     if ((over && !t->withheld) || (verdict != CLOCK_OK && verdict != t->sample_verdict))
         step_report(s, (struct event){.id = EVENT_SAMPLES_WITHHELD,
                            .code = (int)verdict,

@@ -9,6 +9,7 @@
 
 #include "refclock/event.h"
 #include "refclock/exchange.h"
+#include "refclock/guarantee.h"
 #include "refclock/rate.h"
 #include "refclock/recovery.h"
 #include "refclock/sock_sample.h"
@@ -163,9 +164,10 @@ struct tracker {
     bool withheld;
     enum clock_verdict sample_verdict;
     bool has_offset;
-    struct offset offset;    /* of the last sample */
-    int kernel_tai;          /* as last observed */
-    uint64_t contradictions; /* of a page's bounds by the next one */
+    struct offset offset; /* of the last sample */
+    int kernel_tai;       /* as last observed */
+    struct guarantee guarantee;
+    uint64_t contradictions; /* of the bounds that the pages guarantee together */
     uint64_t disruptions, recoveries, samples_sent;
 };
 

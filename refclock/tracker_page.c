@@ -20,6 +20,7 @@ static void disrupted(struct step *s, uint64_t marker, bool while_away)
     t->disruptions++;
     t->marker = marker;
     t->unproven = t->has_old;
+    t->guarantee.known = false; /* another host's, or another counter */
     t->detected_counter = s->seen->counter;
     raw_rate_disrupted(&t->rate);
     t->raw_due_ns = s->seen->now_ns + RAW_PAUSE_NS;
@@ -91,6 +92,17 @@ static bool formula_is_the_new_hosts(
            counter_difference(t->model.counter_value, t->detected_counter) > 0;
 }
 
+static void watch_guarantee(struct step *s)
+{
+    struct tracker *t = s->t;
+
+    if (guarantee_add(&t->guarantee, &t->model))
+        return;
+    t->contradictions++;
+    if ((t->contradictions & (t->contradictions - 1)) == 0) /* the 1st, 2nd, 4th, 8th... */
+        step_report(s, (struct event){.id = EVENT_CONTRADICTION, .new = t->contradictions});
+}
+
 static void watch_whole_seconds(struct step *s, const struct clock_model *before)
 {
     struct tracker *t = s->t;
@@ -142,6 +154,7 @@ static void take_page(struct step *s, const struct vmclock_page *page)
     if (t->has_model && !t->unproven) {
         t->old = t->model;
         t->has_old = true;
+        watch_guarantee(s);
     }
     if (marker_changed || !t->has_model)
         return;
@@ -152,8 +165,6 @@ static void take_page(struct step *s, const struct vmclock_page *page)
      * without knowing whose it was, is the new host's, late: what chronyd was told and fed
      * meanwhile was wrong. At any other time it is the host's own correction: samples follow it.
      */
-    if (had_model && clock_model_contradicts(&model_before, &t->model))
-        step_report(s, (struct event){.id = EVENT_CONTRADICTION, .new = ++t->contradictions});
     jumped = had_model ? !clock_model_continues(&model_before, &t->model) : t->host_late;
     if (jumped && (t->host_late || recovery_acts_on_formula(&t->recovery)))
         step_begin_recovery(s, RECOVERY_CAUSE_FORMULA);

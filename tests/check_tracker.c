@@ -144,8 +144,9 @@ END_TEST
 
 START_TEST(samples_whose_bound_is_over_max_error_are_withheld)
 {
-    config.max_error_ns = 1000;
     start_converged(1);
+    config.max_error_ns = 1000;
+    tracker_reconfigure(&vm.tracker, &config);
     vm.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
     vm.page.time_maxerror_ns = 2000;
     virtual_run(&vm, VIRTUAL_SEC);
@@ -154,6 +155,44 @@ START_TEST(samples_whose_bound_is_over_max_error_are_withheld)
     vm.page.time_maxerror_ns = 100;
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_ge(vm.n_samples, 18);
+}
+END_TEST
+
+START_TEST(without_a_bound_max_error_lets_no_sample_through)
+{
+    config.max_error_ns = 3600 * VIRTUAL_SEC;
+    virtual_init(&vm, 1);
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_samples, 0);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 1);
+    vm.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID; /* one of the two is none */
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_samples, 0);
+    vm.page.flags |= VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_ge(vm.n_samples, 98);
+}
+END_TEST
+
+START_TEST(the_bound_of_a_free_running_clock_grows_until_max_error)
+{
+    config.max_error_ns = 10000;
+    virtual_init(&vm, 1);
+    vm.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
+    vm.page.time_maxerror_ns = 1000;
+    vm.page.period_maxerror = vm.page.period_frac_sec / 10000000; /* 0.1 ppm */
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_lt(vm.tracker.offset.bound_ns, 1200);
+    vm.page.clock_status = VMCLOCK_STATUS_FREERUNNING;
+    virtual_run(&vm, 80 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 0);
+    ck_assert_double_eq_tol((double)vm.tracker.offset.bound_ns, 9000, 200);
+    virtual_run(&vm, 20 * VIRTUAL_SEC); /* 1 us and 90 s of 0.1 ppm are the limit */
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 1);
+    ck_assert_double_eq_tol((double)vm.last_sample_ns, 95e9, 0.5e9);
+    ck_assert_uint_gt(vm.tracker.offset.bound_ns, 10000);
 }
 END_TEST
 
@@ -181,6 +220,33 @@ START_TEST(a_page_that_denies_the_bounds_of_the_one_before_is_counted)
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_eq(vm.tracker.contradictions, 1);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_CONTRADICTION), 1);
+
+    /* Steps that are too small for two neighbours to tell; the log is told now and then. */
+    for (int i = 0; i < 50; i++) {
+        vm.host_error_sec += 300e-9;
+        virtual_run(&vm, 100 * VIRTUAL_MS);
+    }
+    ck_assert_uint_ge(vm.tracker.contradictions, 8);
+    ck_assert_uint_lt(vm.tracker.contradictions, 16);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_CONTRADICTION), 4); /* 1, 2, 4, 8 */
+}
+END_TEST
+
+START_TEST(a_new_host_need_not_agree_with_the_old_ones_bounds)
+{
+    start_converged(1);
+    vm.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
+    vm.page.time_maxerror_ns = 500;
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    virtual_migrate(&vm, 0.005, 20);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    virtual_disrupt_counter(&vm, 0.005, 20); /* and one whose formula comes late */
+    virtual_write_marker(&vm);
+    vm.update_page = false;
+    vm.formula_at_ns = vm.now_ns + 500 * VIRTUAL_MS;
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.tracker.disruptions, 2);
+    ck_assert_uint_eq(vm.tracker.contradictions, 0);
 }
 END_TEST
 
@@ -875,9 +941,11 @@ int main(void)
     tcase_add_test(feeding, the_hosts_own_correction_is_followed_without_a_reset);
     tcase_add_test(feeding, the_hosts_own_correction_is_followed_also_soon_after_a_recovery);
     tcase_add_test(feeding, samples_whose_bound_is_over_max_error_are_withheld);
-
+    tcase_add_test(feeding, without_a_bound_max_error_lets_no_sample_through);
+    tcase_add_test(feeding, the_bound_of_a_free_running_clock_grows_until_max_error);
     tcase_add_test(feeding, a_kernel_that_knows_another_tai_offset_stops_the_samples);
     tcase_add_test(feeding, a_page_that_denies_the_bounds_of_the_one_before_is_counted);
+    tcase_add_test(feeding, a_new_host_need_not_agree_with_the_old_ones_bounds);
 
     tcase_add_test(full, a_disruption_is_corrected_by_the_exact_sequence);
     tcase_add_test(full, hours_of_offset_are_corrected_as_well);

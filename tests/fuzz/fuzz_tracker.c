@@ -379,8 +379,8 @@ static void check_sample(struct world *w)
     must(clock_model_init(&page, &w->config.reader, &model) == CLOCK_OK);
     must(isfinite(sample->offset) && sample->magic == SOCK_SAMPLE_MAGIC && sample->pulse == 0);
     must(sample->leap >= 0 && sample->leap <= 2 && sample->tv.tv_usec < 1000000);
-    if (w->config.max_error_ns && w->tracker.offset.has_bound)
-        must(w->tracker.offset.bound_ns <= w->config.max_error_ns);
+    if (w->config.max_error_ns)
+        must(w->tracker.offset.has_bound && w->tracker.offset.bound_ns <= w->config.max_error_ns);
     w->samples++;
     must(w->samples <= (uint64_t)((w->now_ns - START_NS) / w->least_sample_ns) + 2 * w->starts);
 }
@@ -792,6 +792,10 @@ static void settle(struct world *w)
     w->clock_source_is_counter = true;
     w->carried.stop = w->stop;
     write_page(w, false);
+    if (w->config.max_error_ns)
+        set_field(w, VMCLOCK_AT_FLAGS, 8,
+            get_field(w, VMCLOCK_AT_FLAGS, 8) | VMCLOCK_FLAG_TIME_MAXERROR_VALID |
+                VMCLOCK_FLAG_PERIOD_MAXERROR_VALID);
     turn(w);
     for (unsigned n = 0; !at_rest(w, samples_before); n++) {
         must(n < SETTLE_STEPS && w->now_ns < deadline_ns);
