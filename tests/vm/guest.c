@@ -6,6 +6,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ptp_clock.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -171,32 +173,89 @@ static struct probe_record probe_once(void)
     return best;
 }
 
+/* A file of n records of that size, in memory: writing into it costs no system call. */
+static void *map_records(const char *path, size_t n, size_t size, int *ret_fd)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
+    void *records;
+
+    if (fd < 0 || ftruncate(fd, (off_t)(n * size)))
+        die(path);
+    records = mmap(NULL, n * size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+    if (records == MAP_FAILED)
+        die(path);
+    *ret_fd = fd;
+    return records;
+}
+
+static void sleep_until_next(int64_t *next, double hz)
+{
+    struct timespec until;
+
+    *next += (int64_t)((double)second_ns / hz);
+    until = (struct timespec){*next / second_ns, *next % second_ns};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
 /* Runs for some seconds or until SIGTERM; the file is complete when it has ended. */
 static int probe(double seconds, double hz, const char *path)
 {
     size_t count = 0, capacity = (size_t)(seconds * hz);
-    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
+    int64_t next = clock_ns(CLOCK_MONOTONIC);
     struct probe_record *records;
-    int64_t next;
+    int fd;
 
-    if (fd < 0 || ftruncate(fd, (off_t)(capacity * sizeof *records)))
-        die(path);
-    records = mmap(
-        NULL, capacity * sizeof *records, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
-    if (records == MAP_FAILED)
-        die(path);
+    records = map_records(path, capacity, sizeof *records, &fd);
     signal(SIGTERM, stop);
-    next = clock_ns(CLOCK_MONOTONIC);
     while (count < capacity && !stopped) {
-        struct timespec until;
-
-        next += (int64_t)((double)second_ns / hz);
-        until = (struct timespec){next / second_ns, next % second_ns};
-        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+        sleep_until_next(&next, hz);
         records[count++] = probe_once();
     }
     if (ftruncate(fd, (off_t)(count * sizeof *records)))
         die(path);
+    return 0;
+}
+
+static int64_t ptp_ns(const struct ptp_clock_time *t)
+{
+    return t->sec * second_ns + t->nsec;
+}
+
+static struct precise_record read_precisely(int ptp)
+{
+    struct ptp_sys_offset_precise precise = {0};
+    uint64_t before = read_counter();
+
+    if (ioctl(ptp, PTP_SYS_OFFSET_PRECISE, &precise))
+        die("PTP_SYS_OFFSET_PRECISE");
+    return (struct precise_record){
+        before, read_counter(), ptp_ns(&precise.device), ptp_ns(&precise.sys_realtime)};
+}
+
+/* Some reading_records at that rate, as cold as the daemon's own. */
+static int read_both_ways(size_t count, double hz, const char *device, const char *path)
+{
+    int64_t next = clock_ns(CLOCK_MONOTONIC);
+    int fd, ptp = open(device, O_RDONLY);
+    struct reading_record *records;
+
+    if (ptp < 0)
+        die(device);
+    records = map_records(path, count, sizeof *records, &fd);
+    for (struct reading_record *r = records; r < records + count; r++) {
+        sleep_until_next(&next, hz);
+        r->precise[0] = read_precisely(ptp);
+        for (int i = 0; i < BRACKETS; i++) {
+            struct timespec now;
+            uint64_t before = read_counter();
+
+            clock_gettime(CLOCK_REALTIME, &now);
+            r->brackets[i].counter_after = read_counter();
+            r->brackets[i].counter_before = before;
+            r->brackets[i].realtime_ns = now.tv_sec * second_ns + now.tv_nsec;
+        }
+        r->precise[1] = read_precisely(ptp);
+    }
     return 0;
 }
 
@@ -336,6 +395,8 @@ static int usage(void)
           "       guest tsc                   print the counter\n"
           "       guest mailbox               answer the host's questions until it says stop\n"
           "       guest probe SECONDS HZ FILE store struct probe_record at that rate\n"
+          "       guest readings COUNT HZ PTP-DEVICE FILE\n"
+          "                                   store struct reading_record at that rate\n"
           "       guest ntp PORT US JITTER    a time server, each way so far away\n"
           "       guest send FILE             put the file where the host can read it\n",
         stderr);
@@ -354,6 +415,8 @@ int main(int argc, char **argv)
         return serve_mailbox();
     if (!strcmp(command, "probe") && argc == 5)
         return probe(atof(argv[2]), atof(argv[3]), argv[4]);
+    if (!strcmp(command, "readings") && argc == 6)
+        return read_both_ways((size_t)atol(argv[2]), atof(argv[3]), argv[4], argv[5]);
     if (!strcmp(command, "ntp") && argc == 5)
         return serve_ntp(atoi(argv[2]), atof(argv[3]), atof(argv[4]));
     if (!strcmp(command, "send") && argc == 3)

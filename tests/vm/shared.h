@@ -88,6 +88,23 @@ struct probe_record {
     uint64_t width;
 };
 
+/* The kernel's cross-timestamp of the page's PTP clock: both times are of one counter value. */
+struct precise_record {
+    uint64_t counter_before, counter_after; /* around the call */
+    int64_t device_ns, realtime_ns;
+};
+
+/* The daemon's way to read the clock, and the kernel's right before and after it. */
+enum { BRACKETS = 64 };
+struct reading_record {
+    struct precise_record precise[2];
+    struct {
+        uint64_t counter_before;
+        int64_t realtime_ns;
+        uint64_t counter_after;
+    } brackets[BRACKETS];
+};
+
 #ifdef __aarch64__
 enum { COUNTER_HERE = COUNTER_ARM };
 
