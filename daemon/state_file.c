@@ -83,6 +83,19 @@ const char *state_file_value(const struct state_file *state, const char *key)
     return NULL;
 }
 
+static bool value_is(const struct state_file *state, const char *key, const char *expected)
+{
+    const char *value = state_file_value(state, key);
+
+    return value && strcmp(value, expected) == 0;
+}
+
+bool state_file_all_is_well(const struct state_file *state)
+{
+    return (value_is(state, "state", "feeding") || value_is(state, "state", "watching")) &&
+           value_is(state, "chronyd.synchronised", "yes") && !state_file_value(state, "sock_error");
+}
+
 struct tracker_saved state_file_saved(const struct state_file *state, const char *boot_id)
 {
     const char *boot = state_file_value(state, "boot_id");

@@ -30,6 +30,9 @@ int state_file_read(const char *path, struct state_file *ret_state);
 /* A value; NULL: there is none, or it is empty. */
 const char *state_file_value(const struct state_file *state, const char *key);
 
+/* Is the daemon at work, chronyd in sync, and do samples reach it? */
+bool state_file_all_is_well(const struct state_file *state);
+
 /* What tracker_init() needs of it: valid only if it was written since this boot. */
 struct tracker_saved state_file_saved(const struct state_file *state, const char *boot_id);
 

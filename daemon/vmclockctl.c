@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/config.h"
+#include "daemon/metrics.h"
 #include "daemon/page_report.h"
 #include "daemon/state_file.h"
 #include "daemon/system_clock.h"
@@ -135,19 +136,6 @@ static bool is_current(const struct state_file *state)
            system_clock_boottime_ns() - strtoll(updated, NULL, 10) < STATE_STALE_NS;
 }
 
-static bool value_is(const struct state_file *state, const char *key, const char *expected)
-{
-    const char *value = state_file_value(state, key);
-
-    return value && strcmp(value, expected) == 0;
-}
-
-static bool all_is_well(const struct state_file *state)
-{
-    return (value_is(state, "state", "feeding") || value_is(state, "state", "watching")) &&
-           value_is(state, "chronyd.synchronised", "yes") && !state_file_value(state, "sock_error");
-}
-
 static int read_state_quietly(const struct config *config, struct state_file *ret_state)
 {
     const int r = state_file_read(config->state_file, ret_state);
@@ -184,7 +172,7 @@ static int command_status(const struct config *config, const char *argument, boo
             if (shown[i].label && state_file_value(&state, shown[i].key))
                 printf("%-25s %s\n", shown[i].label, state_file_value(&state, shown[i].key));
     }
-    return all_is_well(&state) ? EXIT_SUCCESS : EXIT_NOT_SO;
+    return state_file_all_is_well(&state) ? EXIT_SUCCESS : EXIT_NOT_SO;
 }
 
 /* --- watch, wait, metrics, recover ------------------------------------------------------------ */
@@ -244,41 +232,12 @@ static int command_wait(const struct config *config, const char *argument, bool 
     for (;;) {
         const bool runs = read_state_quietly(config, &state) == 0;
 
-        if (runs && all_is_well(&state))
+        if (runs && state_file_all_is_well(&state))
             return EXIT_SUCCESS;
         if (system_clock_boottime_ns() >= end_ns || (!runs && !argument))
             return read_state(config, &state) == 0 ? EXIT_NOT_SO : EXIT_NO_DAEMON;
         usleep(LOOK_US);
     }
-}
-
-static const struct {
-    const char *name, *type, *help, *key;
-    double scale; /* 0: a yes is 1 */
-} metrics[] = {
-    {"vmclockd_disruptions_total", "counter", "Changes of the disruption marker", "disruptions", 1},
-    {"vmclockd_recoveries_total", "counter", "Recoveries whose reset chronyd confirmed",
-        "recoveries", 1},
-    {"vmclockd_samples_sent_total", "counter", "Samples sent to chronyd", "samples_sent", 1},
-    {"vmclockd_contradictions_total", "counter", "Pages that denied the bounds of those before",
-        "contradictions", 1},
-    {"vmclockd_offset_seconds", "gauge", "The page's time minus the system's", "offset_ns", 1e-9},
-    {"vmclockd_error_bound_seconds", "gauge", "The host's bound of that, and the reading's",
-        "error_bound_ns", 1e-9},
-    {"vmclockd_last_recovery_reset_seconds", "gauge", "From the disruption to the reset",
-        "last_recovery.reset_ms", 1e-3},
-    {"vmclockd_last_recovery_corrected_seconds", "gauge",
-        "From the disruption to the corrected clock", "last_recovery.corrected_ms", 1e-3},
-    {"vmclockd_last_recovery_synchronised_seconds", "gauge",
-        "From the disruption to chronyd's new reference", "last_recovery.synchronised_ms", 1e-3},
-    {"vmclockd_chronyd_reachable", "gauge", "Whether chronyd answers", "chronyd.reachable", 0},
-    {"vmclockd_chronyd_synchronised", "gauge", "Whether chronyd's reference is ours",
-        "chronyd.synchronised", 0},
-};
-
-static void print_metric(const char *name, const char *type, const char *help, double value)
-{
-    printf("# HELP %s %s.\n# TYPE %s %s\n%s %.12g\n", name, help, name, type, name, value);
 }
 
 static int command_metrics(const struct config *config, const char *argument, bool json)
@@ -289,16 +248,7 @@ static int command_metrics(const struct config *config, const char *argument, bo
     (void)json;
     if (read_state(config, &state) < 0)
         return EXIT_NO_DAEMON;
-    for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
-        const char *value = state_file_value(&state, metrics[i].key);
-
-        if (value)
-            print_metric(metrics[i].name, metrics[i].type, metrics[i].help,
-                metrics[i].scale > 0 ? strtod(value, NULL) * metrics[i].scale
-                                     : strcmp(value, "yes") == 0);
-    }
-    print_metric(
-        "vmclockd_healthy", "gauge", "Whether all is well, as status says", all_is_well(&state));
+    metrics_print(&state, stdout);
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_NOT_SO;
 }
 
