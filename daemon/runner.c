@@ -41,6 +41,7 @@ struct runner {
     int64_t stop_at_ns, housekeeping_at_ns, watchdog_at_ns, watchdog_ns;
     int state_file_error;
     char boot_id[STATE_BOOT_ID_MAX];
+    struct state_file described;
     struct observation carried; /* what came of the last orders */
     struct event events[EVENTS_KEPT];
     unsigned n_events, events_left_out;
@@ -119,8 +120,10 @@ static bool receive(struct runner *r, struct observation *seen)
 
 static void save_state(struct runner *r, bool running)
 {
-    const int result = state_file_write(&r->config, &r->tracker, r->boot_id, running);
+    int result;
 
+    state_file_describe(&r->config, &r->tracker, r->boot_id, running, &r->described);
+    result = state_file_write(r->config.state_file, &r->described);
     if (result < 0 && result != r->state_file_error)
         log_warning("the state file %s cannot be written: %s; a disruption while vmclockd is not "
                     "running will be missed",
@@ -471,15 +474,15 @@ static void init_tracker(struct runner *r)
 {
     struct tracker_saved saved = {.valid = false};
     struct tracker_config config;
-    struct state_file state;
+    const struct state_file *state = &r->described;
     uint32_t seed = 0;
     int result;
 
     state_file_boot_id(r->boot_id);
-    result = state_file_read(r->config.state_file, &state);
+    result = state_file_read(r->config.state_file, &r->described);
     if (result == 0) {
-        saved = state_file_saved(&state, r->boot_id);
-        chronyd_remove_stale(r->config.command_socket, state_file_value(&state, "pid"));
+        saved = state_file_saved(state, r->boot_id);
+        chronyd_remove_stale(r->config.command_socket, state_file_value(state, "pid"));
     }
     if (result < 0 && result != -ENOENT)
         log_warning("the state file %s cannot be read (%s): a disruption while vmclockd was not "

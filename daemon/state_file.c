@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/state_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -8,10 +9,10 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/journal.h"
+#include "daemon/replace_file.h"
 #include "daemon/system_clock.h"
 
 #define BOOT_ID    "/proc/sys/kernel/random/boot_id"
@@ -117,157 +118,120 @@ struct tracker_saved state_file_saved(const struct state_file *state, const char
 
 /* --- writing ------------------------------------------------------------------------------- */
 
-struct writer {
-    char bytes[FILE_BYTES];
-    size_t n;
-};
-
-static void put(struct writer *w, const char *key, const char *format, ...)
+static void put(struct state_file *state, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-static void put(struct writer *w, const char *key, const char *format, ...)
+static void put(struct state_file *state, const char *key, const char *format, ...)
 {
     va_list arguments;
-    int n = snprintf(w->bytes + w->n, sizeof(w->bytes) - w->n, "%s = ", key);
 
-    w->n += (size_t)n;
+    assert(state->n < STATE_ENTRIES_MAX);
+    snprintf(state->entries[state->n].key, sizeof(state->entries[0].key), "%s", key);
     va_start(arguments, format);
-    n = w->n < sizeof(w->bytes)
-            ? vsnprintf(w->bytes + w->n, sizeof(w->bytes) - w->n, format, arguments)
-            : 0;
+    vsnprintf(state->entries[state->n].value, sizeof(state->entries[0].value), format, arguments);
     va_end(arguments);
-    w->n += (size_t)n;
-    if (w->n < sizeof(w->bytes) - 1)
-        w->bytes[w->n++] = '\n';
-    else
-        w->n = sizeof(w->bytes) - 1; /* has no "end": not read back */
+    state->n++;
 }
 
-static void put_ms(struct writer *w, const char *key, int64_t since_ns, int64_t at_ns)
+static void put_ms(struct state_file *s, const char *key, int64_t since_ns, int64_t at_ns)
 {
     if (at_ns)
-        put(w, key, "%.3f", (double)(at_ns - since_ns) / 1e6);
+        put(s, key, "%.3f", (double)(at_ns - since_ns) / 1e6);
     else
-        put(w, key, "%s", "");
+        put(s, key, "%s", "");
 }
 
-static void put_recovery(struct writer *w, const struct tracker *t)
+static void put_recovery(struct state_file *s, const struct tracker *t)
 {
     const struct recovery *r = &t->recovery;
 
     if (r->started_ns == 0)
         return;
-    put(w, "last_recovery.cause", "%s", recovery_cause_str(r->cause));
-    put(w, "last_recovery.marker", "0x%" PRIx64, t->marker);
-    put(w, "last_recovery.state", "%s", recovery_state_str(r->state));
-    put(w, "last_recovery.outcome", "%s", recovery_outcome_str(r->outcome));
-    put_ms(w, "last_recovery.reset_ms", r->started_ns, r->reset_ns);
-    put_ms(w, "last_recovery.corrected_ms", r->started_ns, r->corrected_ns);
-    put_ms(w, "last_recovery.synchronised_ms", r->started_ns,
+    put(s, "last_recovery.cause", "%s", recovery_cause_str(r->cause));
+    put(s, "last_recovery.marker", "0x%" PRIx64, t->marker);
+    put(s, "last_recovery.state", "%s", recovery_state_str(r->state));
+    put(s, "last_recovery.outcome", "%s", recovery_outcome_str(r->outcome));
+    put_ms(s, "last_recovery.reset_ms", r->started_ns, r->reset_ns);
+    put_ms(s, "last_recovery.corrected_ms", r->started_ns, r->corrected_ns);
+    put_ms(s, "last_recovery.synchronised_ms", r->started_ns,
         r->outcome == RECOVERY_OUTCOME_SYNCHRONISED ? r->ended_ns : 0);
-    put(w, "last_recovery.corrected_ppm", "%.6f", 0 - r->rate_ppm);
-    put(w, "last_recovery.corrected_ns", "%.0f", rint(r->offset_sec * 1e9) + 0.0);
+    put(s, "last_recovery.corrected_ppm", "%.6f", 0 - r->rate_ppm);
+    put(s, "last_recovery.corrected_ns", "%.0f", rint(r->offset_sec * 1e9) + 0.0);
     if (isnan(r->remaining_sec))
-        put(w, "last_recovery.remaining_ns", "%s", "");
+        put(s, "last_recovery.remaining_ns", "%s", "");
     else
-        put(w, "last_recovery.remaining_ns", "%.0f", rint(r->remaining_sec * 1e9) + 0.0);
+        put(s, "last_recovery.remaining_ns", "%.0f", rint(r->remaining_sec * 1e9) + 0.0);
 }
 
-static void put_page(struct writer *w, const struct tracker *t)
+static void put_page(struct state_file *s, const struct tracker *t)
 {
     const struct vmclock_page *page = &t->page;
 
-    put(w, "disruption_marker", "0x%" PRIx64, t->marker);
-    put(w, "clock_status", "%s", page_clock_status_str(page->clock_status));
+    put(s, "disruption_marker", "0x%" PRIx64, t->marker);
+    put(s, "clock_status", "%s", page_clock_status_str(page->clock_status));
     if (page_has(page, VMCLOCK_FLAG_VM_GENERATION_PRESENT))
-        put(w, "vm_generation", "0x%" PRIx64, page->vm_generation);
-    put(w, "maintenance", "%s",
+        put(s, "vm_generation", "0x%" PRIx64, page->vm_generation);
+    put(s, "maintenance", "%s",
         page_has(page, VMCLOCK_FLAG_DISRUPTION_IMMINENT) ? "imminent"
         : page_has(page, VMCLOCK_FLAG_DISRUPTION_SOON)   ? "soon"
                                                          : "none");
-    put(w, "page", "%s",
+    put(s, "page", "%s",
         t->page_lost                 ? "the device is lost"
         : t->page_busy               ? "the host is writing"
         : t->page_verdict == PAGE_OK ? clock_verdict_str(t->verdict)
                                      : page_verdict_str(t->page_verdict));
 }
 
-static void put_all(struct writer *w, const struct config *config, const struct tracker *t,
-    const char *boot_id, bool running)
+void state_file_describe(const struct config *config, const struct tracker *t, const char *boot_id,
+    bool running, struct state_file *s)
 {
     const struct tracker_saved saved = tracker_saved(t);
     struct timespec now;
     char refid[9];
 
+    s->n = 0;
     clock_gettime(CLOCK_REALTIME, &now);
-    put(w, "boot_id", "%s", boot_id);
+    put(s, "version", "%s", VERSION);
+    put(s, "boot_id", "%s", boot_id);
     if (saved.valid)
-        put(w, "confirmed_marker", "0x%" PRIx64, saved.confirmed_marker);
-    put(w, "put_back", "%s", saved.put_back ? "yes" : "no");
-    put(w, "pid", "%ld", (long)getpid());
-    put(w, "running", "%s", running ? "yes" : "no");
-    put(w, "updated", "%lld.%03ld", (long long)now.tv_sec, now.tv_nsec / 1000000);
-    put(w, "updated_boottime_ns", "%" PRId64, system_clock_boottime_ns());
-    put(w, "device", "%s", config->device);
-    put(w, "state", "%s", tracker_state_str(tracker_state(t)));
-    put(w, "mode", "%s", tracker_mode_str(t->mode));
-    put_page(w, t);
-    put(w, "disruptions", "%" PRIu64, t->disruptions);
-    put(w, "recoveries", "%" PRIu64, t->recoveries);
-    put(w, "samples_sent", "%" PRIu64, t->samples_sent);
-    put(w, "contradictions", "%" PRIu64, t->contradictions);
+        put(s, "confirmed_marker", "0x%" PRIx64, saved.confirmed_marker);
+    put(s, "put_back", "%s", saved.put_back ? "yes" : "no");
+    put(s, "pid", "%ld", (long)getpid());
+    put(s, "running", "%s", running ? "yes" : "no");
+    put(s, "updated", "%lld.%03ld", (long long)now.tv_sec, now.tv_nsec / 1000000);
+    put(s, "updated_boottime_ns", "%" PRId64, system_clock_boottime_ns());
+    put(s, "device", "%s", config->device);
+    put(s, "state", "%s", tracker_state_str(tracker_state(t)));
+    put(s, "mode", "%s", tracker_mode_str(t->mode));
+    put_page(s, t);
+    put(s, "disruptions", "%" PRIu64, t->disruptions);
+    put(s, "recoveries", "%" PRIu64, t->recoveries);
+    put(s, "samples_sent", "%" PRIu64, t->samples_sent);
+    put(s, "contradictions", "%" PRIu64, t->contradictions);
     if (t->has_offset)
-        put(w, "offset_ns", "%" PRId64, t->offset.ns);
+        put(s, "offset_ns", "%" PRId64, t->offset.ns);
     if (t->has_offset && t->offset.has_bound)
-        put(w, "error_bound_ns", "%" PRIu64, t->offset.bound_ns);
+        put(s, "error_bound_ns", "%" PRIu64, t->offset.bound_ns);
     if (t->sample_error)
-        put(w, "sock_error", "%s", strerror(t->sample_error));
-    put_recovery(w, t);
-    put(w, "chronyd.reachable", "%s", t->chronyd.reachable ? "yes" : "no");
-    put(w, "chronyd.synchronised", "%s", t->chronyd.synchronised ? "yes" : "no");
+        put(s, "sock_error", "%s", strerror(t->sample_error));
+    put_recovery(s, t);
+    put(s, "chronyd.reachable", "%s", t->chronyd.reachable ? "yes" : "no");
+    put(s, "chronyd.synchronised", "%s", t->chronyd.synchronised ? "yes" : "no");
     journal_refid(t->chronyd.refid, refid, sizeof(refid));
-    put(w, "chronyd.refid", "%s", t->chronyd.reachable && t->chronyd.refid ? refid : "");
-    put(w, "end", "%s", "yes");
+    put(s, "chronyd.refid", "%s", t->chronyd.reachable && t->chronyd.refid ? refid : "");
+    put(s, "end", "%s", "yes");
 }
 
-/* The directory that systemd makes is missing where somebody starts the daemon by hand. */
-static void make_directory(const char *path)
+int state_file_write(const char *path, const struct state_file *state)
 {
-    char directory[CONFIG_PATH_MAX + 8];
-    char *slash;
+    char bytes[FILE_BYTES];
+    size_t n = 0;
 
-    snprintf(directory, sizeof(directory), "%s", path);
-    slash = strrchr(directory, '/');
-    if (slash && slash != directory) {
-        *slash = '\0';
-        mkdir(directory, 0755);
+    for (unsigned i = 0; i < state->n; i++) {
+        n += (size_t)snprintf(bytes + n, sizeof(bytes) - n, "%s = %s\n", state->entries[i].key,
+            state->entries[i].value);
+        if (n >= sizeof(bytes))
+            return -E2BIG;
     }
-}
-
-int state_file_write(
-    const struct config *config, const struct tracker *tracker, const char *boot_id, bool running)
-{
-    char fresh[CONFIG_PATH_MAX + 8];
-    struct writer w;
-    int fd, r = 0;
-
-    w.n = 0;
-    put_all(&w, config, tracker, boot_id, running);
-    snprintf(fresh, sizeof(fresh), "%s.new", config->state_file);
-    fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
-    if (fd < 0 && errno == ENOENT) {
-        make_directory(fresh);
-        fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
-    }
-    if (fd < 0)
-        return -errno;
-    if (write(fd, w.bytes, w.n) != (ssize_t)w.n)
-        r = errno ? -errno : -EIO;
-    if (close(fd) < 0 && r == 0)
-        r = -errno;
-    if (r == 0 && rename(fresh, config->state_file) < 0)
-        r = -errno;
-    if (r < 0)
-        unlink(fresh);
-    return r;
+    return replace_file(path, bytes, n);
 }

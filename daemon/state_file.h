@@ -36,9 +36,12 @@ bool state_file_all_is_well(const struct state_file *state);
 /* What tracker_init() needs of it: valid only if it was written since this boot. */
 struct tracker_saved state_file_saved(const struct state_file *state, const char *boot_id);
 
-/* Replace it; `running` false: the last one of this process. 0 or -errno. */
-int state_file_write(
-    const struct config *config, const struct tracker *tracker, const char *boot_id, bool running);
+/* What is to be seen of the daemon now; `running` false: the last one of this process. */
+void state_file_describe(const struct config *config, const struct tracker *tracker,
+    const char *boot_id, bool running, struct state_file *ret_state);
+
+/* Replace the file at `path`. 0 or -errno, -E2BIG: there is too much of it. */
+int state_file_write(const char *path, const struct state_file *state);
 
 /* This boot's id; an empty one if the kernel does not tell. */
 void state_file_boot_id(char ret_id[STATE_BOOT_ID_MAX]);

@@ -193,7 +193,8 @@ START_TEST(the_state_file_is_read_back_by_the_same_boot_only)
     tracker_init(&tracker, &config.tracker, &nothing, 1, 0);
     tracker.page_known = true;
     tracker.confirmed_marker = UINT64_C(0xfedcba9876543210);
-    ck_assert_int_eq(state_file_write(&config, &tracker, "boot-1", true), 0);
+    state_file_describe(&config, &tracker, "boot-1", true, &state);
+    ck_assert_int_eq(state_file_write(config.state_file, &state), 0);
     ck_assert_int_eq(state_file_read(config.state_file, &state), 0);
     saved = state_file_saved(&state, "boot-1");
     ck_assert(saved.valid && !saved.put_back);
@@ -212,7 +213,8 @@ START_TEST(a_state_file_that_is_torn_is_not_believed)
 
     ck_assert_int_eq(read_text(""), 0);
     snprintf(config.state_file, sizeof(config.state_file), "/tmp/check_torn.%d", getpid());
-    ck_assert_int_eq(state_file_write(&config, &tracker, "boot", true), 0);
+    state_file_describe(&config, &tracker, "boot", true, &state);
+    ck_assert_int_eq(state_file_write(config.state_file, &state), 0);
     file = fopen(config.state_file, "r");
     n = fread(whole, 1, sizeof(whole), file);
     fclose(file);

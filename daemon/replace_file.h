@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A small file replaced as a whole: whoever reads it finds the old one or the new one. */
+#ifndef DAEMON_REPLACE_FILE_H
+#define DAEMON_REPLACE_FILE_H
+
+#include <stddef.h>
+
+/*
+ * Write PATH.new and rename it to `path`, of at most CONFIG_PATH_MAX - 8 bytes; it can be read by
+ * everybody. A missing directory is made, one level. 0 or -errno; then the old file is still there.
+ */
+int replace_file(const char *path, const void *bytes, size_t n);
+
+#endif
