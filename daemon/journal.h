@@ -1,13 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The tracker's events in words: what happened to what, and what is done about it. */
+/*
+ * The tracker's events in words: what happened to what, and what is done about it. The one home of
+ * their priorities, and of the message ids and fields of those that people alert on.
+ */
 #ifndef DAEMON_JOURNAL_H
 #define DAEMON_JOURNAL_H
 
 #include "daemon/config.h"
+#include "daemon/log.h"
 #include "refclock/event.h"
 
-/* Log one event. */
-void journal_event(const struct config *config, const struct event *event);
+struct journal_record {
+    enum log_priority priority;
+    char text[LOG_TEXT_MAX];
+    struct log_fields fields; /* with MESSAGE_ID and VMCLOCK_EVENT where the event has them */
+};
+
+/* One event in words and fields. */
+void journal_describe(
+    const struct config *config, const struct event *event, struct journal_record *ret_record);
 
 /* A reference id as text: its characters, or 8 hexadecimal digits; `size` at least 9. */
 void journal_refid(uint32_t refid, char *ret_text, size_t size);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Lines on stderr: with a journal priority under a service manager, plain on a terminal. */
+/*
+ * The log: entries with fields where stderr is the journal, lines with a priority under another
+ * service manager, plain ones on a terminal. Nothing here waits for whoever reads it.
+ */
 #ifndef DAEMON_LOG_H
 #define DAEMON_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_priority {
@@ -14,13 +18,27 @@ enum log_priority {
     LOG_PRIO_DEBUG = 7
 };
 
+#define LOG_TEXT_MAX 1024
+
+/* What an entry has besides its text: "NAME=value" lines. Begin with {.n = 0}. */
+struct log_fields {
+    size_t n;
+    char lines[1024];
+};
+
 /* Before the first line; `verbose` lets debug lines through. */
 void log_init(bool verbose);
 
+/* Add a field; `name` as systemd.journal-fields(7) allows. One that does not fit is left out. */
+void log_field(struct log_fields *fields, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /*
- * One line, without a newline. At most 40 a second are written, those over are counted and the
- * count is said when lines can be written again.
+ * One entry: `text` without a newline, and fields or NULL. At most 40 a second are written; those
+ * over, and those that nobody takes, are counted, and the count is said when there is room again.
  */
+void log_entry(enum log_priority priority, const struct log_fields *fields, const char *text);
+
 void log_line(enum log_priority priority, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

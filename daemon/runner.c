@@ -211,10 +211,18 @@ static void step(struct runner *r, struct observation *seen)
 
 /* --- what there is time for between ticks ----------------------------------------------------- */
 
+static void tell(struct runner *r, const struct event *event)
+{
+    struct journal_record record;
+
+    journal_describe(&r->config, event, &record);
+    log_entry(record.priority, &record.fields, record.text);
+}
+
 static void flush_events(struct runner *r)
 {
     for (unsigned i = 0; i < r->n_events; i++)
-        journal_event(&r->config, &r->events[i]);
+        tell(r, &r->events[i]);
     if (r->events_left_out)
         log_warning("%u events were left out", r->events_left_out);
     r->n_events = r->events_left_out = 0;
@@ -561,7 +569,7 @@ int runner_run(struct runner *r)
     step(r, &seen);
     result = event_loop_run(r->loop);
     if (r->tracker.put_back_at_ns != INT64_MAX)
-        journal_event(&r->config, &(struct event){.id = EVENT_NOT_PUT_BACK});
+        tell(r, &(struct event){.id = EVENT_NOT_PUT_BACK});
     flush_events(r);
     save_state(r, false);
     return result;

@@ -18,22 +18,28 @@ enum event_id {
     EVENT_RECOVERY,     /* code: enum recovery_cause, other than a marker */
     EVENT_WOULD_RESET,  /* dry run */
     EVENT_RESET_CONFIRMED,    /* new: disruption marker; a: ms since it was seen */
-    EVENT_NOT_CONFIRMED,      /* RESET_SOURCES refused; code: chronyd's status */
+    EVENT_RESET_LATE,         /* still not confirmed; new: disruption marker; a: ms */
+    EVENT_NOT_CONFIRMED,      /* RESET_SOURCES refused; code: chronyd's status; new: marker */
     EVENT_AWAITING_HOST,      /* code: enum clock_verdict; CLOCK_OK: still the old formula */
     EVENT_HOST_LATE,          /* went on without; code: enum clock_verdict */
     EVENT_CORRECTED,          /* a: ppm, b: s, c: s left or NAN, d: ms since it was seen */
     EVENT_CORRECTION_REFUSED, /* beyond what is accepted; a: ppm, b: s */
     EVENT_COMMAND_MISSING,    /* chronyd has no DFREQ or DOFFSET2 */
     EVENT_CANNOT_STEP,        /* chronyd refuses MAKESTEP */
-    EVENT_SYNCHRONISED,       /* new: reference id; a: ms since it was seen */
-    EVENT_NOT_SYNCHRONISED,   /* after a minute */
-    EVENT_PUT_BACK,           /* chronyd's settings */
-    EVENT_NOT_PUT_BACK,       /* at the end, chronyd did not answer */
-    EVENT_CHRONYD_SILENT,     /* code: enum chrony_command_id; new: 1 it does not even read */
-    EVENT_CHRONYD_AWAY,       /* code: errno of the command socket */
-    EVENT_CHRONYD_BACK,       /* answers again */
-    EVENT_BAD_REPLY,          /* code: enum chrony_reply_verdict; new: length in bytes */
-    EVENT_SOCK_FAILED,        /* code: errno of the SOCK path */
+    /*
+     * The end of a recovery. code: enum recovery_cause; old: disruption marker; new: reference id;
+     * a, b, c: ms from when it was seen to now, to the reset, to the correction, NAN: was none.
+     */
+    EVENT_SYNCHRONISED,
+    EVENT_NOT_SYNCHRONISED, /* after a minute */
+    EVENT_ABANDONED,        /* vmclockd ends */
+    EVENT_PUT_BACK,         /* chronyd's settings */
+    EVENT_NOT_PUT_BACK,     /* at the end, chronyd did not answer */
+    EVENT_CHRONYD_SILENT,   /* code: enum chrony_command_id; new: 1 it does not even read */
+    EVENT_CHRONYD_AWAY,     /* code: errno of the command socket */
+    EVENT_CHRONYD_BACK,     /* answers again */
+    EVENT_BAD_REPLY,        /* code: enum chrony_reply_verdict; new: length in bytes */
+    EVENT_SOCK_FAILED,      /* code: errno of the SOCK path */
     EVENT_SOCK_BACK,
     EVENT_FIRST_SAMPLE,     /* since samples were held back; b: offset in s */
     EVENT_CONTRADICTION,    /* a page denies the bounds of those before; new: how often so far */

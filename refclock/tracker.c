@@ -224,8 +224,10 @@ void tracker_step(
         t->stopping = true;
         if (t->put_back_at_ns != INT64_MAX)
             t->put_back_at_ns = seen->now_ns;
-        if (t->recovery.state != RECOVERY_IDLE)
+        if (t->recovery.state != RECOVERY_IDLE) {
             t->recovery.outcome = RECOVERY_OUTCOME_ABANDONED;
+            step_report_end(&s, EVENT_ABANDONED);
+        }
         t->recovery.state = RECOVERY_IDLE;
         t->exchange.owner = EXCHANGE_NONE;
     }

@@ -134,6 +134,8 @@ struct tracker {
     struct recovery recovery; /* the present one, or the last; started_ns 0: none yet */
     uint64_t confirmed_marker;
     bool reset_pending; /* a disruption whose reset is not confirmed */
+    int64_t pending_since_ns;
+    bool late_reported;
     int64_t reset_sent_ns;
     bool awaiting_reported, refusal_reported;
     struct raw_rate rate;

@@ -6,6 +6,7 @@
 #define BOOST_NS       INT64_C(30000000000)
 #define RATE_ERROR_MAX 1e-8
 #define MOVED_NS       INT64_C(60000000000)
+#define LATE_NS        INT64_C(10000000000) /* a reset that is not confirmed is trouble */
 
 void step_begin_recovery(struct step *s, enum recovery_cause cause)
 {
@@ -15,6 +16,10 @@ void step_begin_recovery(struct step *s, enum recovery_cause cause)
     const bool reset_queued = t->exchange.owner == EXCHANGE_RECOVERY &&
                               t->exchange.id == CHRONY_RESET_SOURCES && s->seen->command_queued;
 
+    if (!t->reset_pending) {
+        t->pending_since_ns = s->seen->now_ns;
+        t->late_reported = false;
+    }
     t->reset_pending = t->reset_pending || cause != RECOVERY_CAUSE_START;
     if (cause != RECOVERY_CAUSE_START)
         t->moved_ns = 0; /* what has moved is to be believed */
@@ -112,6 +117,20 @@ static void remember_put_back(struct tracker *t)
     }
 }
 
+void step_report_end(struct step *s, enum event_id id)
+{
+    const struct recovery *r = &s->t->recovery;
+
+    step_report(
+        s, (struct event){.id = id,
+               .code = (int)r->cause,
+               .old = s->t->marker,
+               .new = s->t->chronyd.refid,
+               .a = step_ms_since(s, r->started_ns),
+               .b = r->reset_ns ? (double)(r->reset_ns - r->started_ns) / 1e6 : NAN,
+               .c = r->corrected_ns ? (double)(r->corrected_ns - r->started_ns) / 1e6 : NAN});
+}
+
 /* Say what the recovery has just done, and keep the books. */
 static void account(struct step *s, const struct recovery *before)
 {
@@ -128,10 +147,18 @@ static void account(struct step *s, const struct recovery *before)
                            .new = t->marker,
                            .a = step_ms_since(s, r->started_ns)});
     }
+    if (t->reset_pending && !t->late_reported && s->seen->now_ns - t->pending_since_ns >= LATE_NS) {
+        t->late_reported = true;
+        step_report(s, (struct event){.id = EVENT_RESET_LATE,
+                           .new = t->marker,
+                           .a = step_ms_since(s, t->pending_since_ns)});
+    }
     if (r->state == RECOVERY_RESET && !r->sent && before->sent && !t->refusal_reported &&
         s->seen->chronyd == TRACKER_CHRONYD_REPLY) {
         t->refusal_reported = true;
-        step_report(s, (struct event){.id = EVENT_NOT_CONFIRMED, .code = t->exchange.reply.status});
+        step_report(
+            s, (struct event){
+                   .id = EVENT_NOT_CONFIRMED, .code = t->exchange.reply.status, .new = t->marker});
     }
     if (r->state == RECOVERY_HOST && before->state == RECOVERY_HOST && !t->awaiting_reported) {
         t->awaiting_reported = true;
@@ -170,11 +197,9 @@ static void account(struct step *s, const struct recovery *before)
     if (before->state != RECOVERY_IDLE && r->state == RECOVERY_IDLE) {
         s->orders->save = true;
         if (r->outcome == RECOVERY_OUTCOME_SYNCHRONISED)
-            step_report(s, (struct event){.id = EVENT_SYNCHRONISED,
-                               .new = t->chronyd.refid,
-                               .a = step_ms_since(s, r->started_ns)});
+            step_report_end(s, EVENT_SYNCHRONISED);
         else if (r->outcome == RECOVERY_OUTCOME_UNSYNCHRONISED)
-            step_report(s, (struct event){.id = EVENT_NOT_SYNCHRONISED});
+            step_report_end(s, EVENT_NOT_SYNCHRONISED);
     }
 }
 

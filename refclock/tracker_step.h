@@ -26,6 +26,7 @@ bool tracker_page_in_trouble(const struct tracker *t);
 void step_begin_recovery(struct step *s, enum recovery_cause cause);
 void step_run_recovery(struct step *s, enum recovery_event event);
 bool step_start_is_due(const struct step *s);
+void step_report_end(struct step *s, enum event_id id);
 
 /* What the narrowest of the readings says, or why it says nothing. */
 enum clock_verdict step_read_offset(const struct step *s, struct offset *ret_offset);

@@ -737,6 +737,30 @@ START_TEST(a_chronyd_that_is_frozen_gets_one_reset_when_it_wakes_up)
 }
 END_TEST
 
+START_TEST(a_reset_that_stays_unconfirmed_is_said_once_and_its_end)
+{
+    start_converged(3);
+    virtual_chronyd_stop(&vm);
+    for (int i = 0; i < 12; i++) { /* another disruption is the same trouble */
+        if (i % 3 == 0)
+            virtual_migrate(&vm, 0.001, 1);
+        virtual_run(&vm, VIRTUAL_SEC);
+        ck_assert_uint_le(virtual_count_events(&vm, EVENT_RESET_LATE), i >= 9);
+    }
+    virtual_run(&vm, 20 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RESET_LATE), 1);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_CHRONYD_AWAY), 1);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RESET_CONFIRMED), 0);
+    virtual_chronyd_start(&vm);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RESET_CONFIRMED), 1);
+    virtual_chronyd_stop(&vm);
+    virtual_migrate(&vm, 0.001, 1);
+    virtual_run(&vm, 13 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RESET_LATE), 2); /* new trouble */
+}
+END_TEST
+
 START_TEST(a_restart_without_a_disruption_resets_nothing)
 {
     start_converged(5);
@@ -983,6 +1007,7 @@ int main(void)
 
     tcase_add_test(never, a_chronyd_that_is_away_gets_one_reset_for_the_newest_marker);
     tcase_add_test(never, a_chronyd_that_is_frozen_gets_one_reset_when_it_wakes_up);
+    tcase_add_test(never, a_reset_that_stays_unconfirmed_is_said_once_and_its_end);
     tcase_add_test(never, a_restart_without_a_disruption_resets_nothing);
     tcase_add_test(never, a_disruption_while_the_daemon_was_down_is_reset_at_its_start);
     tcase_add_test(never, a_crash_before_the_confirmation_resets_at_the_next_start);
