@@ -11,6 +11,7 @@ docdir      = $(datarootdir)/doc/vmclockd
 sysconfdir  = /etc
 unitdir     = $(prefix)/lib/systemd/system
 udevrulesdir = $(prefix)/lib/udev/rules.d
+catalogdir  = $(prefix)/lib/systemd/catalog
 
 BUILD    ?= build
 CC       ?= cc
@@ -161,12 +162,14 @@ install: all
 	$(INSTALL) -m 644 $(BUILD)/vmclockd.service $(DESTDIR)$(unitdir)
 	$(INSTALL) -d $(DESTDIR)$(udevrulesdir)
 	$(INSTALL) -m 644 systemd/60-vmclock.rules $(DESTDIR)$(udevrulesdir)
+	$(INSTALL) -d $(DESTDIR)$(catalogdir)
+	$(INSTALL) -m 644 systemd/vmclockd.catalog $(DESTDIR)$(catalogdir)
 
 # The configuration stays: it is the administrator's.
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(sbindir)/vmclockd $(sbindir)/vmclockctl \
 	    $(mandir)/man8/vmclockd.8 $(mandir)/man8/vmclockctl.8 $(mandir)/man5/vmclockd.conf.5 \
-	    $(unitdir)/vmclockd.service $(udevrulesdir)/60-vmclock.rules)
+	    $(unitdir)/vmclockd.service $(udevrulesdir)/60-vmclock.rules $(catalogdir)/vmclockd.catalog)
 	rm -rf $(DESTDIR)$(docdir)
 
 clean:

@@ -54,10 +54,10 @@ class ScriptedCase(Case):
         self.chronyd.refid = self.chronyd.ntp_refid = 0xC0000201
         return page.marker_page(self.path("page"), **fields)
 
-    def daemon(self, *options, environment=None, **settings):
+    def daemon(self, *options, environment=None, wrapper=(), **settings):
         """A started daemon, stopped with the test."""
         made = self.prepared(**settings)
-        return made.start(*options, environment=environment)
+        return made.start(*options, environment=environment, wrapper=wrapper)
 
     def prepared(self, **settings):
         settings = {"device": self.path("page"), **self.settings, **settings}
