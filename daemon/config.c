@@ -58,6 +58,27 @@ static void print_text(const struct key *key, const struct config *config, FILE 
     fputs(const_field(key, config), to);
 }
 
+/* node-exporter reads no other names; a temporary file beside it must not be one of them. */
+static const char *parse_metrics_file(
+    const struct key *key, const char *value, struct config *config)
+{
+    const size_t n = strlen(value);
+
+    if (strcmp(value, "none") == 0) {
+        config->metrics_file[0] = '\0';
+        return NULL;
+    }
+    if (n < 6 || strcmp(value + n - 5, ".prom") != 0)
+        return key->allowed;
+    return parse_path(key, value, config);
+}
+
+static void print_metrics_file(const struct key *key, const struct config *config, FILE *to)
+{
+    (void)key;
+    fputs(config->metrics_file[0] ? config->metrics_file : "none", to);
+}
+
 static const struct {
     const char *name;
     double ns;
@@ -342,6 +363,8 @@ static const struct key keys[] = {
         "socket has to fit"),
     PATH("state-file", "/run/vmclockd/state", state_file, 0, CONFIG_PATH_MAX - 8,
         "an absolute path"),
+    {"metrics-file", parse_metrics_file, print_metrics_file, "none", AT(metrics_file), 0,
+        CONFIG_PATH_MAX - 8, "an absolute path that ends in .prom, or none", false},
     DURATION("watch-interval", "10ms", tracker.watch_interval_ns, 1e6, 10e9,
         "a duration of 1ms to 10s, with its unit"),
     DURATION("sample-interval", "50ms", tracker.sample_interval_ns, 1e6, 60e9,

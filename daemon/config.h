@@ -17,7 +17,8 @@ struct config {
     char sock[CONFIG_PATH_MAX]; /* the two socket paths fit a sockaddr_un */
     char command_socket[CONFIG_PATH_MAX];
     char state_file[CONFIG_PATH_MAX];
-    unsigned readings; /* 1 to CROSS_TIMESTAMPS_MAX */
+    char metrics_file[CONFIG_PATH_MAX]; /* empty: none */
+    unsigned readings;                  /* 1 to CROSS_TIMESTAMPS_MAX */
     char refid[8];
     struct tracker_config tracker; /* but for dry_run and most of reader */
     char file[CONFIG_PATH_MAX];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The state file's numbers as Prometheus reads them: the one home of their names and units. */
+/*
+ * The state file as Prometheus reads it: the one home of the metrics' names and units, which are
+ * base units by its conventions.
+ */
 #ifndef DAEMON_METRICS_H
 #define DAEMON_METRICS_H
 
@@ -9,5 +12,8 @@
 
 /* All of them in the text exposition format; errors are left in `to`, see ferror(). */
 void metrics_print(const struct state_file *state, FILE *to);
+
+/* The same into a file, for node-exporter's textfile collector. 0 or -errno. */
+int metrics_write(const char *path, const struct state_file *state);
 
 #endif

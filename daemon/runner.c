@@ -16,12 +16,14 @@
 #include "daemon/event_loop.h"
 #include "daemon/journal.h"
 #include "daemon/log.h"
+#include "daemon/metrics.h"
 #include "daemon/sock_sender.h"
 #include "daemon/state_file.h"
 #include "daemon/system_clock.h"
 
 #define SECOND_NS       INT64_C(1000000000)
 #define EVENTS_KEPT     64
+#define METRICS_NS      (15 * SECOND_NS)
 #define STOP_NS         SECOND_NS /* for chronyd to confirm what is put back */
 #define STEPS_AT_ONCE   64
 #define REPLIES_AT_ONCE 16
@@ -39,7 +41,8 @@ struct runner {
     bool clock_source_is_counter;
     double counter_period_sec;
     int64_t stop_at_ns, housekeeping_at_ns, watchdog_at_ns, watchdog_ns;
-    int state_file_error;
+    int state_file_error, metrics_file_error;
+    int64_t metrics_at_ns;
     char boot_id[STATE_BOOT_ID_MAX];
     struct state_file described;
     struct observation carried; /* what came of the last orders */
@@ -118,19 +121,41 @@ static bool receive(struct runner *r, struct observation *seen)
 
 /* --- what is ordered ------------------------------------------------------------------------ */
 
+/* Said once when it begins and once when it ends. */
+static void report_file(const char *what, const char *path, int result, int *error)
+{
+    if (result < 0 && result != *error)
+        log_warning("the %s %s cannot be written: %s%s", what, path, strerror(-result),
+            strcmp(what, "state file") == 0
+                ? "; a disruption while vmclockd is not running will be missed"
+                : "");
+    if (result == 0 && *error < 0)
+        log_notice("the %s %s is written again", what, path);
+    *error = result;
+}
+
+static void write_metrics(struct runner *r, int64_t now_ns)
+{
+    if (!r->config.metrics_file[0] || r->dry_run || now_ns < r->metrics_at_ns)
+        return;
+    report_file("metrics file", r->config.metrics_file,
+        metrics_write(r->config.metrics_file, &r->described), &r->metrics_file_error);
+    r->metrics_at_ns = now_ns + METRICS_NS;
+}
+
+/* Whoever scrapes it must not take the last word of a daemon that has ended for news. */
+static void remove_metrics(struct runner *r)
+{
+    if (r->config.metrics_file[0] && !r->dry_run)
+        unlink(r->config.metrics_file);
+    r->metrics_at_ns = 0;
+}
+
 static void save_state(struct runner *r, bool running)
 {
-    int result;
-
     state_file_describe(&r->config, &r->tracker, r->boot_id, running, &r->described);
-    result = state_file_write(r->config.state_file, &r->described);
-    if (result < 0 && result != r->state_file_error)
-        log_warning("the state file %s cannot be written: %s; a disruption while vmclockd is not "
-                    "running will be missed",
-            r->config.state_file, strerror(-result));
-    if (result == 0 && r->state_file_error < 0)
-        log_notice("the state file %s is written again", r->config.state_file);
-    r->state_file_error = result;
+    report_file("state file", r->config.state_file,
+        state_file_write(r->config.state_file, &r->described), &r->state_file_error);
     r->save = false;
 }
 
@@ -289,6 +314,7 @@ static void housekeeping(struct runner *r, int64_t now_ns)
     watch_notifications(r);
     r->clock_source_is_counter = system_clock_source_is_counter();
     save_state(r, true);
+    write_metrics(r, now_ns);
     r->housekeeping_at_ns = now_ns + SECOND_NS;
 }
 
@@ -299,6 +325,8 @@ static void between_ticks(struct runner *r, int64_t now_ns)
 
     if (r->n_events == 0 && !r->save && !housekeeping_due)
         return;
+    if (r->n_events > 0)
+        r->metrics_at_ns = now_ns; /* at the next second */
     flush_events(r);
     if (housekeeping_due)
         housekeeping(r, now_ns);
@@ -421,6 +449,8 @@ static void reload(struct runner *r)
         keep_path("sock", fresh.sock, r->config.sock);
         keep_path("command-socket", fresh.command_socket, r->config.command_socket);
         keep_path("state-file", fresh.state_file, r->config.state_file);
+        if (strcmp(fresh.metrics_file, r->config.metrics_file) != 0)
+            remove_metrics(r);
         r->config = fresh;
         tracker_config(r, &fresh, &tracker);
         tracker_reconfigure(&r->tracker, &tracker);
@@ -572,5 +602,6 @@ int runner_run(struct runner *r)
         tell(r, &(struct event){.id = EVENT_NOT_PUT_BACK});
     flush_events(r);
     save_state(r, false);
+    remove_metrics(r);
     return result;
 }
