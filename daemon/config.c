@@ -446,8 +446,8 @@ static char *next_line(char *buffer, int size, void *context)
         return NULL;
     reader->line++;
     buffer[0] = '\0';
-    if (n >= (size_t)size || n >= sizeof(line) - 1) {
-        mistake(reader, "the line has over %d bytes", size - 1);
+    if (n >= sizeof(line) - 1) {
+        mistake(reader, "the line has over %zu bytes", sizeof(line) - 2);
         return buffer;
     }
     if (memchr(line, '\0', n)) {
@@ -462,6 +462,10 @@ static char *next_line(char *buffer, int size, void *context)
     while (n > start && isspace((unsigned char)line[n - 1]))
         n--;
     line[n] = '\0';
+    if (n - start >= (size_t)size) {
+        mistake(reader, "the line has over %d bytes", size - 1);
+        return buffer;
+    }
     if (line[start] == '[') {
         mistake(reader, "there are no sections here: \"%s\"", line + start);
         return buffer;

@@ -12,6 +12,8 @@
 static char path[] = "/tmp/check_config.XXXXXX";
 static char said[4096];
 #define DIGITS "0123456789"
+#define SIXTY  DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS
+#define LONG   SIXTY SIXTY SIXTY
 
 static unsigned mistakes;
 static struct config config;
@@ -163,11 +165,13 @@ START_TEST(what_is_printed_is_read_back_as_the_same)
 
     ck_assert_int_eq(read_text("watch-interval = 1500us\nmax-rate = 250\nburst = none\n"
                                "makestep = none\nboost = 2001:db8::1 -2 10\n"
-                               "boost = 192.0.2.1 4 6\n"),
+                               "boost = 192.0.2.1 4 6\n"
+                               "device = /" LONG "\n"), /* nearly all that a line may have */
         0);
     config_print(&config, to);
     fclose(to);
     ck_assert_int_eq(read_text(printed), 0);
+    ck_assert_str_eq(config.device, "/" LONG);
     ck_assert_int_eq(config.tracker.watch_interval_ns, 1500000);
     ck_assert_int_eq(config.tracker.recovery.burst_total, 0);
     ck_assert_uint_eq(config.tracker.recovery.n_servers, 2);
