@@ -73,7 +73,7 @@ MANUALS  = daemon/vmclockd.8 daemon/vmclockctl.8 conf/vmclockd.conf.5 tests/sim/
 
 check: packages-check
 	@$(MAKE) --no-print-directory all $(BUILD)/chrony/chronyd check-layers check-manuals check-vectors \
-	    check-units
+	    check-units check-recovery
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="$(SANITIZE)" RANDOM_RUNS=300 \
 	    check-units check-corpora
 	BUILD=$(BUILD) tests/integration/run.py
@@ -92,6 +92,13 @@ check-manuals:
 
 check-units: $(addprefix $(BUILD)/,$(checks))
 	@for check in $^; do $$check || exit 1; done
+
+# Every state of the recovery.
+check-recovery: $(BUILD)/walk_recovery
+	@$(BUILD)/walk_recovery
+
+$(BUILD)/walk_recovery: $(BUILD)/tests/walk_recovery.o $(refclock)
+	$(LINK) -o $@ $^ -lm $(LDLIBS)
 
 check-corpora: $(addprefix $(BUILD)/replay_,$(fuzzers))
 	@for fuzzer in $(fuzzers); do \
@@ -175,7 +182,8 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all demo check check-layers check-vectors check-manuals check-units check-corpora check-vm check-cross \
+.PHONY: all demo check check-layers check-vectors check-manuals check-units check-recovery check-corpora \
+        check-vm check-cross \
         check-vm-arm64 fuzz bench \
         format tidy install uninstall clean
 .SECONDARY:

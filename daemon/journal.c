@@ -308,7 +308,7 @@ static void end_event(const struct event *e, struct journal_record *r)
         break;
     case EVENT_NOT_SYNCHRONISED:
         say(r, LOG_PRIO_WARNING, MESSAGE_RECOVERY_FAILING,
-            "chronyd has no reference a minute after the disruption");
+            "chronyd has no reference a minute after it could have had one");
         field_text(r, "VMCLOCK_REASON", "no reference after a minute");
         field_text(r, "VMCLOCK_OUTCOME", "unsynchronised");
         break;

@@ -39,7 +39,7 @@ static const struct {
     [S(STEP)]    = { "step",       true,   S(FLUSH),   S(SLEW),    S(SLEW),    S(PROBE)   },
     [S(FLUSH)]   = { "flush",      true,   S(OFFSET),  S(OFFSET),  S(OFFSET),  S(PROBE)   },
     [S(SLEW)]    = { "slew",       true,   S(SLEW),    S(SLEW),    S(SLEW),    S(SLEW)    },
-    [S(PROBE)]   = { "probe",      true,   S(PROBE),   S(RESET),   S(PROBE),   S(PROBE)   },
+    [S(PROBE)]   = { "probe",      true,   S(PROBE),   S(PROBE),   S(PROBE),   S(PROBE)   },
     [S(REARM)]   = { "rearm",      false,  S(MINPOLL), S(MINPOLL), S(MINPOLL), S(REARM)   },
     [S(MINPOLL)] = { "minpoll",    false,  S(MAXPOLL), S(MAXPOLL), S(MAXPOLL), S(MINPOLL) },
     [S(MAXPOLL)] = { "maxpoll",    false,  S(MINPOLL), S(MINPOLL), S(MINPOLL), S(MAXPOLL) },
@@ -120,9 +120,10 @@ static void retry_later(struct recovery *r, int64_t now_ns)
     r->wait_until_ns = now_ns + (wait_ns < RETRY_MAX_NS ? wait_ns : RETRY_MAX_NS);
 }
 
+/* Until what was sent last has been slewed. */
 static void hold_slew(struct recovery *r, int64_t now_ns)
 {
-    int64_t ns = (int64_t)(fabs(r->slew_sec) / SLEW_RATE * 1.05e9);
+    const int64_t ns = (int64_t)(fabs(r->remaining_sec) / SLEW_RATE * 1.05e9);
 
     enter(r, RECOVERY_SLEW);
     r->wait_until_ns = now_ns + (ns > SLEW_MIN_NS ? ns : SLEW_MIN_NS);
@@ -140,18 +141,20 @@ static bool may_step(const struct recovery *r, const struct recovery_config *con
 }
 
 /* The end of PROBE: chronyd has done, or will never do, what was sent before it. */
-static void after_probe(struct recovery *r, int64_t now_ns)
+static void after_probe(struct recovery *r, const struct recovery_config *config, int64_t now_ns)
 {
+    const bool stepped = r->lost == RECOVERY_STEP; /* or not: a second step may go back */
+
     if (r->lost == RECOVERY_RATE)
         enter(r, RECOVERY_RATE);
-    else if (r->slew_sec != 0) /* it was to be slewed: do not measure until it has been */
-        hold_slew(r, now_ns);
-    else /* whatever slew there is, end it */
+    else if (r->slews || (stepped && config->step == RECOVERY_STEP_FORWARD))
+        hold_slew(r, now_ns); /* do not measure until it has been slewed */
+    else                      /* whatever slew there is, end it */
         enter(r, RECOVERY_STEP);
 }
 
-static void handle_reply(
-    struct recovery *r, enum recovery_event event, const struct recovery_view *view)
+static void handle_reply(struct recovery *r, const struct recovery_config *config,
+    enum recovery_event event, const struct recovery_view *view)
 {
     enum recovery_state next = RECOVERY_IDLE;
 
@@ -172,18 +175,17 @@ static void handle_reply(
         r->reset_confirmed = true;
         r->reset_ns = view->now_ns;
     }
-    if (event == RECOVERY_REPLY_OK && r->state == RECOVERY_PROBE) {
-        after_probe(r, view->now_ns);
+    if (r->state == RECOVERY_PROBE && event != RECOVERY_SILENCE) { /* any answer will do */
+        after_probe(r, config, view->now_ns);
     } else if (event == RECOVERY_REPLY_OK && r->state == RECOVERY_SYNC && view->synchronised) {
         end(r, RECOVERY_OUTCOME_SYNCHRONISED, view->now_ns);
     } else if (r->state == RECOVERY_SYNC) {
         r->sent = false;
         r->wait_until_ns = view->now_ns + SYNC_POLL_NS;
-    } else if (r->state == RECOVERY_OFFSET && next == RECOVERY_STEP && r->slew_sec != 0) {
+    } else if (r->state == RECOVERY_OFFSET && next == RECOVERY_STEP && r->slews) {
         hold_slew(r, view->now_ns);
     } else if (next == RECOVERY_SLEW) { /* chronyd would not step: then it slews */
         r->cannot_step = true;
-        r->slew_sec = r->offset_sec;
         hold_slew(r, view->now_ns);
     } else if (next == RECOVERY_PROBE && r->state != RECOVERY_PROBE) {
         r->lost = r->state;
@@ -314,10 +316,8 @@ static void step_offset(struct recovery *r, const struct recovery_config *config
         return;
     }
     send_sec = offset;
-    r->slew_sec = 0;
-    if (!may_step(r, config, offset))
-        r->slew_sec = offset;
-    else if (config->step == RECOVERY_STEP_FORWARD)
+    r->slews = !may_step(r, config, offset);
+    if (!r->slews && config->step == RECOVERY_STEP_FORWARD)
         send_sec -= FORWARD_SHORT_SEC;
     if (r->round++ == 0)
         r->offset_sec = offset;
@@ -331,8 +331,11 @@ static void step_rearm(struct recovery *r, const struct recovery_config *config,
 
     if (r->corrected_ns == 0)
         r->corrected_ns = view->now_ns;
-    /* A step by makestep has no direction, and a START is not a disruption. */
-    if (config->step != RECOVERY_STEP_ALWAYS || r->cause == RECOVERY_CAUSE_START) {
+    if (r->cause == RECOVERY_CAUSE_START) { /* chronyd starts best by its own rules */
+        enter(r, RECOVERY_SYNC);
+        return;
+    }
+    if (config->step != RECOVERY_STEP_ALWAYS) { /* a step by makestep has no direction */
         enter(r, RECOVERY_MINPOLL);
         return;
     }
@@ -375,7 +378,11 @@ static void step_poll(
 static void step_sync(
     struct recovery *r, const struct recovery_view *view, struct recovery_order *order)
 {
-    if (view->now_ns - r->started_ns >= SYNC_WAIT_NS)
+    const int64_t since_ns = r->corrected_ns ? r->corrected_ns
+                             : r->reset_ns   ? r->reset_ns
+                                             : r->started_ns;
+
+    if (view->now_ns - since_ns >= SYNC_WAIT_NS)
         end(r, RECOVERY_OUTCOME_UNSYNCHRONISED, view->now_ns);
     else
         send(r, order, (struct chrony_command){.id = CHRONY_TRACKING});
@@ -442,7 +449,7 @@ void recovery_step(struct recovery *r, const struct recovery_config *config,
     if (event == RECOVERY_GONE)
         handle_gone(r, view->now_ns);
     else if (event != RECOVERY_TICK && r->sent)
-        handle_reply(r, event, view);
+        handle_reply(r, config, event, view);
 
     /* From state to state, until something has to be waited for. */
     for (enum recovery_state before = RECOVERY_N_STATES; before != r->state;) {

@@ -69,7 +69,7 @@ enum recovery_step_policy { RECOVERY_STEP_ALWAYS, RECOVERY_STEP_FORWARD, RECOVER
 enum recovery_outcome {
     RECOVERY_OUTCOME_RUNNING,
     RECOVERY_OUTCOME_SYNCHRONISED,
-    RECOVERY_OUTCOME_UNSYNCHRONISED, /* chronyd had not chosen a reference a minute later */
+    RECOVERY_OUTCOME_UNSYNCHRONISED, /* chronyd had not chosen a reference within a minute */
     RECOVERY_OUTCOME_ABANDONED,      /* vmclockd ended, or chronyd did at its own start */
 };
 
@@ -121,8 +121,8 @@ struct recovery {
     bool makestep_changed;   /* and to be put back */
     bool polls_changed;
     bool reset_confirmed;
+    bool slews; /* what was sent last is to be slewed, not stepped */
     unsigned round, server, failures;
-    double slew_sec;                                      /* the offset that is being slewed */
     int64_t wait_until_ns;                                /* nothing is sent before */
     int64_t started_ns, reset_ns, corrected_ns, ended_ns; /* 0: has not been */
     /* What was corrected, for the report. */

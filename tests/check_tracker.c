@@ -108,6 +108,18 @@ START_TEST(a_starting_chronyd_is_put_right_in_phase_where_the_rate_is_not_known)
 }
 END_TEST
 
+START_TEST(a_starting_chronyds_servers_are_not_boosted_where_the_offset_is_not_known)
+{
+    virtual_init(&vm, 1);
+    vm.kernel_tai = 36;
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, 20 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RECOVERY), 1);
+    ck_assert_int_eq(vm.tracker.recovery.state, RECOVERY_SYNC);
+    ASSERT_COMMANDS(CHRONY_DFREQ);
+}
+END_TEST
+
 START_TEST(a_starting_chronyd_is_left_alone_where_that_is_configured)
 {
     config.correct_at_start = false;
@@ -327,6 +339,22 @@ START_TEST(no_step_goes_back_where_only_forward_is_allowed)
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAKESTEP), 0);
     if (_i % 2)
         ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MAKESTEP), 0);
+}
+END_TEST
+
+/* The step may have been made: what chronyd then knows to be left may go either way. */
+START_TEST(a_lost_step_forward_is_not_followed_by_another)
+{
+    config.recovery.step = RECOVERY_STEP_FORWARD;
+    start_converged((uint64_t)_i + 1);
+    vm.fates[3] = _i % 2 ? VIRTUAL_REPLY_LOST : VIRTUAL_COMMAND_LOST;
+    virtual_migrate(&vm, -0.2, 40);
+    virtual_run(&vm, 20 * VIRTUAL_SEC);
+    ck_assert_int_eq(vm.commands[3].command.id, CHRONY_MAKESTEP);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MAKESTEP), 1);
+    ck_assert_double_eq(vm.largest_backward_step_sec, 0);
+    ck_assert_uint_eq(vm.n_stray_samples, 0);
+    assert_error_below(1e-6);
 }
 END_TEST
 
@@ -720,6 +748,20 @@ START_TEST(a_chronyd_that_is_away_gets_one_reset_for_the_newest_marker)
 }
 END_TEST
 
+START_TEST(a_chronyd_that_was_away_for_minutes_has_its_minute_to_be_synchronised)
+{
+    start_converged(5);
+    virtual_chronyd_stop(&vm);
+    virtual_migrate(&vm, 0.001, 10);
+    virtual_run(&vm, 150 * VIRTUAL_SEC);
+    virtual_chronyd_start(&vm);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_NOT_SYNCHRONISED), 0);
+}
+END_TEST
+
 START_TEST(a_chronyd_that_is_frozen_gets_one_reset_when_it_wakes_up)
 {
     start_converged(5);
@@ -961,6 +1003,8 @@ int main(void)
     tcase_add_test(feeding, an_idle_tracker_is_stepped_only_when_something_is_due);
     tcase_add_test(feeding, a_starting_chronyd_is_put_right_within_two_seconds);
     tcase_add_test(feeding, a_starting_chronyd_is_put_right_in_phase_where_the_rate_is_not_known);
+    tcase_add_test(
+        feeding, a_starting_chronyds_servers_are_not_boosted_where_the_offset_is_not_known);
     tcase_add_test(feeding, a_starting_chronyd_is_left_alone_where_that_is_configured);
     tcase_add_test(feeding, the_hosts_own_correction_is_followed_without_a_reset);
     tcase_add_test(feeding, the_hosts_own_correction_is_followed_also_soon_after_a_recovery);
@@ -977,6 +1021,7 @@ int main(void)
         full, a_lost_reply_is_followed_by_a_measurement_never_by_a_repetition, 0, 36);
     tcase_add_test(full, a_chronyd_that_is_always_late_is_understood_in_the_end);
     tcase_add_loop_test(full, no_step_goes_back_where_only_forward_is_allowed, 0, 20);
+    tcase_add_loop_test(full, a_lost_step_forward_is_not_followed_by_another, 0, 20);
     tcase_add_test(full, nothing_is_stepped_where_no_step_is_allowed);
     tcase_add_test(full, a_chronyd_without_the_commands_gets_the_next_best);
     tcase_add_test(full, a_chronyd_that_cannot_step_is_not_asked_for_ever);
@@ -1006,6 +1051,7 @@ int main(void)
     tcase_add_test(less, a_period_that_is_not_good_to_1e_8_is_not_told_to_chronyd);
 
     tcase_add_test(never, a_chronyd_that_is_away_gets_one_reset_for_the_newest_marker);
+    tcase_add_test(never, a_chronyd_that_was_away_for_minutes_has_its_minute_to_be_synchronised);
     tcase_add_test(never, a_chronyd_that_is_frozen_gets_one_reset_when_it_wakes_up);
     tcase_add_test(never, a_reset_that_stays_unconfirmed_is_said_once_and_its_end);
     tcase_add_test(never, a_restart_without_a_disruption_resets_nothing);

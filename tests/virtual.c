@@ -181,6 +181,7 @@ static int carry_out(struct virtual_machine *vm, const uint8_t *request)
 {
     const enum chrony_command_id id = (enum chrony_command_id)(request[4] << 8 | request[5]);
     const double number = chrony_float_decode(get32(request + 20));
+    double left;
 
     switch (id) {
     case CHRONY_RESET_SOURCES:
@@ -202,9 +203,13 @@ static int carry_out(struct virtual_machine *vm, const uint8_t *request)
     case CHRONY_MAKESTEP:
         if (vm->cannot_step)
             return CHRONY_FAILED;
-        /* It does not know exactly how far its slew has got: a ten-thousandth stays. */
-        step_clock(vm, -vm->slew_left_sec * (1 - 1e-4 * virtual_random(vm)));
-        vm->slew_left_sec = 0;
+        /*
+         * It does not know exactly how far its slew has got: a ten-thousandth stays. What it
+         * knows to be left, a millionth either way, stays in its register.
+         */
+        left = vm->slew_left_sec * 2e-6 * (virtual_random(vm) - 0.5);
+        step_clock(vm, -(vm->slew_left_sec - left) * (1 - 1e-4 * virtual_random(vm)));
+        vm->slew_left_sec = left;
         return 0;
     case CHRONY_MODIFY_MAKESTEP:
         vm->makestep_limit = (int32_t)get32(request + 20);
@@ -221,7 +226,7 @@ static int carry_out(struct virtual_machine *vm, const uint8_t *request)
 
 static void record_execution(struct virtual_machine *vm, uint32_t sequence)
 {
-    for (unsigned i = 0; i < vm->n_commands; i++)
+    for (unsigned i = 0; i < vm->n_commands && i < VIRTUAL_LOG; i++)
         if (vm->commands[i].sequence == sequence)
             vm->commands[i].executed_ns = vm->now_ns;
 }

@@ -1,0 +1,660 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Every state that the recovery can get into, by every event, page and measurement, until nothing
+ * new is found; after each step what must always be true is checked, and from each state the way
+ * out is gone. What is numeric in a recovery is reduced to what it can make a difference for: times
+ * to whether they have passed, offsets and rates to one for each side of each limit.
+ *
+ * Beside the recovery walks a witness, which knows only what chronyd was sent and what came back.
+ */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "refclock/recovery.h"
+
+#define MS        INT64_C(1000000)
+#define SECOND    (1000 * MS)
+#define NOW       (100000 * SECOND)
+#define SLEW_RATE 0.083333 /* chronyd's */
+#define SHORT_SEC 1e-6     /* a step forward stops short by that much */
+
+enum { AGE_NEW, AGE_RATE_LATE, AGE_HOST_LATE, AGE_SYNC_LATE, AGES };
+static const int64_t ages_ns[] = {SECOND / 2, 3 * SECOND, 20 * SECOND, 100 * SECOND};
+
+enum { NOT, NEW, OLD, LATE }; /* under 5 s, 5 to 60 s, over 60 s ago */
+static const int64_t since_ns[] = {0, SECOND / 4, 10 * SECOND, 80 * SECOND};
+
+static const double offsets[] = {
+    NAN, 20e-9, 100e-9, -100e-9, 1.5e-6, -1.5e-6, 1e-3, 5e-3, -5e-3, 20, -20};
+static const double rates[] = {NAN, 1e-4, 50, -2000}; /* NAN: not known */
+#define N_OFFSETS (sizeof(offsets) / sizeof(offsets[0]))
+#define N_RATES   (sizeof(rates) / sizeof(rates[0]))
+
+/* A page, and whether it may be the old host's: that is asked only of one with a time. */
+static const struct {
+    enum recovery_page page;
+    bool unproven;
+} pages[] = {
+    {RECOVERY_PAGE_MARKER_ONLY, false},
+    {RECOVERY_PAGE_NOT_YET, false},
+    {RECOVERY_PAGE_PERIOD, false},
+    {RECOVERY_PAGE_TIME, false},
+    {RECOVERY_PAGE_TIME, true},
+    {RECOVERY_PAGE_FULL, false},
+    {RECOVERY_PAGE_FULL, true},
+};
+#define N_PAGES (sizeof(pages) / sizeof(pages[0]))
+
+enum { DFREQ = 1, DOFFSET2 = 2, MAKESTEP = 4 };
+
+struct node {
+    uint8_t state, cause, lost, plan, outcome;
+    uint8_t sent, measuring, exact_unavailable, cannot_step;
+    uint8_t makestep_changed, polls_changed, reset_confirmed, corrected;
+    uint8_t round, server, failures, remaining, slews, waits, age, reset_age;
+    /* The witness. */
+    uint8_t unanswered;     /* of DFREQ, DOFFSET2, MAKESTEP: may or may not have been carried out */
+    uint8_t slewing;        /* a DOFFSET2 was, or may have been, and nothing has ended it */
+    uint8_t steps_forward;  /* a MAKESTEP now can only put the clock forward */
+    uint8_t chronyd_forgot; /* RESET_SOURCES was confirmed in this recovery */
+    uint8_t makestep_told, polls_told;
+};
+
+struct edge {
+    enum { BEGIN, TIME_START, TIME_RESET, TIME_CORRECTED, TIME_WAIT, PUT_BACK, STEP } kind;
+    enum recovery_cause cause;
+    enum recovery_event event;
+    uint8_t page, offset, rate;
+    bool waits, measured, synchronised;
+};
+
+static struct node *nodes;
+static struct edge *edges; /* by which each was first reached */
+static size_t *parents;
+static size_t n_nodes, n_room;
+static uint32_t *table; /* index + 1 */
+static size_t table_size;
+static uint64_t n_steps;
+static struct recovery_config config;
+static enum recovery_cause disruption; /* all but a start are alike: each has its turn */
+static size_t here;                    /* the node that is being left */
+static struct edge by;
+
+/* --- telling what went wrong ------------------------------------------------------------------ */
+
+static const char *const event_names[] = {"tick", "ok", "invalid", "refused", "silence", "gone"};
+
+static void print_edge(const struct edge *e)
+{
+    switch (e->kind) {
+    case BEGIN:
+        printf("a %s begins%s", recovery_cause_str(e->cause), e->waits ? ", later" : "");
+        break;
+    case TIME_START: printf("time passes since the start"); break;
+    case TIME_RESET: printf("time passes since the reset"); break;
+    case TIME_CORRECTED: printf("time passes since the correction"); break;
+    case TIME_WAIT: printf("the wait is over"); break;
+    case PUT_BACK: printf("the settings are put back"); break;
+    case STEP:
+        printf("%s, page %d%s", event_names[e->event], (int)pages[e->page].page,
+            pages[e->page].unproven ? " unproven" : "");
+        if (e->measured)
+            printf(", measured %g s, %g ppm", offsets[e->offset], rates[e->rate]);
+        if (e->synchronised)
+            printf(", synchronised");
+        break;
+    }
+}
+
+static void print_path(size_t i)
+{
+    if (i != parents[i])
+        print_path(parents[i]);
+    if (i > 0) {
+        printf("  ");
+        print_edge(&edges[i]);
+    }
+    printf(" -> %s%s\n", recovery_state_str((enum recovery_state)nodes[i].state),
+        nodes[i].sent ? ", sent" : "");
+}
+
+static void broken(const char *what)
+{
+    printf("step %d, %u servers, burst %d: %s\n", (int)config.step, config.n_servers,
+        (int)config.burst_total, what);
+    print_path(here);
+    printf("  ");
+    print_edge(&by);
+    printf("\n");
+    exit(EXIT_FAILURE);
+}
+
+#define must(condition, what)                                                                      \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            broken(what);                                                                          \
+    } while (0)
+
+/* --- nodes ------------------------------------------------------------------------------------ */
+
+/* What is for the report only is given as NAN, so that whoever decides by it is found. */
+static struct recovery concrete(const struct node *n)
+{
+    struct recovery r = {
+        .state = (enum recovery_state)n->state,
+        .cause = (enum recovery_cause)n->cause,
+        .lost = (enum recovery_state)n->lost,
+        .plan = (enum recovery_page)n->plan,
+        .outcome = (enum recovery_outcome)n->outcome,
+        .sent = n->sent,
+        .measuring = n->measuring,
+        .exact_unavailable = n->exact_unavailable,
+        .cannot_step = n->cannot_step,
+        .makestep_changed = n->makestep_changed,
+        .polls_changed = n->polls_changed,
+        .reset_confirmed = n->reset_confirmed,
+        .round = n->round,
+        .server = n->server,
+        .failures = n->failures,
+        .slews = n->slews,
+        .wait_until_ns = n->waits ? NOW + SECOND / 10 : 0,
+        .started_ns = NOW - ages_ns[n->age],
+        .reset_ns = n->reset_age ? NOW - since_ns[n->reset_age] : 0,
+        .corrected_ns = n->corrected ? NOW - since_ns[n->corrected] : 0,
+        .rate_ppm = NAN,
+        .offset_sec = NAN,
+        .remaining_sec = offsets[n->remaining],
+    };
+
+    return r;
+}
+
+static uint8_t index_of_offset(double sec)
+{
+    for (size_t i = 1; i < N_OFFSETS; i++)
+        if (offsets[i] == sec)
+            return (uint8_t)i;
+    must(isnan(sec), "an offset that was not measured is believed");
+    return 0;
+}
+
+static uint8_t since(int64_t ns)
+{
+    return ns == 0 ? NOT : NOW - ns < 5 * SECOND ? NEW : NOW - ns < 60 * SECOND ? OLD : LATE;
+}
+
+static void abstract(const struct recovery *r, struct node *n)
+{
+    const int64_t age_ns = NOW - r->started_ns;
+
+    n->state = (uint8_t)r->state;
+    n->cause = (uint8_t)r->cause;
+    n->lost = r->state == RECOVERY_PROBE ? (uint8_t)r->lost : 0;
+    n->plan = (uint8_t)r->plan;
+    n->outcome = (uint8_t)r->outcome;
+    n->sent = r->sent;
+    n->measuring = r->measuring;
+    n->exact_unavailable = r->exact_unavailable;
+    n->cannot_step = r->cannot_step;
+    n->makestep_changed = r->makestep_changed;
+    n->polls_changed = r->polls_changed;
+    n->reset_confirmed = r->reset_confirmed;
+    n->corrected = since(r->corrected_ns);
+    n->round = (uint8_t)r->round;
+    n->server = (uint8_t)r->server;
+    n->failures = r->failures ? 6 : 0; /* it only makes the wait longer, up to the fifth */
+    n->remaining = index_of_offset(r->remaining_sec);
+    n->slews = r->slews;
+    n->waits = r->wait_until_ns > NOW;
+    n->age = age_ns < ages_ns[1] / 2       ? AGE_NEW
+             : age_ns < ages_ns[2] / 4     ? AGE_RATE_LATE
+             : age_ns < ages_ns[3] / 5 * 3 ? AGE_HOST_LATE
+                                           : AGE_SYNC_LATE;
+    n->reset_age = since(r->reset_ns);
+    /* What has been and is not looked at again. */
+    if (r->state == RECOVERY_IDLE) {
+        n->round = n->server = n->remaining = n->slews = n->age = n->reset_age = 0;
+        n->corrected = n->cannot_step = n->plan = n->cause = 0;
+        n->reset_confirmed = n->chronyd_forgot = n->steps_forward = 0;
+    }
+}
+
+static size_t hash(const struct node *n)
+{
+    const uint8_t *bytes = (const uint8_t *)n;
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < sizeof(*n); i++)
+        h = (h ^ bytes[i]) * UINT64_C(0x100000001b3);
+    return (size_t)(h ^ h >> 29);
+}
+
+static void *grow(void *old, size_t n, size_t size)
+{
+    void *fresh = realloc(old, n * size);
+
+    if (!fresh) {
+        perror("walk_recovery");
+        exit(EXIT_FAILURE);
+    }
+    return fresh;
+}
+
+static void enlarge(void)
+{
+    n_room = n_room ? 2 * n_room : 4096;
+    table_size = 4 * n_room;
+    nodes = grow(nodes, n_room, sizeof(*nodes));
+    edges = grow(edges, n_room, sizeof(*edges));
+    parents = grow(parents, n_room, sizeof(*parents));
+    free(table);
+    table = calloc(table_size, sizeof(*table));
+    if (!table)
+        exit(EXIT_FAILURE);
+    for (size_t i = 0; i < n_nodes; i++) {
+        size_t at = hash(&nodes[i]) % table_size;
+
+        while (table[at])
+            at = (at + 1) % table_size;
+        table[at] = (uint32_t)i + 1;
+    }
+}
+
+static void arrive(const struct node *n)
+{
+    size_t at;
+
+    if (n_nodes == n_room)
+        enlarge();
+    for (at = hash(n) % table_size; table[at]; at = (at + 1) % table_size)
+        if (memcmp(&nodes[table[at] - 1], n, sizeof(*n)) == 0)
+            return;
+    nodes[n_nodes] = *n;
+    edges[n_nodes] = by;
+    parents[n_nodes] = here;
+    table[at] = (uint32_t)++n_nodes;
+}
+
+/* --- what must be true after every step ----------------------------------------------------------
+ */
+
+static uint8_t clock_command(enum recovery_state state)
+{
+    switch (state) {
+    case RECOVERY_RATE: return DFREQ;
+    case RECOVERY_OFFSET: return DOFFSET2;
+    case RECOVERY_STEP:
+    case RECOVERY_FLUSH: return MAKESTEP;
+    default: return 0;
+    }
+}
+
+/* What an event tells the witness, before the recovery has seen it. */
+static void witness_event(struct node *w, const struct node *before, enum recovery_event event)
+{
+    const enum recovery_state state = (enum recovery_state)before->state;
+
+    if (event == RECOVERY_GONE) {
+        /* The next chronyd slews nothing, and has its settings from chrony.conf. */
+        w->unanswered = w->slewing = w->makestep_told = w->polls_told = 0;
+        w->steps_forward = 0;
+    }
+    if (!before->sent || event == RECOVERY_TICK || event == RECOVERY_GONE)
+        return;
+    if (event == RECOVERY_SILENCE) {
+        w->unanswered |= clock_command(state);
+        return;
+    }
+    w->unanswered = 0; /* chronyd reads in order: what was sent before is done, or never will be */
+    if (state == RECOVERY_RESET && event == RECOVERY_REPLY_OK) {
+        w->chronyd_forgot = 1;
+        w->slewing = w->steps_forward = 0;
+    }
+    if (state == RECOVERY_OFFSET && event != RECOVERY_REPLY_OK)
+        w->slewing = w->steps_forward = 0;
+    if ((state == RECOVERY_STEP || state == RECOVERY_FLUSH) && event == RECOVERY_REPLY_OK)
+        w->slewing = 0;
+}
+
+static void check_command(
+    struct node *w, const struct chrony_command *command, const struct recovery_view *view)
+{
+    const bool start = w->cause == RECOVERY_CAUSE_START;
+
+    switch (command->id) {
+    case CHRONY_RESET_SOURCES: must(!start, "a start resets"); break;
+    case CHRONY_DFREQ:
+        must(w->unanswered == 0, "DFREQ, and it is not known what of the last command was done");
+        must(view->measured && view->rate_known, "DFREQ without a measurement");
+        must(command->ppm == view->rate_ppm, "DFREQ of another rate than was measured");
+        must(fabs(command->ppm) <= config.rate_max_ppm, "DFREQ beyond max-rate");
+        break;
+    case CHRONY_DOFFSET2:
+        must(w->unanswered == 0, "DOFFSET2, and it is not known what of the last command was done");
+        must(view->measured, "DOFFSET2 without a measurement");
+        must(!w->slewing, "DOFFSET2 of what is being slewed already");
+        must(fabs(command->offset_sec + view->offset_sec) <= 1.001 * SHORT_SEC,
+            "DOFFSET2 of another offset than was measured");
+        must(fabs(command->offset_sec) * 1e9 <= (double)config.step_max_ns,
+            "DOFFSET2 beyond max-step");
+        w->slewing = 1;
+        w->steps_forward = command->offset_sec < 0;
+        break;
+    case CHRONY_MAKESTEP:
+        must(w->unanswered == 0, "MAKESTEP, and it is not known what of the last command was done");
+        must(config.step != RECOVERY_STEP_NEVER, "MAKESTEP where no step is allowed");
+        must(config.step != RECOVERY_STEP_FORWARD || w->steps_forward,
+            "MAKESTEP may put the clock back");
+        w->steps_forward = 0; /* what a second one does may go either way */
+        break;
+    case CHRONY_MODIFY_MAKESTEP:
+        must(config.step == RECOVERY_STEP_ALWAYS && !start, "makestep is re-armed");
+        must(command->makestep.limit > 0, "makestep is re-armed without a limit");
+        w->makestep_told = 1;
+        break;
+    case CHRONY_MODIFY_MINPOLL:
+    case CHRONY_MODIFY_MAXPOLL:
+        must(!start && config.n_servers > 0, "a server is boosted");
+        w->polls_told = 1;
+        break;
+    case CHRONY_BURST: must(!start && config.burst_total > 0, "BURST"); break;
+    case CHRONY_TRACKING: break;
+    }
+}
+
+static void check_step(const struct node *before, const struct recovery *r, struct node *w,
+    const struct recovery_order *order, const struct recovery_view *view)
+{
+    const bool was_idle = before->state == RECOVERY_IDLE, is_idle = r->state == RECOVERY_IDLE;
+    const bool start = r->cause == RECOVERY_CAUSE_START;
+
+    must(r->state < RECOVERY_N_STATES, "no such state");
+    must(!order->send || r->sent, "what was sent is not waited for");
+    must(!(order->send && order->measure), "a command and a measurement at once");
+    must(is_idle || r->sent || order->measure || order->wake_at_ns != INT64_MAX,
+        "nothing is awaited");
+    must(order->wake_at_ns > view->now_ns, "it is to be woken at once, for ever");
+    must(!was_idle || is_idle, "it begins by itself");
+
+    if (order->send)
+        check_command(w, &order->command, view);
+    if (w->unanswered || w->slewing || (r->sent && clock_command(r->state)))
+        must(recovery_holds_samples(r), "samples flow while the clock is being corrected");
+    if (r->state == RECOVERY_SLEW && before->state != RECOVERY_SLEW) {
+        const double sec = (double)(r->wait_until_ns - view->now_ns) / 1e9;
+        const double needs = fmax(1, fabs(r->remaining_sec) / SLEW_RATE);
+
+        must(sec >= needs, "the slew is not waited for");
+        must(sec <= 1.1 * needs, "the slew is waited for too long");
+    }
+    must(!w->makestep_told || r->makestep_changed, "makestep is changed, and that is forgotten");
+    must(!w->polls_told || r->polls_changed, "polls are changed, and that is forgotten");
+
+    if (!is_idle && r->state != RECOVERY_RESET && !start)
+        must(w->chronyd_forgot, "it went on without a confirmed reset");
+    if (is_idle && !was_idle) {
+        must(r->outcome != RECOVERY_OUTCOME_RUNNING, "it ended and does not say how");
+        must(start || r->outcome != RECOVERY_OUTCOME_ABANDONED, "a disruption is abandoned");
+        must(start || (r->reset_confirmed && w->chronyd_forgot),
+            "a disruption ended without a confirmed reset");
+        must(!w->slewing && !w->unanswered, "it ended before the clock was corrected");
+    }
+    must(r->reset_confirmed == (r->reset_ns != 0), "a reset without its time");
+    must(start || r->reset_confirmed == w->chronyd_forgot, "a reset is claimed, or denied");
+}
+
+/* --- the walk --------------------------------------------------------------------------------- */
+
+static enum recovery_state step(const struct node *before, const struct edge *edge)
+{
+    const struct recovery_view view = {
+        .now_ns = NOW,
+        .page = pages[edge->page].page,
+        .unproven = pages[edge->page].unproven,
+        .measured = edge->measured,
+        .offset_sec = edge->measured ? offsets[edge->offset] : 0,
+        .rate_known = edge->measured && edge->rate > 0,
+        .rate_ppm = edge->measured && edge->rate > 0 ? rates[edge->rate] : 0,
+        .synchronised = edge->synchronised,
+    };
+    struct recovery r = concrete(before);
+    struct node after = *before;
+    struct recovery_order order;
+
+    by = *edge;
+    n_steps++;
+    witness_event(&after, before, edge->event);
+    recovery_step(&r, &config, edge->event, &view, &order);
+    if (edge->event == RECOVERY_GONE && r.state == RECOVERY_RESET)
+        after.chronyd_forgot = 0; /* another one, which has yet to be told */
+    after.cause = (uint8_t)r.cause;
+    check_step(before, &r, &after, &order, &view);
+    abstract(&r, &after);
+    arrive(&after);
+    return r.state;
+}
+
+/*
+ * What was measured is asked for in RATE and OFFSET only, and without it they go no further: where
+ * a step without a measurement ends elsewhere, one measurement stands for all.
+ */
+static void steps(const struct node *before)
+{
+    struct edge e = {.kind = STEP};
+
+    for (int event = RECOVERY_TICK; event <= RECOVERY_GONE; event++) {
+        e.event = (enum recovery_event)event;
+        for (e.page = 0; e.page < N_PAGES; e.page++) {
+            enum recovery_state end;
+            size_t n_offsets, n_rates;
+
+            e.measured = false;
+            e.synchronised = true;
+            step(before, &e);
+            e.synchronised = false;
+            end = step(before, &e);
+            n_offsets = end == RECOVERY_RATE || end == RECOVERY_OFFSET ? N_OFFSETS : 1;
+            n_rates = end == RECOVERY_RATE ? N_RATES : 1;
+            e.measured = true;
+            for (e.offset = 0; e.offset < n_offsets; e.offset++)
+                for (e.rate = 0; e.rate < n_rates; e.rate++)
+                    step(before, &e);
+        }
+    }
+}
+
+static void begin(const struct node *before, enum recovery_cause cause, bool waits, bool queued)
+{
+    struct recovery r = concrete(before);
+    struct node after = *before;
+
+    by = (struct edge){.kind = BEGIN, .cause = cause, .waits = waits};
+    if (before->sent)
+        after.unanswered |= clock_command((enum recovery_state)before->state);
+    after.chronyd_forgot = 0;
+    recovery_begin(&r, cause, NOW);
+    r.started_ns = NOW - ages_ns[AGE_NEW];
+    if (queued) /* one that chronyd has not read does for this one as well */
+        r.sent = true;
+    else if (waits)
+        r.wait_until_ns = NOW + SECOND / 100;
+    must(cause == RECOVERY_CAUSE_START || recovery_holds_samples(&r), "samples flow at its start");
+    must(!after.makestep_told || r.makestep_changed, "makestep is changed, and that is forgotten");
+    must(!after.polls_told || r.polls_changed, "polls are changed, and that is forgotten");
+    abstract(&r, &after);
+    arrive(&after);
+}
+
+static void pass_time(const struct node *before)
+{
+    struct node after = *before;
+
+    if (before->state == RECOVERY_IDLE)
+        return;
+    if (before->age < AGES - 1) {
+        by = (struct edge){.kind = TIME_START};
+        after.age++;
+        arrive(&after);
+    }
+    /* No longer ago than what was before. */
+    if ((before->reset_age == NEW && before->age >= AGE_HOST_LATE) ||
+        (before->reset_age == OLD && before->age >= AGE_SYNC_LATE)) {
+        by = (struct edge){.kind = TIME_RESET};
+        after = *before;
+        after.reset_age++;
+        arrive(&after);
+    }
+    if ((before->corrected == NEW && before->age >= AGE_HOST_LATE &&
+            (before->reset_age == NOT || before->reset_age >= OLD)) ||
+        (before->corrected == OLD && before->age >= AGE_SYNC_LATE &&
+            (before->reset_age == NOT || before->reset_age >= LATE))) {
+        by = (struct edge){.kind = TIME_CORRECTED};
+        after = *before;
+        after.corrected++;
+        arrive(&after);
+    }
+    if (before->waits) {
+        by = (struct edge){.kind = TIME_WAIT};
+        after = *before;
+        after.waits = 0;
+        if (before->state == RECOVERY_SLEW)
+            after.slewing = 0;
+        arrive(&after);
+    }
+}
+
+static void leave(const struct node *before)
+{
+    const bool rests = before->state == RECOVERY_IDLE || before->state == RECOVERY_SYNC;
+
+    for (int waits = 0; waits < 2; waits++) {
+        begin(before, disruption, waits, false);
+    }
+    if (before->state == RECOVERY_RESET && before->sent)
+        begin(before, disruption, false, true);
+    if (rests)
+        begin(before, RECOVERY_CAUSE_START, false, false);
+    if (rests && (before->makestep_changed || before->polls_changed)) {
+        struct node after = *before;
+
+        by = (struct edge){.kind = PUT_BACK};
+        after.makestep_changed = after.polls_changed = 0;
+        after.makestep_told = after.polls_told = 0;
+        arrive(&after);
+    }
+    pass_time(before);
+    steps(before);
+}
+
+/* --- the way out ------------------------------------------------------------------------------ */
+
+enum weather { FAIR, WITHOUT_MEASUREMENTS, WITHOUT_SUCCESS, N_WEATHERS };
+
+/* From here chronyd answers; whatever the page and the measurements are, it ends, and in time. */
+static void go_out(const struct node *from, uint8_t page, enum weather weather)
+{
+    struct recovery r = concrete(from);
+    struct recovery_order order = {.wake_at_ns = NOW};
+    struct recovery_view view = {.now_ns = NOW};
+    int64_t started_ns = NOW, most_ns = 70 * SECOND;
+    double offset = 5e-3, rate = 50;
+    /* The minute for chronyd to be synchronised again is over already. */
+    const bool late = from->corrected ? from->corrected == LATE
+                      : from->reset_age
+                          ? from->reset_age == LATE
+                          : from->cause == RECOVERY_CAUSE_START && from->age == AGE_SYNC_LATE;
+
+    r.rate_ppm = r.offset_sec = 0;
+    by = (struct edge){.kind = STEP, .page = page};
+    for (unsigned n = 0; r.state != RECOVERY_IDLE; n++) {
+        const bool was_sent = r.sent;
+
+        must(n < 500 && view.now_ns - started_ns < most_ns, "there is no way out");
+        if (was_sent)
+            view.now_ns += MS / 10;
+        else if (!order.measure && order.wake_at_ns > view.now_ns)
+            view.now_ns = order.wake_at_ns;
+        if (r.state == RECOVERY_OFFSET && weather == WITHOUT_MEASUREMENTS)
+            view.now_ns += SECOND / 10;
+        if (r.state == RECOVERY_SYNC && weather != FAIR)
+            view.now_ns += SECOND;
+        if (r.state == RECOVERY_SLEW) /* as long as it takes */
+            started_ns = view.now_ns;
+        view.page = pages[page].page;
+        view.unproven = pages[page].unproven;
+        view.measured = order.measure;
+        view.offset_sec = weather == WITHOUT_MEASUREMENTS ? NAN : offset;
+        view.rate_known = weather != WITHOUT_MEASUREMENTS;
+        view.rate_ppm = rate;
+        view.synchronised = weather == FAIR;
+        recovery_step(&r, &config, was_sent ? RECOVERY_REPLY_OK : RECOVERY_TICK, &view, &order);
+        n_steps++;
+        if (order.send && weather == FAIR && order.command.id == CHRONY_DFREQ)
+            rate = 0;
+        if (order.send && weather == FAIR && order.command.id == CHRONY_DOFFSET2)
+            offset = 10e-9;
+        if (weather == WITHOUT_SUCCESS && order.measure)
+            offset = -offset;
+    }
+    if (from->state == RECOVERY_IDLE)
+        return;
+    must(r.cause == RECOVERY_CAUSE_START || r.reset_confirmed, "the way out has no reset");
+    must(r.outcome == RECOVERY_OUTCOME_SYNCHRONISED ||
+             ((weather != FAIR || late) && r.outcome == RECOVERY_OUTCOME_UNSYNCHRONISED) ||
+             (r.cause == RECOVERY_CAUSE_START && r.outcome == RECOVERY_OUTCOME_ABANDONED),
+        "the way out ends badly");
+}
+
+static void walk(bool all_weathers)
+{
+    const struct node first = {.state = RECOVERY_IDLE};
+
+    n_nodes = 0;
+    if (table)
+        memset(table, 0, table_size * sizeof(*table));
+    here = 0;
+    arrive(&first);
+    for (here = 0; here < n_nodes; here++) {
+        const struct node node = nodes[here]; /* they move */
+
+        leave(&node);
+        for (uint8_t page = 0; page < N_PAGES; page++)
+            for (int weather = FAIR; weather < (all_weathers ? N_WEATHERS : FAIR + 1); weather++)
+                go_out(&node, page, (enum weather)weather);
+    }
+}
+
+int main(void)
+{
+    static const unsigned servers[] = {0, 2};
+    static const int32_t bursts[] = {0, 8};
+    size_t total = 0;
+
+    for (int policy = RECOVERY_STEP_ALWAYS; policy <= RECOVERY_STEP_NEVER; policy++) {
+        for (int i = 0; i < 4; i++) {
+            config = (struct recovery_config){
+                .step = (enum recovery_step_policy)policy,
+                .makestep_limit = 3,
+                .makestep_threshold_sec = 1,
+                .burst_good = bursts[i & 1] / 2,
+                .burst_total = bursts[i & 1],
+                .step_max_ns = 10 * SECOND,
+                .rate_max_ppm = 1000,
+                .n_servers = servers[i >> 1],
+            };
+            disruption = (enum recovery_cause)(RECOVERY_CAUSE_MARKER + i % 3);
+            walk(i == 3);
+            total += n_nodes;
+        }
+    }
+    printf(
+        "recovery: %zu states, %.0f million steps, no rule broken\n", total, (double)n_steps / 1e6);
+    free(nodes);
+    free(edges);
+    free(parents);
+    free(table);
+    return EXIT_SUCCESS;
+}
