@@ -29,6 +29,13 @@ void state_file_boot_id(char ret_id[STATE_BOOT_ID_MAX])
     ret_id[strcspn(ret_id, "\n")] = '\0';
 }
 
+void state_file_pid_namespace(char ret_namespace[STATE_NAMESPACE_MAX])
+{
+    const ssize_t n = readlink("/proc/self/ns/pid", ret_namespace, STATE_NAMESPACE_MAX - 1);
+
+    ret_namespace[n > 0 ? n : 0] = '\0';
+}
+
 /* --- reading ------------------------------------------------------------------------------- */
 
 /* One line, NUL-terminated; false: not one of ours. */
@@ -84,7 +91,7 @@ const char *state_file_value(const struct state_file *state, const char *key)
     return NULL;
 }
 
-static bool value_is(const struct state_file *state, const char *key, const char *expected)
+bool state_file_value_is(const struct state_file *state, const char *key, const char *expected)
 {
     const char *value = state_file_value(state, key);
 
@@ -93,8 +100,10 @@ static bool value_is(const struct state_file *state, const char *key, const char
 
 bool state_file_all_is_well(const struct state_file *state)
 {
-    return (value_is(state, "state", "feeding") || value_is(state, "state", "watching")) &&
-           value_is(state, "chronyd.synchronised", "yes") && !state_file_value(state, "sock_error");
+    return (state_file_value_is(state, "state", "feeding") ||
+               state_file_value_is(state, "state", "watching")) &&
+           state_file_value_is(state, "chronyd.synchronised", "yes") &&
+           !state_file_value(state, "sock_error");
 }
 
 struct tracker_saved state_file_saved(const struct state_file *state, const char *boot_id)
@@ -141,12 +150,36 @@ static void put_ms(struct state_file *s, const char *key, int64_t since_ns, int6
         put(s, key, "%s", "");
 }
 
+/* A moment of CLOCK_MONOTONIC as a date, by the clock as it is now: corrected since, maybe. */
+static void put_date(struct state_file *s, const char *key, int64_t at_ns)
+{
+    struct timespec now;
+    int64_t ms;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 -
+         (system_clock_monotonic_ns() - at_ns) / 1000000;
+    put(s, key, "%" PRId64 ".%03" PRId64, ms / 1000, ms % 1000);
+}
+
+static void put_disruption(struct state_file *s, const struct tracker *t)
+{
+    if (t->disruption.at_ns == 0)
+        return;
+    put_date(s, "last_disruption.at", t->disruption.at_ns);
+    put(s, "last_disruption.marker_before", "0x%" PRIx64, t->disruption.marker_before);
+    put(s, "last_disruption.marker", "0x%" PRIx64, t->marker);
+    put(s, "last_disruption.kind", "%s", tracker_disruption_str(t->disruption.kind));
+}
+
 static void put_recovery(struct state_file *s, const struct tracker *t)
 {
     const struct recovery *r = &t->recovery;
 
     if (r->started_ns == 0)
         return;
+    put_date(s, "last_recovery.at", r->started_ns);
+    put(s, "last_recovery.started_ns", "%" PRId64, r->started_ns);
     put(s, "last_recovery.cause", "%s", recovery_cause_str(r->cause));
     put(s, "last_recovery.marker", "0x%" PRIx64, t->marker);
     put(s, "last_recovery.state", "%s", recovery_state_str(r->state));
@@ -186,18 +219,21 @@ void state_file_describe(const struct config *config, const struct tracker *t, c
     bool running, struct state_file *s)
 {
     const struct tracker_saved saved = tracker_saved(t);
+    char refid[9], namespace[STATE_NAMESPACE_MAX];
     struct timespec now;
-    char refid[9];
 
     s->n = 0;
     clock_gettime(CLOCK_REALTIME, &now);
+    state_file_pid_namespace(namespace);
     put(s, "version", "%s", VERSION);
     put(s, "boot_id", "%s", boot_id);
     if (saved.valid)
         put(s, "confirmed_marker", "0x%" PRIx64, saved.confirmed_marker);
     put(s, "put_back", "%s", saved.put_back ? "yes" : "no");
     put(s, "pid", "%ld", (long)getpid());
+    put(s, "pid_namespace", "%s", namespace);
     put(s, "running", "%s", running ? "yes" : "no");
+    put(s, "dry_run", "%s", t->config.dry_run ? "yes" : "no");
     put(s, "updated", "%lld.%03ld", (long long)now.tv_sec, now.tv_nsec / 1000000);
     put(s, "updated_boottime_ns", "%" PRId64, system_clock_boottime_ns());
     put(s, "device", "%s", config->device);
@@ -212,8 +248,13 @@ void state_file_describe(const struct config *config, const struct tracker *t, c
         put(s, "offset_ns", "%" PRId64, t->offset.ns);
     if (t->has_offset && t->offset.has_bound)
         put(s, "error_bound_ns", "%" PRIu64, t->offset.bound_ns);
+    if (t->withheld)
+        put(s, "samples_withheld", "%s",
+            t->sample_verdict == CLOCK_OK ? "their error bound is over max-error"
+                                          : clock_verdict_str(t->sample_verdict));
     if (t->sample_error)
         put(s, "sock_error", "%s", strerror(t->sample_error));
+    put_disruption(s, t);
     put_recovery(s, t);
     put(s, "chronyd.reachable", "%s", t->chronyd.reachable ? "yes" : "no");
     put(s, "chronyd.synchronised", "%s", t->chronyd.synchronised ? "yes" : "no");

@@ -10,8 +10,9 @@
 
 #include "daemon/config.h"
 
-#define STATE_ENTRIES_MAX 64
-#define STATE_BOOT_ID_MAX 40
+#define STATE_ENTRIES_MAX   64
+#define STATE_BOOT_ID_MAX   40
+#define STATE_NAMESPACE_MAX 40
 
 /* Not written for that long: whoever wrote it hangs or is dead. */
 #define STATE_STALE_NS INT64_C(5000000000)
@@ -29,6 +30,7 @@ int state_file_read(const char *path, struct state_file *ret_state);
 
 /* A value; NULL: there is none, or it is empty. */
 const char *state_file_value(const struct state_file *state, const char *key);
+bool state_file_value_is(const struct state_file *state, const char *key, const char *expected);
 
 /* Is the daemon at work, chronyd in sync, and do samples reach it? */
 bool state_file_all_is_well(const struct state_file *state);
@@ -45,5 +47,8 @@ int state_file_write(const char *path, const struct state_file *state);
 
 /* This boot's id; an empty one if the kernel does not tell. */
 void state_file_boot_id(char ret_id[STATE_BOOT_ID_MAX]);
+
+/* The namespace that this process' number is of; empty if the kernel does not tell. */
+void state_file_pid_namespace(char ret_namespace[STATE_NAMESPACE_MAX]);
 
 #endif

@@ -59,6 +59,16 @@ enum tracker_state tracker_state(const struct tracker *t)
     return t->has_model ? TRACKER_FEEDING : TRACKER_HOLDOVER;
 }
 
+const char *tracker_disruption_str(enum tracker_disruption kind)
+{
+    switch (kind) {
+    case TRACKER_DISRUPTION_UNKNOWN: return "unknown";
+    case TRACKER_DISRUPTION_MIGRATION: return "migration";
+    case TRACKER_DISRUPTION_RESTORE: return "restore";
+    }
+    return "unknown";
+}
+
 struct tracker_saved tracker_saved(const struct tracker *t)
 {
     return (struct tracker_saved){

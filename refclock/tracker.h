@@ -103,6 +103,13 @@ enum tracker_state {
     TRACKER_HOLDOVER, /* the page was a clock and is none now */
 };
 
+/* What a change of the marker was, by the VM generation, which a migration leaves alone. */
+enum tracker_disruption {
+    TRACKER_DISRUPTION_UNKNOWN, /* the host gives no generation, or it was not seen before */
+    TRACKER_DISRUPTION_MIGRATION,
+    TRACKER_DISRUPTION_RESTORE,
+};
+
 struct tracker {
     struct tracker_config config;
 
@@ -113,6 +120,11 @@ struct tracker {
     enum page_verdict page_verdict;
     int64_t busy_since_ns; /* 0: not busy */
     uint64_t marker;
+    struct {
+        int64_t at_ns; /* CLOCK_MONOTONIC, when it was seen; 0: there was none */
+        uint64_t marker_before;
+        enum tracker_disruption kind;
+    } disruption; /* the last one */
     enum tracker_mode mode;
     enum clock_verdict verdict; /* of the page as a clock */
     bool has_model, has_period; /* what of `model` can be relied on now */
@@ -186,6 +198,7 @@ void tracker_step(
 enum tracker_state tracker_state(const struct tracker *t);
 const char *tracker_state_str(enum tracker_state state);
 const char *tracker_mode_str(enum tracker_mode mode);
+const char *tracker_disruption_str(enum tracker_disruption kind);
 
 /* What has to be saved for the next start. */
 struct tracker_saved tracker_saved(const struct tracker *t);

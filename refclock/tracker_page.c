@@ -1,23 +1,40 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "refclock/tracker_step.h"
 
-#define BUSY_NS      INT64_C(100000000) /* what the kernel's own reader allows */
-#define RAW_PAUSE_NS INT64_C(100000000) /* the new baseline begins when the clock is right again   \
-                                         */
+#define BUSY_NS INT64_C(100000000) /* what the kernel's own reader allows */
+#define RAW_PAUSE_NS                                                                               \
+    INT64_C(100000000) /* the new baseline begins when the clock is right again                    \
+                        */
 
 bool tracker_page_in_trouble(const struct tracker *t)
 {
     return t->page_lost || t->page_busy || t->page_verdict != PAGE_OK;
 }
 
-static void disrupted(struct step *s, uint64_t marker, bool while_away)
+static enum tracker_disruption disruption_kind(
+    const struct vmclock_page *before, const struct vmclock_page *page)
+{
+    if (!page_has(before, VMCLOCK_FLAG_VM_GENERATION_PRESENT) ||
+        !page_has(page, VMCLOCK_FLAG_VM_GENERATION_PRESENT))
+        return TRACKER_DISRUPTION_UNKNOWN;
+    return before->vm_generation == page->vm_generation ? TRACKER_DISRUPTION_MIGRATION
+                                                        : TRACKER_DISRUPTION_RESTORE;
+}
+
+/* By `page`; t->page is still the one before. */
+static void disrupted(struct step *s, const struct vmclock_page *page)
 {
     struct tracker *t = s->t;
+    const bool while_away = t->page.magic == 0;
+    const uint64_t marker = page->disruption_marker;
 
     step_report(
         s, (struct event){
                .id = EVENT_DISRUPTION, .code = while_away, .old = t->marker, .new = marker});
     t->disruptions++;
+    t->disruption.at_ns = s->seen->now_ns;
+    t->disruption.marker_before = t->marker;
+    t->disruption.kind = disruption_kind(&t->page, page);
     t->marker = marker;
     t->unproven = t->has_old;
     t->guarantee.known = false; /* another host's, or another counter */
@@ -138,7 +155,7 @@ static void take_page(struct step *s, const struct vmclock_page *page)
     t->busy_since_ns = 0;
     report_flags(s, page, marker_changed);
     if (marker_changed)
-        disrupted(s, page->disruption_marker, before.magic == 0);
+        disrupted(s, page);
     else if (!t->page_known)
         t->marker = t->confirmed_marker = page->disruption_marker;
     if (!t->page_known || marker_changed)
