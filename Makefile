@@ -32,6 +32,7 @@ ctl_libs    = inih jansson
 refclock = $(patsubst %.c,$(BUILD)/%.o,$(wildcard refclock/*.c))
 shared   = $(addprefix $(BUILD)/daemon/,config.o device.o metrics.o replace_file.o state_file.o system_clock.o journal.o log.o)
 daemon   = $(addprefix $(BUILD)/daemon/,chronyd.o event_loop.o runner.o sock_sender.o vmclockd.o)
+ctl      = $(addprefix $(BUILD)/daemon/,human.o page_report.o state_reader.o status_report.o vmclockctl.o watch.o)
 fuzzers  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 checks   = $(patsubst tests/%.c,%,$(wildcard tests/check_*.c))
 
@@ -40,7 +41,7 @@ all: $(BUILD)/vmclockd $(BUILD)/vmclockctl $(BUILD)/vmclocksim
 $(BUILD)/vmclockd: $(daemon) $(shared) $(refclock)
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs $(daemon_libs)) -lm $(LDLIBS)
 
-$(BUILD)/vmclockctl: $(BUILD)/daemon/vmclockctl.o $(BUILD)/daemon/page_report.o $(shared) $(refclock)
+$(BUILD)/vmclockctl: $(ctl) $(shared) $(refclock)
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs $(ctl_libs)) -lm $(LDLIBS)
 
 $(BUILD)/vmclocksim: $(BUILD)/tests/sim/vmclocksim.o $(BUILD)/tests/sim/sim_page.o $(refclock)

@@ -87,8 +87,7 @@ static const struct {
 
 #define N_UNITS (sizeof(units) / sizeof(units[0]))
 
-/* A plain decimal number: no sign, no exponent, no hex, no inf. */
-static bool parse_number(const char *value, const char **ret_end, double *ret_number)
+bool config_parse_number(const char *value, const char **ret_end, double *ret_number)
 {
     const size_t n = strspn(value, "0123456789.");
     char *end;
@@ -105,7 +104,7 @@ static const char *parse_duration(const struct key *key, const char *value, stru
     const char *unit;
     double number, ns = -1;
 
-    if (!parse_number(value, &unit, &number))
+    if (!config_parse_number(value, &unit, &number))
         return key->allowed;
     if (*unit == '\0' && number == 0 && key->minimum == 0)
         ns = 0;
@@ -137,7 +136,7 @@ static const char *parse_count(const struct key *key, const char *value, struct 
     const char *end;
     double number;
 
-    if (!parse_number(value, &end, &number) || *end || number != floor(number) ||
+    if (!config_parse_number(value, &end, &number) || *end || number != floor(number) ||
         number < key->minimum || number > key->maximum)
         return key->allowed;
     *(unsigned *)field(key, config) = (unsigned)number;
@@ -154,7 +153,7 @@ static const char *parse_real(const struct key *key, const char *value, struct c
     const char *end;
     double number;
 
-    if (!parse_number(value, &end, &number) || *end || number < key->minimum ||
+    if (!config_parse_number(value, &end, &number) || *end || number < key->minimum ||
         number > key->maximum)
         return key->allowed;
     *(double *)field(key, config) = number;
@@ -231,7 +230,7 @@ static const char *parse_makestep(const struct key *key, const char *value, stru
         r->makestep_limit = 0;
         return NULL;
     }
-    if (!parse_number(value, &rest, &threshold) || *rest != ' ' ||
+    if (!config_parse_number(value, &rest, &threshold) || *rest != ' ' ||
         !parse_integers(rest + 1 + strspn(rest + 1, " "), ' ', 1, &limit) ||
         threshold > key->maximum || limit < -1 || limit > 1000000)
         return key->allowed;

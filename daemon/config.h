@@ -34,6 +34,12 @@ struct config {
 int config_read(
     const char *file, void (*complain)(const char *sentence), struct config *ret_config);
 
+/*
+ * A plain decimal number at the start of `value`: no sign, no exponent, no hex, no inf. *ret_end
+ * is what is behind it.
+ */
+bool config_parse_number(const char *value, const char **ret_end, double *ret_number);
+
 /* Print what is in force, in the file's own syntax, and where each value comes from. */
 void config_print(const struct config *config, FILE *to);
 

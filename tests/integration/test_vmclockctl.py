@@ -195,6 +195,27 @@ class ControlTest(ScriptedCase):
             bystander.kill()
             bystander.wait()
 
+    def test_recover_never_signals_another_program(self):
+        """Its number is another's, and the state file looks as fresh as ever."""
+        self.clock()
+        daemon = self.daemon()
+        daemon.reaches(state="feeding")
+        bystander = subprocess.Popen(["sleep", "60"])
+        try:
+            with open(daemon.settings["state_file"], encoding="utf-8") as file:
+                state = file.read()
+            daemon.send(signal.SIGSTOP)  # so that it does not write over ours
+            with open(daemon.settings["state_file"], "w", encoding="utf-8") as file:
+                file.write(state.replace(f"pid = {daemon.pid()}", f"pid = {bystander.pid}"))
+            done = daemon.ctl("recover")
+            self.assertEqual(done.returncode, NO_DAEMON, done.stderr)
+            self.assertIn(str(bystander.pid), done.stderr)
+            self.assertIsNone(bystander.poll(), "the bystander lives")
+        finally:
+            daemon.send(signal.SIGCONT)
+            bystander.kill()
+            bystander.wait()
+
     def test_a_frozen_daemon_is_2_after_a_while(self):
         self.clock()
         daemon = self.daemon()
@@ -331,6 +352,16 @@ class ControlTest(ScriptedCase):
             ("status", "--no-such-option"),
             ("wait", "soon"),
             ("wait", "-1"),
+            ("wait", ""),
+            ("wait", "."),
+            ("wait", "1.2.3"),
+            ("wait", "1e3"),
+            ("wait", "inf"),
+            ("wait", "0x10"),
+            ("wait", "1000000001"),
+            ("wait", "9" * 400),
+            ("status", "1"),
+            ("metrics", "--json"),
             ("wait", "1", "2"),
             ("recover", "surplus"),
         ):
@@ -338,6 +369,13 @@ class ControlTest(ScriptedCase):
                 done = daemon.ctl(*words)
                 self.assertEqual(done.returncode, USAGE, f"{done.stdout} {done.stderr}")
                 self.assertTrue(done.stderr.strip())
+
+    def test_help_fits_a_screen(self):
+        done = self.prepared().ctl("--help")
+        self.assertEqual(done.returncode, OK)
+        lines = done.stdout.splitlines()
+        self.assertLessEqual(len(lines), 24)
+        self.assertLessEqual(max(map(len, lines)), 80)
 
     def test_a_bad_configuration_is_78(self):
         daemon = self.prepared()

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/status_report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/human.h"
+
+#define LABEL_COLUMNS 18
+
+/* --- for programs -------------------------------------------------------------------------- */
+
+enum kind { TEXT, INTEGER, REAL, YES_NO };
+
+/* The state file's keys that are members; a dot makes an object within the object. */
+static const struct {
+    const char *key;
+    enum kind kind;
+} members[] = {
+    {"state", TEXT},
+    {"mode", TEXT},
+    {"page", TEXT},
+    {"device", TEXT},
+    {"dry_run", YES_NO},
+    {"disruption_marker", TEXT},
+    {"vm_generation", TEXT},
+    {"clock_status", TEXT},
+    {"maintenance", TEXT},
+    {"offset_ns", INTEGER},
+    {"error_bound_ns", INTEGER},
+    {"disruptions", INTEGER},
+    {"recoveries", INTEGER},
+    {"samples_sent", INTEGER},
+    {"samples_withheld", TEXT},
+    {"contradictions", INTEGER},
+    {"sock_error", TEXT},
+    {"last_disruption.at", REAL},
+    {"last_disruption.kind", TEXT},
+    {"last_disruption.marker_before", TEXT},
+    {"last_disruption.marker", TEXT},
+    {"last_recovery.at", REAL},
+    {"last_recovery.cause", TEXT},
+    {"last_recovery.marker", TEXT},
+    {"last_recovery.state", TEXT},
+    {"last_recovery.outcome", TEXT},
+    {"last_recovery.reset_ms", REAL},
+    {"last_recovery.corrected_ms", REAL},
+    {"last_recovery.synchronised_ms", REAL},
+    {"last_recovery.corrected_ppm", REAL},
+    {"last_recovery.corrected_ns", INTEGER},
+    {"last_recovery.remaining_ns", INTEGER},
+    {"chronyd.reachable", YES_NO},
+    {"chronyd.synchronised", YES_NO},
+    {"chronyd.refid", TEXT},
+    {"pid", INTEGER},
+    {"updated", REAL},
+};
+
+#define N_MEMBERS (sizeof(members) / sizeof(members[0]))
+
+static json_t *json_value(const char *value, enum kind kind)
+{
+    if (!value)
+        return json_null();
+    switch (kind) {
+    case INTEGER: return json_integer(strtoll(value, NULL, 10));
+    case REAL: return json_real(strtod(value, NULL));
+    case YES_NO: return json_boolean(strcmp(value, "yes") == 0);
+    case TEXT: break;
+    }
+    return json_string(value);
+}
+
+/* --- what is wrong ------------------------------------------------------------------------- */
+
+struct warnings {
+    const struct config *config;
+    const struct state_file *state;
+    void (*take)(const char *text, void *context);
+    void *context;
+};
+
+static void warn(const struct warnings *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void warn(const struct warnings *w, const char *format, ...)
+{
+    char text[CONFIG_PATH_MAX * 2];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    w->take(text, w->context);
+}
+
+static const char *text_of(const struct state_file *state, const char *key)
+{
+    const char *value = state_file_value(state, key);
+
+    return value ? value : "unknown";
+}
+
+static double number_of(const struct state_file *state, const char *key)
+{
+    const char *value = state_file_value(state, key);
+
+    return value ? strtod(value, NULL) : 0;
+}
+
+static bool in_clock_mode(const struct state_file *state)
+{
+    return state_file_value_is(state, "mode", "clock");
+}
+
+static void warn_of_chronyd(const struct warnings *w)
+{
+    const char *refid = state_file_value(w->state, "chronyd.refid");
+
+    if (state_file_value_is(w->state, "dry_run", "yes"))
+        warn(w, "this is a dry run: chronyd is asked nothing and sent nothing");
+    else if (!state_file_value_is(w->state, "chronyd.reachable", "yes"))
+        warn(w, "chronyd does not answer at %s: is it running?", w->config->command_socket);
+    else if (!state_file_value_is(w->state, "chronyd.synchronised", "yes") && refid &&
+             in_clock_mode(w->state))
+        warn(w, "chronyd follows %s, not %s", refid, w->config->refid);
+    else if (!state_file_value_is(w->state, "chronyd.synchronised", "yes"))
+        warn(w, "chronyd is not synchronised");
+}
+
+/* Whatever keeps all from being well, and a little more; with how to mend it where that is known.
+ */
+static void warn_of_all(const struct warnings *w)
+{
+    const struct state_file *state = w->state;
+    const char *sock_error = state_file_value(state, "sock_error");
+    const char *withheld = state_file_value(state, "samples_withheld");
+
+    if (state_file_value_is(state, "state", "recovering"))
+        warn(w, "a recovery is under way: %s", text_of(state, "last_recovery.state"));
+    if (state_file_value_is(state, "state", "starting"))
+        warn(w, "no valid page was seen yet: %s", text_of(state, "page"));
+    if (state_file_value_is(state, "state", "holdover"))
+        warn(w, "the host gives no time now: %s", text_of(state, "page"));
+    warn_of_chronyd(w);
+    if (sock_error)
+        warn(w, "samples cannot be sent to %s: %s", w->config->sock, sock_error);
+    if (withheld)
+        warn(w, "samples are withheld: %s", withheld);
+    if (state_file_value_is(state, "maintenance", "imminent"))
+        warn(w, "the host announces a disruption within about an hour");
+    if (state_file_value_is(state, "maintenance", "soon"))
+        warn(w, "the host announces a disruption within about a day");
+    if (in_clock_mode(state) && state_file_value_is(state, "clock_status", "free-running"))
+        warn(w, "the host's clock runs free: it is not synchronised, its error grows");
+    if (number_of(state, "contradictions") > 0)
+        warn(w, "the host's error bounds were wrong %s times: they cannot be relied on",
+            text_of(state, "contradictions"));
+}
+
+static void append_warning(const char *text, void *context)
+{
+    json_array_append_new(context, json_string(text));
+}
+
+json_t *status_report_json(const struct config *config, const struct state_file *state)
+{
+    json_t *root = json_object(), *list = json_array();
+
+    for (size_t i = 0; i < N_MEMBERS; i++) {
+        const char *value = state_file_value(state, members[i].key);
+        const char *dot = strchr(members[i].key, '.');
+        char name[32];
+        json_t *object;
+
+        if (!dot) {
+            json_object_set_new(root, members[i].key, json_value(value, members[i].kind));
+            continue;
+        }
+        snprintf(name, sizeof(name), "%.*s", (int)(dot - members[i].key), members[i].key);
+        object = json_object_get(root, name);
+        if (!object) {
+            object = json_object();
+            json_object_set_new(root, name, object);
+        }
+        json_object_set_new(object, dot + 1, json_value(value, members[i].kind));
+    }
+    if (!state_file_value(state, "last_disruption.at"))
+        json_object_set_new(root, "last_disruption", json_null());
+    if (!state_file_value(state, "last_recovery.cause"))
+        json_object_set_new(root, "last_recovery", json_null());
+    json_object_set_new(root, "all_is_well", json_boolean(state_file_all_is_well(state)));
+    warn_of_all(&(struct warnings){config, state, append_warning, list});
+    json_object_set_new(root, "warnings", list);
+    return root;
+}
+
+/* --- for people ---------------------------------------------------------------------------- */
+
+const char *status_report_kind(const struct state_file *state)
+{
+    if (state_file_value_is(state, "last_disruption.kind", "migration"))
+        return "live migration";
+    if (state_file_value_is(state, "last_disruption.kind", "restore"))
+        return "restored from a snapshot";
+    return "migration or restore";
+}
+
+const char *status_report_after(const struct state_file *state, const char *key,
+    const char *otherwise, char ret_text[HUMAN_MAX])
+{
+    char span[HUMAN_MAX];
+
+    if (!state_file_value(state, key))
+        return otherwise;
+    snprintf(ret_text, HUMAN_MAX, "after %.32s", human_ns(number_of(state, key) * 1e6, span));
+    return ret_text;
+}
+
+const char *status_report_corrected(const struct state_file *state, char *ret_text, size_t size)
+{
+    const bool measured = state_file_value(state, "last_recovery.remaining_ns");
+    const double ns = number_of(state, "last_recovery.corrected_ns");
+    const double ppm = number_of(state, "last_recovery.corrected_ppm");
+    char offset[HUMAN_MAX], left[HUMAN_MAX];
+
+    if (ns == 0 && ppm == 0 && !measured)
+        return "left to chronyd";
+    snprintf(ret_text, size, "%s%s and %+.4f ppm, %s left", ns > 0 ? "+" : "", human_ns(ns, offset),
+        ppm,
+        measured ? human_ns(number_of(state, "last_recovery.remaining_ns"), left)
+                 : "an unknown rest");
+    return ret_text;
+}
+
+const char *status_report_chronyd(const struct state_file *state, char *ret_text, size_t size)
+{
+    const char *refid = state_file_value(state, "chronyd.refid");
+
+    snprintf(ret_text, size, "%s%s%s",
+        state_file_value_is(state, "dry_run", "yes")                ? "not asked"
+        : !state_file_value_is(state, "chronyd.reachable", "yes")   ? "does not answer"
+        : state_file_value_is(state, "chronyd.synchronised", "yes") ? "synchronised"
+                                                                    : "not synchronised",
+        refid ? ", its reference is " : "", refid ? refid : "");
+    return ret_text;
+}
+
+static void line(const char *label, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void line(const char *label, const char *format, ...)
+{
+    char text[CONFIG_PATH_MAX * 2];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    printf("%-*s", LABEL_COLUMNS, label);
+    human_fold(stdout, text, LABEL_COLUMNS, LABEL_COLUMNS);
+}
+
+static void print_headline(const struct state_file *state, bool colour)
+{
+    const bool well = state_file_all_is_well(state);
+
+    if (colour)
+        fputs(well ? "\033[1;32m" : "\033[1;33m", stdout);
+    fputs(well ? "good" : "degraded", stdout);
+    if (colour)
+        fputs("\033[0m", stdout);
+    putchar('\n');
+}
+
+static void print_warning(const char *text, void *context)
+{
+    const bool *colour = context;
+
+    fputs(*colour ? "\033[33m!\033[0m " : "! ", stdout);
+    human_fold(stdout, text, 2, 2);
+}
+
+static void print_state(const struct state_file *state)
+{
+    static const struct {
+        const char *state, *means;
+    } states[] = {
+        {"starting", "no page was seen yet"},
+        {"watching", "for disruptions; the time is left to chronyd"},
+        {"feeding", "chronyd gets the host's time"},
+        {"recovering", "until chronyd is synchronised again"},
+        {"holdover", "chronyd is left alone"},
+    };
+
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+        if (state_file_value_is(state, "state", states[i].state))
+            line("State", "%s: %s", states[i].state, states[i].means);
+    line("Mode", "%s: %s", text_of(state, "mode"),
+        state_file_value_is(state, "page", "a clock") ? "the page is a clock"
+                                                      : text_of(state, "page"));
+}
+
+static void print_clock(const struct state_file *state)
+{
+    char offset[HUMAN_MAX], bound[HUMAN_MAX];
+    const char *maintenance = text_of(state, "maintenance");
+
+    if (state_file_value(state, "offset_ns") && state_file_value(state, "error_bound_ns"))
+        line("Offset", "%s; the host is wrong by at most %s",
+            human_ns(number_of(state, "offset_ns"), offset),
+            human_ns(number_of(state, "error_bound_ns"), bound));
+    else if (state_file_value(state, "offset_ns"))
+        line("Offset", "%s; the host gives no bound of its error",
+            human_ns(number_of(state, "offset_ns"), offset));
+    line("Host's clock", "%s%s%s", text_of(state, "clock_status"),
+        strcmp(maintenance, "none") == 0 ? "" : ", maintenance is ",
+        strcmp(maintenance, "none") == 0 ? "" : maintenance);
+}
+
+static void print_disruption(const struct state_file *state)
+{
+    const double at = number_of(state, "last_disruption.at");
+    char date[HUMAN_MAX], ago[HUMAN_MAX];
+
+    if (at <= 0) {
+        line("Last disruption", "none since vmclockd started");
+        return;
+    }
+    line("Last disruption", "%s, %s ago", human_date(at, date),
+        human_span((double)time(NULL) - at, ago));
+    line("", "%s, marker %s -> %s", status_report_kind(state),
+        text_of(state, "last_disruption.marker_before"), text_of(state, "last_disruption.marker"));
+}
+
+static void print_recovery(const struct state_file *state)
+{
+    static const struct {
+        const char *cause, *means;
+    } causes[] = {
+        {"marker", "from that disruption"},
+        {"request", "by request"},
+        {"formula", "as the host's new time came late"},
+        {"start", "at chronyd's start"},
+    };
+    const char *never =
+        state_file_value_is(state, "last_recovery.outcome", "running") ? "not yet" : "no";
+    const char *means = text_of(state, "last_recovery.cause");
+    char when[HUMAN_MAX], what[128];
+
+    if (!state_file_value(state, "last_recovery.cause"))
+        return;
+    for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++)
+        if (strcmp(means, causes[i].cause) == 0)
+            means = causes[i].means;
+    line("Last recovery", "%s, %s: %s", human_date(number_of(state, "last_recovery.at"), when),
+        means, text_of(state, "last_recovery.outcome"));
+    if (!state_file_value_is(state, "last_recovery.cause", "start"))
+        line("  chronyd reset", "%s",
+            status_report_after(state, "last_recovery.reset_ms", never, when));
+    if (state_file_value(state, "last_recovery.corrected_ms"))
+        line("  corrected", "%s: %s",
+            status_report_after(state, "last_recovery.corrected_ms", "", when),
+            status_report_corrected(state, what, sizeof(what)));
+    else
+        line("  corrected", "%s", never);
+    line("  synchronised", "%s",
+        status_report_after(state, "last_recovery.synchronised_ms", never, when));
+}
+
+void status_report_print(const struct config *config, const struct state_file *state, bool colour)
+{
+    const char *generation = state_file_value(state, "vm_generation");
+    char chronyd[128];
+
+    print_headline(state, colour);
+    warn_of_all(&(struct warnings){config, state, print_warning, &colour});
+    putchar('\n');
+    print_state(state);
+    print_clock(state);
+    line("chronyd", "%s", status_report_chronyd(state, chronyd, sizeof(chronyd)));
+    print_disruption(state);
+    print_recovery(state);
+    line("Marker", "%s%s%s", text_of(state, "disruption_marker"), generation ? ", generation " : "",
+        generation ? generation : "");
+    line("Counted", "disruptions %s, recoveries %s, samples %s", text_of(state, "disruptions"),
+        text_of(state, "recoveries"), text_of(state, "samples_sent"));
+    line("Device", "%s", text_of(state, "device"));
+    line("Process", "%s", text_of(state, "pid"));
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/watch.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/human.h"
+#include "daemon/state_reader.h"
+#include "daemon/status_report.h"
+
+#define STILL_MS 1000 /* to see that it no longer writes */
+
+struct watch {
+    const struct config *config;
+    bool json;
+    const struct state_file *before, *now;
+};
+
+static void event(const struct watch *w, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void event(const struct watch *w, const char *name, const char *format, ...)
+{
+    char text[CONFIG_PATH_MAX * 2], when[HUMAN_MAX];
+    struct timespec now;
+    va_list arguments;
+    json_t *object;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    if (!w->json) {
+        clock_gettime(CLOCK_REALTIME, &now);
+        printf("%s %s: %s\n", human_time((double)now.tv_sec + (double)now.tv_nsec / 1e9, when),
+            name, text);
+        return;
+    }
+    object = status_report_json(w->config, w->now);
+    json_object_set_new(object, "event", json_string(name));
+    json_object_set_new(object, "message", json_string(text));
+    json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
+    putchar('\n');
+    json_decref(object);
+}
+
+static const char *value_of(const struct state_file *state, const char *key)
+{
+    const char *value = state_file_value(state, key);
+
+    return value ? value : "none";
+}
+
+static bool changed(const struct watch *w, const char *key)
+{
+    return strcmp(value_of(w->before, key), value_of(w->now, key)) != 0;
+}
+
+static void old_and_new(const struct watch *w, const char *name, const char *key)
+{
+    if (changed(w, key))
+        event(w, name, "%s -> %s", value_of(w->before, key), value_of(w->now, key));
+}
+
+static void events_of_host(const struct watch *w)
+{
+    const unsigned long long n = strtoull(value_of(w->now, "disruptions"), NULL, 10) -
+                                 strtoull(value_of(w->before, "disruptions"), NULL, 10);
+
+    if (n > 0) {
+        event(w, "disruption", "marker %s -> %s, %s", value_of(w->before, "disruption_marker"),
+            value_of(w->now, "disruption_marker"), status_report_kind(w->now));
+        if (n > 1)
+            event(w, "disruption", "%llu of them at once", n);
+    }
+    old_and_new(w, "generation", "vm_generation");
+    old_and_new(w, "mode", "mode");
+    if (changed(w, "page"))
+        event(w, "page", "%s", value_of(w->now, "page"));
+    old_and_new(w, "clock_status", "clock_status");
+    old_and_new(w, "maintenance", "maintenance");
+}
+
+static void events_of_recovery(const struct watch *w)
+{
+    const bool another = changed(w, "last_recovery.started_ns");
+    const char *outcome = value_of(w->now, "last_recovery.outcome");
+    char after[HUMAN_MAX], what[128];
+
+    if (another)
+        event(w, "recovery", "begins, its cause is %s", value_of(w->now, "last_recovery.cause"));
+    if (state_file_value(w->now, "last_recovery.reset_ms") &&
+        (another || changed(w, "last_recovery.reset_ms")))
+        event(w, "reset", "chronyd confirmed it %s",
+            status_report_after(w->now, "last_recovery.reset_ms", "", after));
+    if (state_file_value(w->now, "last_recovery.corrected_ms") &&
+        (another || changed(w, "last_recovery.corrected_ms")))
+        event(w, "corrected", "%s %s", status_report_corrected(w->now, what, sizeof(what)),
+            status_report_after(w->now, "last_recovery.corrected_ms", "", after));
+    if (strcmp(outcome, "running") != 0 && (another || changed(w, "last_recovery.outcome")))
+        event(w, strcmp(outcome, "synchronised") == 0 ? "recovered" : "not_recovered", "%s %s",
+            outcome, status_report_after(w->now, "last_recovery.synchronised_ms", "", after));
+}
+
+static void events_of_chronyd(const struct watch *w)
+{
+    char text[128];
+
+    if (changed(w, "chronyd.reachable") || changed(w, "chronyd.synchronised") ||
+        changed(w, "chronyd.refid"))
+        event(w, "chronyd", "%s", status_report_chronyd(w->now, text, sizeof(text)));
+    if (changed(w, "sock_error"))
+        event(w, "samples", "%s",
+            state_file_value(w->now, "sock_error") ? state_file_value(w->now, "sock_error")
+                                                   : "can be sent again");
+    if (changed(w, "samples_withheld"))
+        event(w, "samples", "%s%s",
+            state_file_value(w->now, "samples_withheld") ? "withheld: " : "no longer withheld",
+            state_file_value(w->now, "samples_withheld")
+                ? state_file_value(w->now, "samples_withheld")
+                : "");
+    old_and_new(w, "state", "state");
+}
+
+static void event_now(const struct watch *w)
+{
+    char text[128];
+
+    event(w, "now", "%s, %s, marker %s; chronyd %s", value_of(w->now, "state"),
+        value_of(w->now, "mode"), value_of(w->now, "disruption_marker"),
+        status_report_chronyd(w->now, text, sizeof(text)));
+}
+
+int watch_run(const struct config *config, bool json)
+{
+    struct state_file states[2] = {{.n = 0}, {.n = 0}};
+    struct watch w = {config, json, NULL, &states[0]};
+    struct state_reader reader;
+    int r = state_reader_open(&reader, config->state_file);
+
+    if (r < 0)
+        return r;
+    r = state_reader_read(config->state_file, &states[0]);
+    for (int i = 0; r == 0; i = !i) {
+        w.now = &states[i];
+        if (!w.before || changed(&w, "pid")) {
+            event_now(&w);
+        } else {
+            events_of_host(&w);
+            events_of_recovery(&w);
+            events_of_chronyd(&w);
+        }
+        if (fflush(stdout) != 0)
+            break;
+        w.before = w.now;
+        state_reader_wait(&reader, STILL_MS);
+        r = state_reader_read(config->state_file, &states[!i]);
+    }
+    if (r < 0 && w.before)
+        event(&w, "ended", "%s", state_reader_error_str(r));
+    fflush(stdout);
+    state_reader_close(&reader);
+    return r;
+}

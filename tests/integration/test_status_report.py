@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""`vmclockctl status` for people: one screen of 80 columns in every state."""
+
+import os
+import pty
+import subprocess
+import time
+
+import harness
+import page
+from daemon import DEGRADED, NO_DAEMON, OK
+from harness import eventually
+from scripted_case import ScriptedCase
+import scripted_chronyd as script
+
+
+class StatusReportTest(ScriptedCase):
+    def screen(self, daemon, expected=None, *words):
+        """The status as lines, once its exit status and these words are there."""
+
+        def there():
+            done = daemon.ctl("status")
+            if expected is not None and done.returncode != expected:
+                return None
+            return done if all(word in done.stdout for word in words) else None
+
+        done = eventually(there, lambda: f"{words} in {daemon.ctl('status')}")
+        self.assertEqual(done.stderr, "")
+        lines = done.stdout.splitlines()
+        self.assertLessEqual(len(lines), 24, done.stdout)
+        for line in lines:
+            self.assertLessEqual(len(line), 80, done.stdout)
+            self.assertEqual(line, line.rstrip())
+            self.assertNotIn("\033", line)
+        self.assertEqual(lines[0], "good" if done.returncode == OK else "degraded")
+        # Warnings come first, and what is degraded says why.
+        warnings = " ".join(lines[1 : lines.index("")]).replace(" ! ", "\n! ").replace("   ", " ")
+        self.assertTrue(warnings or done.returncode == OK, done.stdout)
+        told = [line.removeprefix("! ") for line in warnings.splitlines()]
+        self.assertEqual(told, daemon.status()["warnings"])
+        return lines
+
+    def test_feeding(self):
+        self.clock()
+        daemon = self.daemon()
+        lines = self.screen(daemon, OK, "feeding")
+        text = "\n".join(lines)
+        self.assertRegex(text, r"(?m)^Offset +-?[\d.]+ (ns|us); .* at most [\d.]+ (ns|us)$")
+        self.assertRegex(text, r"(?m)^chronyd +synchronised, its reference is VMCL$")
+        self.assertRegex(text, r"(?m)^Last disruption +none since vmclockd started$")
+        self.assertRegex(text, r"(?m)^Host's clock +synchronised$")
+
+    def test_watching(self):
+        self.marker()
+        daemon = self.daemon()
+        text = "\n".join(self.screen(daemon, OK, "watching"))
+        self.assertRegex(text, r"(?m)^Mode +marker-only: the host gives the disruption marker only")
+        self.assertNotIn("Offset", text)
+
+    def test_starting(self):
+        made = self.clock()
+        made.fields.seq_count |= 1
+        daemon = self.daemon()
+        self.screen(daemon, DEGRADED, "State             starting", "! no valid page was seen yet")
+
+    def test_recovering_and_recovered(self):
+        made = self.clock()
+        daemon = self.daemon()
+        self.screen(daemon, OK)
+        self.chronyd.always(script.RESET_SOURCES, script.silent)
+        before = time.time()
+        made.migrate(offset=5e-3, ppm=60)
+        text = "\n".join(self.screen(daemon, DEGRADED, "! a recovery is under way: reset"))
+        self.assertRegex(text, r"(?m)^  chronyd reset +not yet$")
+        self.chronyd.always(script.RESET_SOURCES, script.ok)
+        text = "\n".join(self.screen(daemon, OK, "from that disruption: synchronised"))
+        self.assertRegex(text, r"(?m)^  chronyd reset +after [\d.]+ (us|ms|s)$")
+        self.assertRegex(
+            text,
+            r"(?m)^  corrected +after [\d.]+ (ms|s): \+[45]\.\d{3} ms and [+-][\d.]+ ppm, .* left$",
+        )
+        self.assertRegex(text, r"(?m)^  synchronised +after [\d.]+ (ms|s)$")
+        self.assertRegex(
+            text, r"(?m)^Last disruption +[-\d]{10} [:\d]{8} \S+, \d+ s ago$"
+        )
+        self.assertIn("live migration, marker 0x1 -> 0x2", text)
+        last = daemon.status()["last_disruption"]
+        self.assertEqual((last["marker_before"], last["marker"]), ("0x1", "0x2"))
+        self.assertAlmostEqual(last["at"], before, delta=2)
+
+    def test_a_restore_is_told_from_a_migration(self):
+        made = self.clock()
+        daemon = self.daemon()
+        self.screen(daemon, OK)
+        made.migrate(vm_generation_counter=0x1235)
+        self.screen(daemon, OK, "restored from a snapshot")
+        made.migrate()
+        self.screen(daemon, OK, "live migration")
+        made.migrate(flags=made.fields.flags & ~page.VM_GENERATION_PRESENT)
+        self.screen(daemon, OK, "migration or restore")
+
+    def test_holdover(self):
+        made = self.clock()
+        daemon = self.daemon()
+        self.screen(daemon, OK)
+        made.write(clock_status=page.UNRELIABLE)
+        self.screen(
+            daemon,
+            DEGRADED,
+            "State             holdover",
+            "! the host gives no time now: the host says that its clock is unreliable",
+        )
+
+    def test_without_a_chronyd(self):
+        self.clock()
+        self.chronyd.stop_listening(unlink=True)
+        daemon = self.daemon()
+        self.screen(daemon, DEGRADED, "! chronyd does not answer at", "! samples cannot be sent to")
+
+    def test_a_chronyd_that_follows_another(self):
+        self.chronyd.selects = self.chronyd.refid = int.from_bytes(b"GPS\0", "big")
+        self.clock()
+        daemon = self.daemon()
+        self.screen(daemon, DEGRADED, "! chronyd follows GPS, not VMCL")
+
+    def test_what_deserves_attention_does_not_degrade(self):
+        made = self.clock()
+        daemon = self.daemon()
+        self.screen(daemon, OK)
+        made.write(
+            clock_status=page.FREERUNNING, flags=made.fields.flags | page.DISRUPTION_IMMINENT
+        )
+        self.screen(daemon, OK, "! the host announces a disruption", "! the host's clock runs free")
+
+    def test_samples_withheld(self):
+        self.clock(time_maxerror_nanosec=10**6)
+        daemon = self.daemon(max_error="1us")
+        self.screen(daemon, None, "! samples are withheld: their error bound is over max-error")
+
+    def test_a_dry_run(self):
+        self.clock()
+        daemon = self.daemon("--dry-run")
+        self.screen(daemon, DEGRADED, "! this is a dry run")
+
+    def test_why_no_daemon_runs_is_said(self):
+        self.clock()
+        daemon = self.prepared()
+        self.assertIn("No such file", daemon.ctl("status").stderr)
+        daemon.start()
+        eventually(daemon.status)
+        daemon.stop()
+        done = daemon.ctl("status")
+        self.assertEqual((done.returncode, done.stdout), (NO_DAEMON, ""))
+        self.assertIn("was stopped", done.stderr)
+        daemon.start()
+        eventually(daemon.status)
+        daemon.process.kill()
+        daemon.ends()
+        self.assertIn("has died", daemon.ctl("status").stderr)
+        with open(daemon.settings["state_file"], encoding="utf-8") as file:
+            state = file.read()
+        with open(daemon.settings["state_file"], "w", encoding="utf-8") as file:
+            file.write(state.replace("boot_id = ", "boot_id = 0"))
+        self.assertIn("earlier boot", daemon.ctl("status").stderr)
+        with open(daemon.settings["state_file"], "w", encoding="utf-8") as file:
+            file.write(state.replace("pid_namespace = pid:[", "pid_namespace = pid:[1"))
+        self.assertNotEqual(daemon.ctl("status").returncode, NO_DAEMON, "as in a container")
+
+    def on_a_terminal(self, daemon, **environment):
+        ours, theirs = pty.openpty()
+        subprocess.run(
+            [harness.program("vmclockctl"), "-c", daemon.configuration, "status"],
+            stdout=theirs,
+            env={**os.environ, "TERM": "xterm", **environment},
+            timeout=20,
+            check=False,
+        )
+        os.close(theirs)
+        output = b""
+        try:
+            while data := os.read(ours, 4096):
+                output += data
+        except OSError:
+            pass  # the other end is closed
+        os.close(ours)
+        return output
+
+    def test_colour_is_for_terminals(self):
+        self.clock()
+        daemon = self.daemon()
+        self.screen(daemon, OK)
+        self.assertIn(b"\033[1;32mgood\033[0m", self.on_a_terminal(daemon))
+        self.assertNotIn(b"\033", self.on_a_terminal(daemon, NO_COLOR="1"))
+        self.assertNotIn(b"\033", self.on_a_terminal(daemon, TERM="dumb"))
