@@ -30,7 +30,7 @@ daemon_libs = libevent_core libsystemd inih
 ctl_libs    = inih jansson
 
 refclock = $(patsubst %.c,$(BUILD)/%.o,$(wildcard refclock/*.c))
-shared   = $(addprefix $(BUILD)/daemon/,config.o device.o metrics.o replace_file.o state_file.o system_clock.o journal.o log.o)
+shared   = $(addprefix $(BUILD)/daemon/,config.o config_key.o device.o metrics.o replace_file.o state_file.o system_clock.o journal.o log.o)
 daemon   = $(addprefix $(BUILD)/daemon/,chronyd.o event_loop.o runner.o sock_sender.o vmclockd.o)
 ctl      = $(addprefix $(BUILD)/daemon/,human.o page_report.o state_reader.o status_report.o vmclockctl.o watch.o)
 fuzzers  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))

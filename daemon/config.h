@@ -11,6 +11,7 @@
 #define CONFIG_DEFAULT_FILE "/etc/vmclockd.conf"
 #define CONFIG_PATH_MAX     256
 #define CONFIG_KEYS_MAX     32
+#define CONFIG_FILES_MAX    33
 
 struct config {
     char device[CONFIG_PATH_MAX];
@@ -22,14 +23,22 @@ struct config {
     char refid[8];
     struct tracker_config tracker; /* but for dry_run and most of reader */
     char file[CONFIG_PATH_MAX];
-    bool file_named;                 /* not the default one, which may be missing */
-    unsigned lines[CONFIG_KEYS_MAX]; /* by key, where it was set; 0: the default */
+    bool file_named; /* not the default one, which may be missing */
+    /* Where it comes from. */
+    unsigned n_files;
+    char files[CONFIG_FILES_MAX][CONFIG_PATH_MAX]; /* as they were read */
+    struct {
+        unsigned file, line; /* line 0: the default */
+    } set[CONFIG_KEYS_MAX];
+    unsigned server_lines[RECOVERY_SERVERS_MAX];
 };
 
 /*
  * Read a configuration. `file` NULL stands for CONFIG_DEFAULT_FILE, which may be missing; a file
- * that was named may not. Every mistake is given to `complain` as one sentence with file, line and
- * key. Returns 0, -EINVAL for mistakes, or -errno where the file cannot be read.
+ * that was named may not. Then, by name, the files in the directory of its name with ".d" behind,
+ * if there is one, each over what was read before. Every mistake is given to `complain` as one
+ * sentence with file, line and key. Returns 0, -EINVAL for mistakes, or -errno where the file
+ * cannot be read.
  */
 int config_read(
     const char *file, void (*complain)(const char *sentence), struct config *ret_config);

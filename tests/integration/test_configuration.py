@@ -205,6 +205,84 @@ class ConfigurationTest(Case):
             self.assertEqual(done.returncode, CONFIG)
             self.assertIn(f"{path}:2", done.stderr)
 
+    def dropin(self, name, content):
+        os.makedirs(self.path("vmclockd.conf.d"), exist_ok=True)
+        path = self.path(f"vmclockd.conf.d/{name}")
+        with open(path, "wb") as file:
+            file.write(content)
+        return path
+
+    def test_a_drop_in_goes_over_the_file_and_a_later_one_over_both(self):
+        main = self.written(b"step = never\nreadings = 8\nrefid = MAIN\n")
+        later = self.dropin("20-later.conf", b"step = always\n")
+        first = self.dropin("10-first.conf", b"# one\nstep = forward\nreadings = 32\n")
+        self.dropin("30-no-dropin.conf.dpkg-old", b"nonsense\n")
+        self.dropin(".hidden.conf", b"nonsense\n")
+        done = self.run_daemon("-t", "-c", main)
+        self.assertEqual(done.returncode, OK, done.stderr)
+        lines = done.stdout.splitlines()
+        self.assertEqual(lines[:3], [f"# read: {path}" for path in (main, first, later)])
+        self.assertIn(f"step = always  # {later}:1", lines)
+        self.assertIn(f"readings = 32  # {first}:3", lines)
+        self.assertIn(f"refid = MAIN  # {main}:3", lines)
+        self.assertIn("burst = 4/8  # default", lines)
+
+    def test_the_boosts_of_a_drop_in_replace_the_earlier_ones(self):
+        main = self.written(b"boost = 192.0.2.1 4 6\nboost = 192.0.2.2 4 6\n")
+        output = self.run_daemon("-t", "-c", main).stdout
+        self.assertIn(f"boost = 192.0.2.1 4 6  # {main}:1\n", output)
+        self.assertIn(f"boost = 192.0.2.2 4 6  # {main}:2\n", output)
+        path = self.dropin("a.conf", b"boost = 192.0.2.1 0 3\nboost = 2001:db8::1 4 8\n")
+        output = self.run_daemon("-t", "-c", main).stdout
+        self.assertEqual(output.count("boost = "), 2)
+        self.assertIn(f"boost = 192.0.2.1 0 3  # {path}:1\n", output)
+        self.assertIn(f"boost = 2001:db8::1 4 8  # {path}:2\n", output)
+        path = self.dropin("b.conf", b"boost = none\n")
+        output = self.run_daemon("-t", "-c", main).stdout
+        self.assertIn(f"boost = none  # {path}:1\n", output)
+        self.assertEqual(output.count("boost = "), 1)
+
+    def test_all_mistakes_of_all_files_are_said_at_once(self):
+        main = self.written(b"readings = 0\nreadings = 8\n")
+        first = self.dropin("1.conf", b"step = up\n")
+        second = self.dropin("2.conf", b"step = never\nstep = never\ncolour = blue\n")
+        done = self.run_daemon("-t", "-c", main)
+        self.assertEqual((done.returncode, done.stdout), (CONFIG, ""))
+        for place in (f"{main}:1: readings:", f"{main}:2: readings: set twice",
+                      f"{first}:1: step:", f"{second}:2: step: set twice",
+                      f"{second}:3: colour: unknown key"):
+            self.assertIn(place, done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 5)
+        self.assertIn("always, forward or never", done.stderr)
+
+    def test_a_drop_in_that_cannot_be_read_is_an_error(self):
+        main = self.written(b"")
+        os.mkdir(self.path("vmclockd.conf.d"))
+        os.mkdir(self.path("vmclockd.conf.d/a.conf"))
+        os.symlink("/nowhere", self.path("vmclockd.conf.d/b.conf"))
+        done = self.run_daemon("-t", "-c", main)
+        self.assertEqual(done.returncode, CONFIG)
+        self.assertIn(self.path("vmclockd.conf.d/a.conf"), done.stderr)
+        self.assertIn(self.path("vmclockd.conf.d/b.conf"), done.stderr)
+
+    def test_a_file_in_the_drop_ins_place_is_an_error(self):
+        main = self.written(b"")
+        with open(self.path("vmclockd.conf.d"), "wb"):
+            pass
+        done = self.run_daemon("-t", "-c", main)
+        self.assertEqual(done.returncode, CONFIG)
+        self.assertIn(self.path("vmclockd.conf.d"), done.stderr)
+
+    def test_more_drop_ins_than_there_is_room_for_are_an_error(self):
+        main = self.written(b"")
+        for i in range(32):
+            self.dropin(f"{i:02}.conf", b"")
+        self.assertEqual(self.run_daemon("-t", "-c", main).returncode, OK)
+        path = self.dropin("32.conf", b"")
+        done = self.run_daemon("-t", "-c", main)
+        self.assertEqual(done.returncode, CONFIG)
+        self.assertIn(path, done.stderr)
+
     def test_a_missing_file_that_was_named_is_an_error(self):
         for options in ((), ("-t",)):
             done = self.run_daemon(*options, "-c", self.path("none.conf"))

@@ -149,6 +149,25 @@ class ReloadTest(ScriptedCase):
         self.assertLess(self.interval(), 0.1)
         self.assertEqual(daemon.stop(), 0)
 
+    def test_sighup_takes_drop_ins_and_their_mistakes(self):
+        self.clock()
+        daemon = self.daemon(sample_interval="50ms")
+        self.feeding()
+        os.mkdir(daemon.configuration + ".d")
+        path = daemon.configuration + ".d/10-local.conf"
+        for content, answer in (
+            ("sample-interval = 1h\n", f"{path}:1: sample-interval"),
+            ("sample-interval = 500ms\ndevice = /dev/vmclock7\n", "takes effect at the next start"),
+        ):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(content)
+            daemon.send(signal.SIGHUP)
+            daemon.says(answer)
+        self.assertTrue(daemon.said("the configuration is left as it was"))
+        self.assertTrue(daemon.said("device = /dev/vmclock7"))
+        daemon.says("was read anew")
+        eventually(lambda: self.interval() > 0.4)
+
     def test_sighup_without_a_configuration_keeps_the_old_one(self):
 
         self.clock()

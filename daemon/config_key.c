@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/config_key.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SOCKET_PATH_MAX  (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
+#define OWN_SOCKET_BYTES 22 /* "/vmclockd.4194304.sock" */
+
+static void *field(const struct config_key *key, struct config *config)
+{
+    return (char *)config + key->at;
+}
+
+static const void *const_field(const struct config_key *key, const struct config *config)
+{
+    return (const char *)config + key->at;
+}
+
+/* --- kinds of values ----------------------------------------------------------------------- */
+
+static const char *parse_path(
+    const struct config_key *key, const char *value, struct config *config)
+{
+    const char *slash = strrchr(value, '/');
+    const size_t n = strlen(value);
+
+    if (value[0] != '/' || n >= CONFIG_PATH_MAX || (double)n > key->maximum)
+        return key->allowed;
+    if (key->minimum > 0 && (double)(slash - value) + key->minimum > key->maximum)
+        return key->allowed; /* something else has to fit beside it */
+    memcpy(field(key, config), value, n + 1);
+    return NULL;
+}
+
+static void print_text(const struct config_key *key, const struct config *config, FILE *to)
+{
+    fputs(const_field(key, config), to);
+}
+
+/* node-exporter reads no other names; a temporary file beside it must not be one of them. */
+static const char *parse_metrics_file(
+    const struct config_key *key, const char *value, struct config *config)
+{
+    const size_t n = strlen(value);
+
+    if (strcmp(value, "none") == 0) {
+        config->metrics_file[0] = '\0';
+        return NULL;
+    }
+    if (n < 6 || strcmp(value + n - 5, ".prom") != 0)
+        return key->allowed;
+    return parse_path(key, value, config);
+}
+
+static void print_metrics_file(const struct config_key *key, const struct config *config, FILE *to)
+{
+    (void)key;
+    fputs(config->metrics_file[0] ? config->metrics_file : "none", to);
+}
+
+static const struct {
+    const char *name;
+    double ns;
+} units[] = {
+    {"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}};
+
+#define N_UNITS (sizeof(units) / sizeof(units[0]))
+
+bool config_parse_number(const char *value, const char **ret_end, double *ret_number)
+{
+    const size_t n = strspn(value, "0123456789.");
+    char *end;
+
+    if (n == 0)
+        return false;
+    *ret_number = strtod(value, &end);
+    *ret_end = value + n;
+    return end == *ret_end;
+}
+
+static const char *parse_duration(
+    const struct config_key *key, const char *value, struct config *config)
+{
+    const char *unit;
+    double number, ns = -1;
+
+    if (!config_parse_number(value, &unit, &number))
+        return key->allowed;
+    if (*unit == '\0' && number == 0 && key->minimum == 0)
+        ns = 0;
+    for (size_t i = 0; i < N_UNITS; i++)
+        if (strcmp(unit, units[i].name) == 0)
+            ns = rint(number * units[i].ns);
+    if (ns < key->minimum || ns > key->maximum)
+        return key->allowed;
+    *(int64_t *)field(key, config) = (int64_t)ns;
+    return NULL;
+}
+
+static void print_duration(const struct config_key *key, const struct config *config, FILE *to)
+{
+    const int64_t ns = *(const int64_t *)const_field(key, config);
+    size_t i = N_UNITS;
+
+    if (ns == 0) {
+        fputs("0", to);
+        return;
+    }
+    while (--i > 0 && ns % (int64_t)units[i].ns != 0)
+        ;
+    fprintf(to, "%" PRId64 "%s", ns / (int64_t)units[i].ns, units[i].name);
+}
+
+static const char *parse_count(
+    const struct config_key *key, const char *value, struct config *config)
+{
+    const char *end;
+    double number;
+
+    if (!config_parse_number(value, &end, &number) || *end || number != floor(number) ||
+        number < key->minimum || number > key->maximum)
+        return key->allowed;
+    *(unsigned *)field(key, config) = (unsigned)number;
+    return NULL;
+}
+
+static void print_count(const struct config_key *key, const struct config *config, FILE *to)
+{
+    fprintf(to, "%u", *(const unsigned *)const_field(key, config));
+}
+
+static const char *parse_real(
+    const struct config_key *key, const char *value, struct config *config)
+{
+    const char *end;
+    double number;
+
+    if (!config_parse_number(value, &end, &number) || *end || number < key->minimum ||
+        number > key->maximum)
+        return key->allowed;
+    *(double *)field(key, config) = number;
+    return NULL;
+}
+
+static void print_real(const struct config_key *key, const struct config *config, FILE *to)
+{
+    fprintf(to, "%g", *(const double *)const_field(key, config));
+}
+
+static const char *parse_bool(
+    const struct config_key *key, const char *value, struct config *config)
+{
+    const bool yes = strcmp(value, "yes") == 0;
+
+    if (!yes && strcmp(value, "no") != 0)
+        return key->allowed;
+    *(bool *)field(key, config) = yes;
+    return NULL;
+}
+
+static void print_bool(const struct config_key *key, const struct config *config, FILE *to)
+{
+    fputs(*(const bool *)const_field(key, config) ? "yes" : "no", to);
+}
+
+static const char *const step_names[] = {"always", "forward", "never"};
+
+static const char *parse_step(
+    const struct config_key *key, const char *value, struct config *config)
+{
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(value, step_names[i]) == 0) {
+            config->tracker.recovery.step = (enum recovery_step_policy)i;
+            return NULL;
+        }
+    }
+    return key->allowed;
+}
+
+static void print_step(const struct config_key *key, const struct config *config, FILE *to)
+{
+    (void)key;
+    fputs(step_names[config->tracker.recovery.step], to);
+}
+
+/* Whole numbers separated by `separator`, nothing behind the last. */
+static bool parse_integers(const char *value, char separator, unsigned n, long *ret_numbers)
+{
+    for (unsigned i = 0; i < n; i++) {
+        char *end;
+
+        if (isspace((unsigned char)*value) && separator != ' ')
+            return false;
+        errno = 0;
+        ret_numbers[i] = strtol(value, &end, 10);
+        if (end == value || errno)
+            return false;
+        if (i + 1 < n ? *end != separator : *end != '\0')
+            return false;
+        value = end + 1;
+    }
+    return true;
+}
+
+static const char *parse_makestep(
+    const struct config_key *key, const char *value, struct config *config)
+{
+    struct recovery_config *r = &config->tracker.recovery;
+    const char *rest;
+    double threshold;
+    long limit;
+
+    if (strcmp(value, "none") == 0) {
+        r->makestep_threshold_sec = 0;
+        r->makestep_limit = 0;
+        return NULL;
+    }
+    if (!config_parse_number(value, &rest, &threshold) || *rest != ' ' ||
+        !parse_integers(rest + 1 + strspn(rest + 1, " "), ' ', 1, &limit) ||
+        threshold > key->maximum || limit < -1 || limit > 1000000)
+        return key->allowed;
+    r->makestep_threshold_sec = threshold;
+    r->makestep_limit = (int32_t)limit;
+    return NULL;
+}
+
+static void print_makestep(const struct config_key *key, const struct config *config, FILE *to)
+{
+    const struct recovery_config *r = &config->tracker.recovery;
+
+    (void)key;
+    if (r->makestep_limit == 0)
+        fputs("none", to);
+    else
+        fprintf(to, "%g %" PRId32, r->makestep_threshold_sec, r->makestep_limit);
+}
+
+static const char *parse_burst(
+    const struct config_key *key, const char *value, struct config *config)
+{
+    struct recovery_config *r = &config->tracker.recovery;
+    long numbers[2];
+
+    if (strcmp(value, "none") == 0) {
+        r->burst_good = r->burst_total = 0;
+        return NULL;
+    }
+    if (!parse_integers(value, '/', 2, numbers) || numbers[0] < 1 || numbers[1] < numbers[0] ||
+        numbers[1] > (long)key->maximum)
+        return key->allowed;
+    r->burst_good = (int32_t)numbers[0];
+    r->burst_total = (int32_t)numbers[1];
+    return NULL;
+}
+
+static void print_burst(const struct config_key *key, const struct config *config, FILE *to)
+{
+    const struct recovery_config *r = &config->tracker.recovery;
+
+    (void)key;
+    if (r->burst_total == 0)
+        fputs("none", to);
+    else
+        fprintf(to, "%" PRId32 "/%" PRId32, r->burst_good, r->burst_total);
+}
+
+static const char *parse_boost(
+    const struct config_key *key, const char *value, struct config *config)
+{
+    struct recovery_config *r = &config->tracker.recovery;
+    struct recovery_server server = {0};
+    char address[INET6_ADDRSTRLEN + 1];
+    const size_t n = strcspn(value, " ");
+    long polls[2];
+
+    if (strcmp(value, "none") == 0) {
+        r->n_servers = 0;
+        return NULL;
+    }
+    if (n >= sizeof(address))
+        return key->allowed;
+    memcpy(address, value, n);
+    address[n] = '\0';
+    if (inet_pton(AF_INET, address, server.address.bytes) == 1)
+        server.address.family = 1;
+    else if (inet_pton(AF_INET6, address, server.address.bytes) == 1)
+        server.address.family = 2;
+    else
+        return key->allowed;
+    value += n + strspn(value + n, " ");
+    if (!parse_integers(value, ' ', 2, polls) || polls[0] < (long)key->minimum ||
+        polls[1] < polls[0] || polls[1] > (long)key->maximum)
+        return key->allowed;
+    if (r->n_servers == RECOVERY_SERVERS_MAX)
+        return "at most 16 servers";
+    for (unsigned i = 0; i < r->n_servers; i++)
+        if (chrony_address_equal(&r->servers[i].address, &server.address))
+            return "each server only once";
+    server.minpoll = (int32_t)polls[0];
+    server.maxpoll = (int32_t)polls[1];
+    r->servers[r->n_servers++] = server;
+    return NULL;
+}
+
+void config_print_server(const struct config *config, unsigned n, FILE *to)
+{
+    const struct recovery_server *server = &config->tracker.recovery.servers[n];
+    char address[INET6_ADDRSTRLEN];
+
+    inet_ntop(server->address.family == 1 ? AF_INET : AF_INET6, server->address.bytes, address,
+        sizeof(address));
+    fprintf(to, "%s %" PRId32 " %" PRId32, address, server->minpoll, server->maxpoll);
+}
+
+static void print_boost(const struct config_key *key, const struct config *config, FILE *to)
+{
+    (void)key;
+    if (config->tracker.recovery.n_servers == 0)
+        fputs("none", to);
+    else
+        config_print_server(config, 0, to);
+}
+
+static const char *parse_refid(
+    const struct config_key *key, const char *value, struct config *config)
+{
+    /* Comments begin with these two. */
+    if (strpbrk(value, "#;") || !chrony_refid_parse(value, &config->tracker.refid))
+        return key->allowed;
+    snprintf(config->refid, sizeof(config->refid), "%s", value);
+    return NULL;
+}
+
+/* --- the keys ------------------------------------------------------------------------------ */
+
+#define AT(member) offsetof(struct config, member)
+#define PATH(name, fallback, member, beside, max, allowed)                                         \
+    {                                                                                              \
+        name, parse_path, print_text, fallback, AT(member), beside, max, allowed, false            \
+    }
+#define DURATION(name, fallback, member, min, max, allowed)                                        \
+    {                                                                                              \
+        name, parse_duration, print_duration, fallback, AT(member), min, max, allowed, false       \
+    }
+#define BOOL(name, fallback, member)                                                               \
+    {                                                                                              \
+        name, parse_bool, print_bool, fallback, AT(member), 0, 0, "yes or no", false               \
+    }
+
+const struct config_key config_keys[] = {
+    PATH("device", "/dev/vmclock0", device, 0, CONFIG_PATH_MAX, "an absolute path"),
+    PATH("sock", "/run/chrony.vmclock.sock", sock, 0, SOCKET_PATH_MAX,
+        "an absolute path of at most 107 bytes"),
+    PATH("command-socket", "/run/chrony/chronyd.sock", command_socket, OWN_SOCKET_BYTES,
+        SOCKET_PATH_MAX,
+        "an absolute path of at most 107 bytes, 85 of them its directory, where vmclockd's own "
+        "socket has to fit"),
+    PATH("state-file", "/run/vmclockd/state", state_file, 0, CONFIG_PATH_MAX - 8,
+        "an absolute path"),
+    {"metrics-file", parse_metrics_file, print_metrics_file, "none", AT(metrics_file), 0,
+        CONFIG_PATH_MAX - 8, "an absolute path that ends in .prom, or none", false},
+    DURATION("watch-interval", "10ms", tracker.watch_interval_ns, 1e6, 10e9,
+        "a duration of 1ms to 10s, with its unit"),
+    DURATION("sample-interval", "50ms", tracker.sample_interval_ns, 1e6, 60e9,
+        "a duration of 1ms to 60s, with its unit"),
+    {"readings", parse_count, print_count, "16", AT(readings), 1, CROSS_TIMESTAMPS_MAX,
+        "a whole number from 1 to 64", false},
+    {"step", parse_step, print_step, "always", 0, 0, 0, "always, forward or never", false},
+    BOOL("correct-frequency", "yes", tracker.correct_frequency),
+    BOOL("correct-at-start", "yes", tracker.correct_at_start),
+    DURATION("max-step", "3650d", tracker.recovery.step_max_ns, 1e3, 36500 * 86400e9,
+        "a duration of 1us to 36500d, with its unit"),
+    {"max-rate", parse_real, print_real, "1000", AT(tracker.recovery.rate_max_ppm), 0.001, 100000,
+        "ppm, from 0.001 to 100000", false},
+    {"makestep", parse_makestep, print_makestep, "1 3", 0, 0, 1e9,
+        "as in chrony.conf: a threshold in seconds and a limit of updates (-1 for no limit), "
+        "or none",
+        false},
+    {"burst", parse_burst, print_burst, "4/8", 0, 0, 1000, "GOOD/TOTAL, 1/1 to 1000/1000, or none",
+        false},
+    {"boost", parse_boost, print_boost, "none", 0, -7, 24,
+        "ADDRESS MINPOLL MAXPOLL: an IPv4 or IPv6 address and its poll range in chrony.conf, "
+        "-7 to 24; or none",
+        true},
+    BOOL("accept-freerunning", "yes", tracker.reader.accept_freerunning),
+    DURATION("max-error", "0", tracker.max_error_ns, 0, 86400e9,
+        "a duration of at most 1d, with its unit, or 0 for no limit"),
+    {"refid", parse_refid, print_text, "VMCL", AT(refid), 0, 0,
+        "1 to 4 printable characters but # and ;", false},
+};
+
+const size_t config_n_keys = sizeof(config_keys) / sizeof(config_keys[0]);
+
+_Static_assert(sizeof(config_keys) / sizeof(config_keys[0]) <= CONFIG_KEYS_MAX,
+    "struct config says of each key where it was set");

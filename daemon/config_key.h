@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The keys of the configuration: their names, defaults, ranges and ways to write them. */
+#ifndef DAEMON_CONFIG_KEY_H
+#define DAEMON_CONFIG_KEY_H
+
+#include "daemon/config.h"
+
+struct config_key {
+    const char *name;
+    /* Parse `value` into the configuration; returns what is allowed where it is not. */
+    const char *(*parse)(const struct config_key *key, const char *value, struct config *config);
+    void (*print)(const struct config_key *key, const struct config *config, FILE *to);
+    const char *fallback; /* the default, as it would be written */
+    size_t at;            /* of the field in struct config */
+    double minimum, maximum;
+    const char *allowed;
+    bool repeatable; /* as boost, the only one, is: a server each time, the first is printed */
+};
+
+extern const struct config_key config_keys[];
+extern const size_t config_n_keys;
+
+/* The n-th server of boost, as it would be written. */
+void config_print_server(const struct config *config, unsigned n, FILE *to);
+
+#endif
