@@ -32,7 +32,7 @@ ctl_libs    = inih jansson
 refclock = $(patsubst %.c,$(BUILD)/%.o,$(wildcard refclock/*.c))
 shared   = $(addprefix $(BUILD)/daemon/,config.o config_key.o device.o metrics.o replace_file.o state_file.o system_clock.o journal.o log.o)
 daemon   = $(addprefix $(BUILD)/daemon/,chronyd.o event_loop.o runner.o sock_sender.o vmclockd.o)
-ctl      = $(addprefix $(BUILD)/daemon/,human.o page_report.o state_reader.o status_report.o vmclockctl.o watch.o)
+ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chrony_conf.o chronyd.o doctor.o human.o page_report.o state_reader.o status_report.o vmclockctl.o watch.o)
 fuzzers  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 checks   = $(patsubst tests/%.c,%,$(wildcard tests/check_*.c))
 
@@ -52,7 +52,8 @@ $(BUILD)/%.o: %.c
 	$(COMPILE) -c -o $@ $<
 
 $(BUILD)/check_%: $(BUILD)/tests/check_%.o $(BUILD)/tests/sim/sim_page.o $(BUILD)/tests/virtual.o \
-                  $(shared) $(BUILD)/daemon/chronyd.o $(BUILD)/daemon/sock_sender.o $(refclock)
+                  $(shared) $(refclock) $(addprefix $(BUILD)/daemon/, \
+                  apparmor.o chrony_conf.o chronyd.o human.o sock_sender.o)
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs check inih) -lm $(LDLIBS)
 
 # --- trying it ---------------------------------------------------------------

@@ -49,6 +49,9 @@ int config_read(
  */
 bool config_parse_number(const char *value, const char **ret_end, double *ret_number);
 
+/* The n-th server of boost, as it would be written. */
+void config_print_server(const struct config *config, unsigned n, FILE *to);
+
 /* Print what is in force, in the file's own syntax, and where each value comes from. */
 void config_print(const struct config *config, FILE *to);
 

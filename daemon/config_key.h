@@ -20,7 +20,4 @@ struct config_key {
 extern const struct config_key config_keys[];
 extern const size_t config_n_keys;
 
-/* The n-th server of boost, as it would be written. */
-void config_print_server(const struct config *config, unsigned n, FILE *to);
-
 #endif

@@ -99,71 +99,75 @@ static void page_fields(json_t *root, const struct vmclock_page *p)
         page_has(p, VMCLOCK_FLAG_VM_GENERATION_PRESENT) ? NULL : "not present");
 }
 
-static int read_page(const struct config *config, struct device_view *ret_view)
+int page_report_read(const struct config *config, struct page_reading *ret_reading)
 {
+    const struct clock_reader reader = {
+        COUNTER_NATIVE, system_clock_counter_period(), config->tracker.reader.accept_freerunning};
+    const struct device_view *view = &ret_reading->view;
     enum device_look look = DEVICE_BUSY;
+    struct clock_model model;
     struct device *device;
     int r = device_open(config->device, &device);
 
     if (r < 0) {
-        fprintf(stderr, "vmclockctl: %s cannot be used: %s\n", config->device, device_error_str(r));
+        ret_reading->means = device_error_str(r);
         return r;
     }
     for (int i = 0; i < 100 && look == DEVICE_BUSY; i++) {
-        look = device_look(device, ret_view);
+        look = device_look(device, &ret_reading->view);
         if (look == DEVICE_BUSY)
             usleep(1000);
     }
     device_close(device);
-    if (look == DEVICE_CHANGED)
-        return 0;
-    fprintf(stderr, "vmclockctl: %s: %s\n", config->device,
-        look == DEVICE_BUSY ? "the host has been writing for 100 ms" : "the page is gone");
-    return -EIO;
+    if (look != DEVICE_CHANGED) {
+        ret_reading->means =
+            look == DEVICE_BUSY ? "the host has been writing for 100 ms" : "the page is gone";
+        return -EIO;
+    }
+    ret_reading->verdict = clock_model_init(&view->page, &reader, &model);
+    if (ret_reading->verdict == CLOCK_OK)
+        ret_reading->verdict = clock_model_time(&model, view->counter, &ret_reading->time);
+    ret_reading->means = view->verdict == PAGE_OK ? clock_verdict_str(ret_reading->verdict)
+                                                  : page_verdict_str(view->verdict);
+    return 0;
 }
 
 int page_report(const struct config *config, bool json)
 {
-    const struct clock_reader reader = {
-        COUNTER_NATIVE, system_clock_counter_period(), config->tracker.reader.accept_freerunning};
-    struct device_view view;
-    struct clock_model model;
-    struct clock_time time;
-    enum clock_verdict verdict;
     json_t *root = NULL, *fields = NULL;
-    const char *why;
+    struct page_reading reading;
+    bool valid;
     char utc[32] = "";
     int r = EXIT_SUCCESS;
 
-    if (read_page(config, &view) < 0)
+    if (page_report_read(config, &reading) < 0) {
+        fprintf(stderr, "vmclockctl: %s cannot be used: %s\n", config->device, reading.means);
         return EX_UNAVAILABLE;
-    verdict = clock_model_init(&view.page, &reader, &model);
-    if (verdict == CLOCK_OK)
-        verdict = clock_model_time(&model, view.counter, &time);
-    why = view.verdict == PAGE_OK ? clock_verdict_str(verdict) : page_verdict_str(view.verdict);
-    if (view.verdict == PAGE_OK && verdict == CLOCK_OK)
-        snprintf(utc, sizeof(utc), "%" PRId64 ".%09" PRId64, time.utc.sec,
-            fixed_to_ns((struct fixed){0, time.utc.frac}));
+    }
+    valid = reading.view.verdict == PAGE_OK;
+    if (valid && reading.verdict == CLOCK_OK)
+        snprintf(utc, sizeof(utc), "%" PRId64 ".%09" PRId64, reading.time.utc.sec,
+            fixed_to_ns((struct fixed){0, reading.time.utc.frac}));
 
     if (json) {
         root = json_object();
         fields = json_object();
         json_object_set_new(root, "device", json_string(config->device));
-        json_object_set_new(root, "valid", json_boolean(view.verdict == PAGE_OK));
+        json_object_set_new(root, "valid", json_boolean(valid));
         json_object_set_new(root, "clock", json_boolean(utc[0] != '\0'));
-        json_object_set_new(root, "verdict", json_string(why));
+        json_object_set_new(root, "verdict", json_string(reading.means));
         json_object_set_new(root, "utc", utc[0] ? json_string(utc) : json_null());
         json_object_set_new(root, "fields", fields);
     }
-    page_fields(fields, &view.page);
+    page_fields(fields, &reading.view.page);
     if (json) {
         r = json_dumpf(root, stdout, JSON_INDENT(2)) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
         putchar('\n');
         json_decref(root);
     } else {
-        printf("\n%s: %s\n", config->device, why);
+        printf("\n%s: %s\n", config->device, reading.means);
         if (utc[0])
             printf("UTC now: %s s\n", utc);
     }
-    return view.verdict == PAGE_OK ? r : EX_UNAVAILABLE;
+    return valid ? r : EX_UNAVAILABLE;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/config.h"
+#include "daemon/doctor.h"
 #include "daemon/metrics.h"
 #include "daemon/page_report.h"
 #include "daemon/state_reader.h"
@@ -26,8 +27,9 @@
 #define STILL_MS    1000 /* to see that vmclockd no longer writes */
 
 struct arguments {
-    bool json, has_seconds;
-    double seconds; /* up to SECONDS_MAX */
+    bool json;
+    const char *word; /* NULL: none */
+    double seconds;   /* of wait; with a word */
 };
 
 static void complain(const char *sentence)
@@ -113,10 +115,9 @@ static int command_wait(const struct config *config, const struct arguments *arg
         r = state_reader_read(config->state_file, &state);
         if (r == 0 && state_file_all_is_well(&state))
             break;
-        if (arguments->has_seconds ? left_ms <= 0 : r < 0)
+        if (arguments->word ? left_ms <= 0 : r < 0)
             break;
-        state_reader_wait(
-            &reader, arguments->has_seconds && left_ms < STILL_MS ? (int)left_ms : STILL_MS);
+        state_reader_wait(&reader, arguments->word && left_ms < STILL_MS ? (int)left_ms : STILL_MS);
     }
     state_reader_close(&reader);
     if (read_state(config, &state) < 0)
@@ -180,6 +181,13 @@ static int command_recover(const struct config *config, const struct arguments *
     return r == -ESRCH ? EXIT_NO_DAEMON : EXIT_NOT_SO;
 }
 
+static int command_doctor(const struct config *config, const struct arguments *arguments)
+{
+    const unsigned findings = doctor_run(config, arguments->word, arguments->json);
+
+    return written() == EXIT_SUCCESS && findings == 0 ? EXIT_SUCCESS : EXIT_NOT_SO;
+}
+
 /* --- the program ----------------------------------------------------------------------------- */
 
 static const struct command {
@@ -193,6 +201,7 @@ static const struct command {
     {"wait", "[SECONDS]", "until chronyd is in sync", command_wait, false},
     {"metrics", "", "the numbers, for Prometheus", command_metrics, false},
     {"recover", "", "make vmclockd recover as after a disruption", command_recover, false},
+    {"doctor", "[FILE]", "is all in place, and how to mend what is not", command_doctor, true},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -208,9 +217,9 @@ static void print_usage(FILE *to)
           "  -h, --help          print this\n"
           "  -V, --version       print the version\n"
           "\n"
-          "Exit status: 0 done (status: all is well, wait: in sync), 1 not so (status:\n"
-          "degraded, wait: not within the time), 2 no vmclockd runs, 64 usage, 69 device,\n"
-          "78 configuration. See vmclockctl(8).\n",
+          "Exit status: 0 done (status: all is well, wait: in sync, doctor: no findings),\n"
+          "1 not so, 2 no vmclockd runs, 64 usage, 69 device, 78 configuration. See\n"
+          "vmclockctl(8).\n",
         to);
 }
 
@@ -248,10 +257,11 @@ static const struct command *find_command(int argc, char **argv, struct argument
         return refuse("\"%s\" is too much for %s", argv[argc - 1], command->name);
     if (argc == 1)
         return command;
-    if (!config_parse_number(argv[1], &end, &ret_arguments->seconds) || *end ||
-        ret_arguments->seconds > SECONDS_MAX)
+    ret_arguments->word = argv[1];
+    if (command->run == command_wait &&
+        (!config_parse_number(argv[1], &end, &ret_arguments->seconds) || *end ||
+            ret_arguments->seconds > SECONDS_MAX))
         return refuse("\"%s\" is no number of seconds up to %d", argv[1], SECONDS_MAX);
-    ret_arguments->has_seconds = true;
     return command;
 }
 

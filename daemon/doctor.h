@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* All that has to fit together for vmclockd to be of use: a line for each, and how to mend it. */
+#ifndef DAEMON_DOCTOR_H
+#define DAEMON_DOCTOR_H
+
+#include "daemon/config.h"
+
+/*
+ * Check and print, changing nothing; chronyd is asked for its tracking. `chrony_conf` NULL: where
+ * distributions have it. Returns how many findings there are.
+ */
+unsigned doctor_run(const struct config *config, const char *chrony_conf, bool json);
+
+#endif

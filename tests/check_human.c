@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/suite.h"
+
+#include <string.h>
+
+#include "daemon/human.h"
+
+static char text[HUMAN_MAX];
+
+START_TEST(a_number_of_nanoseconds_gets_the_unit_that_fits)
+{
+    ck_assert_str_eq(human_ns(0, text), "0 ns");
+    ck_assert_str_eq(human_ns(-44, text), "-44 ns");
+    ck_assert_str_eq(human_ns(999, text), "999 ns");
+    ck_assert_str_eq(human_ns(12345, text), "12.345 us");
+    ck_assert_str_eq(human_ns(-4999784, text), "-5.000 ms");
+    ck_assert_str_eq(human_ns(850e6, text), "850.000 ms");
+    ck_assert_str_eq(human_ns(12.5e9, text), "12.500 s");
+    ck_assert_str_eq(human_ns(1e18, text), "1000000000.000 s");
+}
+END_TEST
+
+START_TEST(a_span_is_never_negative_and_gets_coarser)
+{
+    ck_assert_str_eq(human_span(-5, text), "0 s");
+    ck_assert_str_eq(human_span(119.9, text), "119 s");
+    ck_assert_str_eq(human_span(120, text), "2 min");
+    ck_assert_str_eq(human_span(7200, text), "2 h");
+    ck_assert_str_eq(human_span(172800, text), "2 days");
+}
+END_TEST
+
+START_TEST(a_date_is_in_the_local_zone)
+{
+    setenv("TZ", "CET-1", 1);
+    ck_assert_str_eq(human_date(1795518025.5, text), "2026-11-24 12:00:25 CET");
+    ck_assert_str_eq(human_time(1795518025.1234, text), "12:00:25.123");
+    ck_assert_str_eq(human_time(1795518025.9999, text), "12:00:26.000");
+}
+END_TEST
+
+static void assert_folded(const char *words, size_t column, const char *expected)
+{
+    char folded[512] = "";
+    FILE *to = fmemopen(folded, sizeof(folded), "w");
+
+    human_fold(to, words, column, 4);
+    fclose(to);
+    ck_assert_str_eq(folded, expected);
+}
+
+START_TEST(text_is_folded_at_eighty_columns_and_words_are_never_cut)
+{
+    const char *word = "123456789012345678901234567890123456789";
+    char line[256], expected[272];
+
+    assert_folded("one two", 0, "one two\n");
+    snprintf(line, sizeof(line), "%s %s", word, word);
+    snprintf(expected, sizeof(expected), "%s\n", line);
+    assert_folded(line, 1, expected); /* 80 exactly */
+    snprintf(expected, sizeof(expected), "%s\n    %s\n", word, word);
+    assert_folded(line, 2, expected);
+    snprintf(line, sizeof(line), "%s%s%s", word, word, word);
+    snprintf(expected, sizeof(expected), "%s\n", line);
+    assert_folded(line, 0, expected);
+}
+END_TEST
+
+RUN_SUITE("human", a_number_of_nanoseconds_gets_the_unit_that_fits,
+    a_span_is_never_negative_and_gets_coarser, a_date_is_in_the_local_zone,
+    text_is_folded_at_eighty_columns_and_words_are_never_cut)
