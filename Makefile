@@ -8,10 +8,14 @@ bindir      = $(exec_prefix)/bin
 datarootdir = $(prefix)/share
 mandir      = $(datarootdir)/man
 docdir      = $(datarootdir)/doc/vmclockd
+pkgdatadir  = $(datarootdir)/vmclockd
 sysconfdir  = /etc
 unitdir     = $(prefix)/lib/systemd/system
 udevrulesdir = $(prefix)/lib/udev/rules.d
 catalogdir  = $(prefix)/lib/systemd/catalog
+# Where chrony.conf's confdir points: elsewhere than on Debian it is $(sysconfdir)/chrony.d
+chronyconfdir = $(sysconfdir)/chrony/conf.d
+apparmordir = $(sysconfdir)/apparmor.d
 
 BUILD    ?= build
 CC       ?= cc
@@ -158,28 +162,35 @@ tidy: packages-tidy
 
 # --- installing --------------------------------------------------------------
 
+# $(call fill_in,FILE): into $(BUILD), with this installation's paths
+fill_in = sed 's|@sbindir@|$(sbindir)|; s|@sysconfdir@|$(sysconfdir)|' $1 >$(BUILD)/$(notdir $1)
+# $(call install_config,FILE,DIRECTORY,NAME): once; then it is the administrator's.
+install_config = $(INSTALL) -d $(DESTDIR)$2; [ -e $(DESTDIR)$2/$3 ] || $(INSTALL) -m 644 $1 $(DESTDIR)$2/$3
+
 install: all
-	$(INSTALL) -d $(addprefix $(DESTDIR),$(sbindir) $(bindir) $(sysconfdir) $(unitdir) \
-	    $(mandir)/man8 $(mandir)/man5 $(docdir))
+	$(call fill_in,systemd/vmclockd.service)
+	$(call fill_in,conf/vmclockd.apparmor)
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(sbindir) $(unitdir) $(udevrulesdir) \
+	    $(catalogdir) $(mandir)/man8 $(mandir)/man5 $(pkgdatadir) $(docdir))
 	$(INSTALL) -m 755 $(BUILD)/vmclockd $(BUILD)/vmclockctl $(DESTDIR)$(sbindir)
 	$(INSTALL) -m 644 daemon/vmclockd.8 daemon/vmclockctl.8 $(DESTDIR)$(mandir)/man8
 	$(INSTALL) -m 644 conf/vmclockd.conf.5 $(DESTDIR)$(mandir)/man5
-	$(INSTALL) -m 644 README.md LICENSE conf/chrony-vmclock.conf $(DESTDIR)$(docdir)
-	[ -e $(DESTDIR)$(sysconfdir)/vmclockd.conf ] || \
-	    $(INSTALL) -m 644 conf/vmclockd.conf $(DESTDIR)$(sysconfdir)
-	sed 's|@sbindir@|$(sbindir)|' systemd/vmclockd.service >$(BUILD)/vmclockd.service
+	$(INSTALL) -m 644 conf/chrony-vmclock.conf $(DESTDIR)$(pkgdatadir)
+	$(INSTALL) -m 644 README.md LICENSE $(DESTDIR)$(docdir)
 	$(INSTALL) -m 644 $(BUILD)/vmclockd.service $(DESTDIR)$(unitdir)
-	$(INSTALL) -d $(DESTDIR)$(udevrulesdir)
 	$(INSTALL) -m 644 systemd/60-vmclock.rules $(DESTDIR)$(udevrulesdir)
-	$(INSTALL) -d $(DESTDIR)$(catalogdir)
 	$(INSTALL) -m 644 systemd/vmclockd.catalog $(DESTDIR)$(catalogdir)
+	$(call install_config,conf/vmclockd.conf,$(sysconfdir),vmclockd.conf)
+	$(call install_config,conf/chrony-vmclock.conf,$(chronyconfdir),vmclockd.conf)
+	$(call install_config,$(BUILD)/vmclockd.apparmor,$(apparmordir),vmclockd)
 
-# The configuration stays: it is the administrator's.
+# The configuration stays: it is the administrator's. chronyd is not left with a line of ours.
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(sbindir)/vmclockd $(sbindir)/vmclockctl \
 	    $(mandir)/man8/vmclockd.8 $(mandir)/man8/vmclockctl.8 $(mandir)/man5/vmclockd.conf.5 \
-	    $(unitdir)/vmclockd.service $(udevrulesdir)/60-vmclock.rules $(catalogdir)/vmclockd.catalog)
-	rm -rf $(DESTDIR)$(docdir)
+	    $(unitdir)/vmclockd.service $(udevrulesdir)/60-vmclock.rules $(catalogdir)/vmclockd.catalog \
+	    $(chronyconfdir)/vmclockd.conf $(apparmordir)/vmclockd)
+	rm -rf $(DESTDIR)$(docdir) $(DESTDIR)$(pkgdatadir)
 
 clean:
 	rm -rf $(BUILD)
