@@ -138,6 +138,7 @@ bench: packages-check
 	tests/vm/setup.sh
 	tests/vm/bench_recovery.py
 	tests/vm/bench_steady.py
+	tests/vm/bench_detect.py
 	tests/vm/bench_reading.py
 
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o

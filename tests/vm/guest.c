@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -106,6 +107,68 @@ static int print_page(void)
         p.counter_value, p.period, p.period_shift, p.time_sec, p.time_frac, p.time_maxerror_ns);
     if (has_time(&p))
         printf("counter=%lu time_ns=%ld\n", counter, page_time_ns(page_time_at(&p, counter)));
+    return 0;
+}
+
+/* A datagram, and CLOCK_REALTIME when it was sent here: the socket has SO_TIMESTAMPNS. */
+static ssize_t receive(
+    int fd, void *ret_data, size_t size, void *ret_sender, socklen_t *length, int64_t *ret_came_ns)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[256];
+    } control;
+    struct iovec data = {ret_data, size};
+    struct msghdr message = {.msg_name = ret_sender,
+        .msg_namelen = *length,
+        .msg_iov = &data,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof control};
+    ssize_t n = recvmsg(fd, &message, 0);
+    struct timespec t;
+
+    if (n < 0 || !CMSG_FIRSTHDR(&message) || CMSG_FIRSTHDR(&message)->cmsg_type != SCM_TIMESTAMPNS)
+        return -1;
+    memcpy(&t, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof t);
+    *ret_came_ns = t.tv_sec * second_ns + t.tv_nsec;
+    *length = message.msg_namelen;
+    return n;
+}
+
+/*
+ * Stands at chronyd's command socket, confirms every command, and tells of each reset the counter
+ * some time after it was sent, and how long after in ns.
+ */
+static int confirm_resets(const char *path, int count)
+{
+    enum { COMMAND_RESET_SOURCES = 66 };
+    struct sockaddr_un address = {.sun_family = AF_UNIX}, sender;
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0), on = 1;
+
+    strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+    unlink(path);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) ||
+        setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on))
+        die(path);
+    while (count > 0) {
+        uint8_t request[128], reply[28] = {6, 2};
+        socklen_t length = sizeof sender;
+        int64_t came_ns;
+
+        if (receive(fd, request, sizeof request, &sender, &length, &came_ns) < 28)
+            continue;
+        memcpy(reply + 4, request + 4, 2);
+        reply[7] = 1;
+        memcpy(reply + 16, request + 8, 4); /* the sequence number */
+        sendto(fd, reply, sizeof reply, 0, (struct sockaddr *)&sender, length);
+        if (request[5] == COMMAND_RESET_SOURCES) {
+            int64_t since_ns = clock_ns(CLOCK_REALTIME) - came_ns;
+
+            printf("%lu %ld\n", read_counter(), since_ns);
+            count--;
+        }
+    }
     return 0;
 }
 
@@ -312,24 +375,12 @@ static uint64_t ntp_time(int64_t ns)
 /* CLOCK_REALTIME when a packet came; 0: it is none of NTP's. */
 static int64_t receive_packet(int fd, struct ntp_packet *packet, struct sockaddr_in *ret_sender)
 {
-    union {
-        struct cmsghdr header;
-        char bytes[256];
-    } control;
-    struct iovec data = {packet, sizeof *packet};
-    struct msghdr message = {.msg_name = ret_sender,
-        .msg_namelen = sizeof *ret_sender,
-        .msg_iov = &data,
-        .msg_iovlen = 1,
-        .msg_control = &control,
-        .msg_controllen = sizeof control};
-    struct timespec t;
+    socklen_t length = sizeof *ret_sender;
+    int64_t came_ns;
 
-    if (recvmsg(fd, &message, 0) != (ssize_t)sizeof *packet || !CMSG_FIRSTHDR(&message) ||
-        CMSG_FIRSTHDR(&message)->cmsg_type != SCM_TIMESTAMPNS)
-        return 0;
-    memcpy(&t, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof t);
-    return t.tv_sec * second_ns + t.tv_nsec;
+    return receive(fd, packet, sizeof *packet, ret_sender, &length, &came_ns) == sizeof *packet
+               ? came_ns
+               : 0;
 }
 
 /* From the call to the kernel's timestamp at the receiver, by sending one to ourselves. */
@@ -398,6 +449,7 @@ static int usage(void)
           "       guest readings COUNT HZ PTP-DEVICE FILE\n"
           "                                   store struct reading_record at that rate\n"
           "       guest ntp PORT US JITTER    a time server, each way so far away\n"
+          "       guest resets SOCKET COUNT   stand in for chronyd, tell when each was sent\n"
           "       guest send FILE             put the file where the host can read it\n",
         stderr);
     return 64;
@@ -419,6 +471,8 @@ int main(int argc, char **argv)
         return read_both_ways((size_t)atol(argv[2]), atof(argv[3]), argv[4], argv[5]);
     if (!strcmp(command, "ntp") && argc == 5)
         return serve_ntp(atoi(argv[2]), atof(argv[3]), atof(argv[4]));
+    if (!strcmp(command, "resets") && argc == 4)
+        return confirm_resets(argv[2], atoi(argv[3]));
     if (!strcmp(command, "send") && argc == 3)
         return send_file(argv[2]);
     return usage();
