@@ -9,6 +9,7 @@ datarootdir = $(prefix)/share
 mandir      = $(datarootdir)/man
 docdir      = $(datarootdir)/doc/vmclockd
 pkgdatadir  = $(datarootdir)/vmclockd
+completionsdir = $(datarootdir)/bash-completion/completions
 sysconfdir  = /etc
 unitdir     = $(prefix)/lib/systemd/system
 udevrulesdir = $(prefix)/lib/udev/rules.d
@@ -172,7 +173,7 @@ install: all
 	$(call fill_in,systemd/vmclockd.service)
 	$(call fill_in,conf/vmclockd.apparmor)
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(sbindir) $(unitdir) $(udevrulesdir) \
-	    $(catalogdir) $(mandir)/man8 $(mandir)/man5 $(pkgdatadir) $(docdir))
+	    $(catalogdir) $(completionsdir) $(mandir)/man8 $(mandir)/man5 $(pkgdatadir) $(docdir))
 	$(INSTALL) -m 755 $(BUILD)/vmclockd $(BUILD)/vmclockctl $(DESTDIR)$(sbindir)
 	$(INSTALL) -m 644 daemon/vmclockd.8 daemon/vmclockctl.8 $(DESTDIR)$(mandir)/man8
 	$(INSTALL) -m 644 conf/vmclockd.conf.5 $(DESTDIR)$(mandir)/man5
@@ -184,13 +185,14 @@ install: all
 	$(call install_config,conf/vmclockd.conf,$(sysconfdir),vmclockd.conf)
 	$(call install_config,conf/chrony-vmclock.conf,$(chronyconfdir),vmclockd.conf)
 	$(call install_config,$(BUILD)/vmclockd.apparmor,$(apparmordir),vmclockd)
+	$(INSTALL) -m 644 conf/completions/vmclockd conf/completions/vmclockctl $(DESTDIR)$(completionsdir)
 
 # The configuration stays: it is the administrator's. chronyd is not left with a line of ours.
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(sbindir)/vmclockd $(sbindir)/vmclockctl \
 	    $(mandir)/man8/vmclockd.8 $(mandir)/man8/vmclockctl.8 $(mandir)/man5/vmclockd.conf.5 \
 	    $(unitdir)/vmclockd.service $(udevrulesdir)/60-vmclock.rules $(catalogdir)/vmclockd.catalog \
-	    $(chronyconfdir)/vmclockd.conf $(apparmordir)/vmclockd)
+	    $(completionsdir)/vmclockd $(completionsdir)/vmclockctl $(chronyconfdir)/vmclockd.conf $(apparmordir)/vmclockd)
 	rm -rf $(DESTDIR)$(docdir) $(DESTDIR)$(pkgdatadir)
 
 clean:

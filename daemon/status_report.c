@@ -272,7 +272,7 @@ static void print_headline(const struct state_file *state, bool colour)
     fputs(well ? "good" : "degraded", stdout);
     if (colour)
         fputs("\033[0m", stdout);
-    putchar('\n');
+    puts(well ? "" : "; \"vmclockctl doctor\" looks for the cause");
 }
 
 static void print_warning(const char *text, void *context)
