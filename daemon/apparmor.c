@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define LINE_BYTES    1024
-#define PATTERN_BYTES (LINE_BYTES * 4)
+#define PATTERN_BYTES ((size_t)LINE_BYTES * 4)
 #define SEPARATORS    " \t\r\n,"
 
 /* A rule's path as an extended regular expression; false: it has a variable that is not known. */

@@ -101,7 +101,7 @@ static int command_watch(const struct config *config, const struct arguments *ar
 static int command_wait(const struct config *config, const struct arguments *arguments)
 {
     const int64_t end_ns = system_clock_boottime_ns() + (int64_t)(arguments->seconds * 1e9);
-    struct state_reader reader;
+    struct state_reader reader = {.fd = -1};
     struct state_file state;
     int r = state_reader_open(&reader, config->state_file);
 

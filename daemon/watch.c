@@ -137,7 +137,7 @@ int watch_run(const struct config *config, bool json)
 {
     struct state_file states[2] = {{.n = 0}, {.n = 0}};
     struct watch w = {config, json, NULL, &states[0]};
-    struct state_reader reader;
+    struct state_reader reader = {.fd = -1};
     int r = state_reader_open(&reader, config->state_file);
 
     if (r < 0)

@@ -148,7 +148,30 @@ START_TEST(there_may_be_more_of_everything_than_there_is_room_for)
 }
 END_TEST
 
+START_TEST(no_mixture_of_its_words_does_any_harm)
+{
+    static const char *const words[] = {"refclock", "SOCK", "/run/a.sock", "refid", "VMCL", "poll",
+        "filter", "-99999999999999999999", "server", "192.0.2.1", "::1", "minpoll", "maxpoll",
+        "makestep", "1e999", "bindcmdaddress", "/", "include", "confdir", "sourcedir", "c*", ".",
+        "#", "!", "\n", "\n", "\n", "\xff", "\r"};
+
+    begin();
+    srand(1);
+    for (int i = 0; i < 300; i++) {
+        FILE *file = fopen("c.conf", "w");
+
+        for (int n = rand() % 200; n > 0; n--)
+            fprintf(file, "%s ", words[(size_t)rand() % (sizeof(words) / sizeof(words[0]))]);
+        fclose(file);
+        chrony_conf_read("c.conf", &conf);
+        ck_assert_uint_le(conf.n_refclocks, CHRONY_CONF_REFCLOCKS_MAX);
+        ck_assert_uint_le(conf.n_servers, CHRONY_CONF_SERVERS_MAX);
+    }
+    end();
+}
+END_TEST
+
 RUN_SUITE("chrony.conf", what_it_does_not_say_is_chronyds_default,
     directives_options_and_comments_are_read, what_is_included_is_read_in_its_place,
     what_cannot_be_read_or_never_ends_is_an_error,
-    there_may_be_more_of_everything_than_there_is_room_for)
+    there_may_be_more_of_everything_than_there_is_room_for, no_mixture_of_its_words_does_any_harm)
