@@ -436,6 +436,15 @@ void journal_describe(const struct config *config, const struct event *e, struct
             " times so far): the host's bounds cannot be relied on",
             e->new);
         break;
+    case EVENT_REPEATS:
+        say_warning(r, "this keeps happening and is not said again until it has stopped: %s",
+            event_str((enum event_id)e->code));
+        break;
+    case EVENT_REPEATED:
+        say_notice(r, "this has stopped, after %" PRIu64 " times in %.1f s: %s", e->new, e->a,
+            event_str((enum event_id)e->code));
+        break;
+    case EVENT_N: break;
     case EVENT_SAMPLES_WITHHELD: withheld_event(e, r); break;
     }
 }

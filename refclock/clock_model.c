@@ -40,6 +40,7 @@ const char *clock_verdict_str(enum clock_verdict verdict)
     case CLOCK_TAI_DISAGREES: return "the kernel's TAI offset is not the page's";
     case CLOCK_SECONDS_MOVED:
         return "the page moved by whole seconds without a disruption: not believed for a minute";
+    case CLOCK_UNSTEADY: return "the page's time jumps all the time, without a disruption";
     case CLOCK_OUT_OF_RANGE: return "the time is out of range";
     }
     return "unknown";

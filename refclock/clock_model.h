@@ -35,6 +35,7 @@ enum clock_verdict {
     CLOCK_NO_READING,          /* the counter went backwards under every reading */
     CLOCK_TAI_DISAGREES,       /* the kernel has another TAI offset than the page */
     CLOCK_SECONDS_MOVED,       /* by whole seconds, a moment ago and without a disruption */
+    CLOCK_UNSTEADY,            /* the formula jumps all the time */
     CLOCK_OUT_OF_RANGE,        /* before 1970, or beyond what a system's clock can be set to */
 };
 

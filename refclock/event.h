@@ -45,6 +45,9 @@ enum event_id {
     EVENT_CONTRADICTION,    /* a page denies the bounds of those before; new: how often so far */
     EVENT_SAMPLES_WITHHELD, /* code: enum clock_verdict; CLOCK_OK: over max-error; new: bound in ns,
                                UINT64_MAX: there is none */
+    EVENT_REPEATS,  /* code: enum event_id, which comes all the time: not reported again for now */
+    EVENT_REPEATED, /* that is over; code: enum event_id; new: how often, a: in how many s */
+    EVENT_N,
 };
 
 struct event {
@@ -53,5 +56,8 @@ struct event {
     uint64_t old, new;
     double a, b, c, d;
 };
+
+/* What happened, in a few words. */
+const char *event_str(enum event_id id);
 
 #endif

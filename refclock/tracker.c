@@ -6,13 +6,52 @@
 
 #include "refclock/tracker_step.h"
 
+#define REPEAT_NS    INT64_C(1000000000)
+#define REPEAT_MAX   10
 #define RAW_NS       INT64_C(1000000000)
 #define FIRST_ASK_NS INT64_C(1000000000)
 
-void step_report(struct step *s, struct event event)
+static void report(struct step *s, struct event event)
 {
     if (s->orders->n_events < TRACKER_EVENTS_MAX)
         s->orders->events[s->orders->n_events++] = event;
+}
+
+/* What comes over and over is said to do so, and not said again until it has stopped. */
+void step_report(struct step *s, struct event event)
+{
+    struct tracker_repetition *r = &s->t->repetitions[event.id];
+    const int64_t now_ns = s->seen->now_ns;
+
+    if (now_ns - r->last_ns > REPEAT_NS) /* where that is news, report_ends() has told it */
+        r->n = 0;
+    if (r->n++ == 0)
+        r->first_ns = now_ns;
+    r->last_ns = now_ns;
+    if (r->n <= REPEAT_MAX) {
+        report(s, event);
+    } else if (r->n == REPEAT_MAX + 1) {
+        s->t->n_repeating++;
+        report(s, (struct event){.id = EVENT_REPEATS, .code = (int)event.id});
+    }
+}
+
+static void report_ends(struct step *s)
+{
+    struct tracker *t = s->t;
+
+    for (int id = 0; t->n_repeating > 0 && id < EVENT_N; id++) {
+        struct tracker_repetition *r = &t->repetitions[id];
+
+        if (r->n <= REPEAT_MAX || s->seen->now_ns - r->last_ns <= REPEAT_NS)
+            continue;
+        report(s, (struct event){.id = EVENT_REPEATED,
+                      .code = id,
+                      .new = r->n,
+                      .a = (double)(r->last_ns - r->first_ns) / 1e9});
+        r->n = 0;
+        t->n_repeating--;
+    }
 }
 
 double step_ms_since(const struct step *s, int64_t then_ns)
@@ -197,6 +236,8 @@ static void schedule(struct step *s)
         if (!t->stopping)
             wake(s, t->poll_due_ns);
     }
+    if (t->n_repeating > 0)
+        wake(s, s->seen->now_ns + REPEAT_NS);
     if (needs_raw)
         wake(s, t->raw_due_ns);
     if (may_feed(s))
@@ -219,6 +260,7 @@ void tracker_step(
     memset(ret_orders, 0, sizeof(*ret_orders));
     ret_orders->wake_at_ns = INT64_MAX;
 
+    report_ends(&s);
     step_take_look(&s);
     if (seen->request)
         step_begin_recovery(&s, t->reset_pending ? t->recovery.cause : RECOVERY_CAUSE_REQUEST);

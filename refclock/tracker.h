@@ -110,8 +110,16 @@ enum tracker_disruption {
     TRACKER_DISRUPTION_RESTORE,
 };
 
+/* One kind of event, each within a second of the one before. */
+struct tracker_repetition {
+    uint64_t n;
+    int64_t first_ns, last_ns;
+};
+
 struct tracker {
     struct tracker_config config;
+    struct tracker_repetition repetitions[EVENT_N];
+    unsigned n_repeating; /* kinds that come too often to be reported */
 
     /* The page. */
     struct vmclock_page page;
@@ -136,6 +144,8 @@ struct tracker {
     struct clock_model old;
     uint64_t detected_counter;
     bool host_late; /* the recovery went on without an answer to that */
+    unsigned jumps; /* of the formula without a disruption, in a row */
+    int64_t jumped_ns;
 
     /* The page has moved by whole seconds, away from `moved_from`: too much like a leap second that
      * the host has wrong, or has not written out yet, to be followed at once. */
@@ -149,6 +159,7 @@ struct tracker {
     int64_t pending_since_ns;
     bool late_reported;
     int64_t reset_sent_ns;
+    unsigned interrupted; /* recoveries in a row that another one ended before it was done */
     bool awaiting_reported, refusal_reported;
     struct raw_rate rate;
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "refclock/tracker_step.h"
 
-#define BUSY_NS INT64_C(100000000) /* what the kernel's own reader allows */
-#define RAW_PAUSE_NS                                                                               \
-    INT64_C(100000000) /* the new baseline begins when the clock is right again                    \
-                        */
+#define BUSY_NS      INT64_C(100000000) /* what the kernel's own reader allows */
+#define RAW_PAUSE_NS INT64_C(100000000) /* till the clock is right for the new baseline */
+#define JUMPS_MAX    10                 /* in a row, each within */
+#define JUMP_NS      INT64_C(1000000000)
+#define STEADY_NS    INT64_C(10000000000)
 
 bool tracker_page_in_trouble(const struct tracker *t)
 {
@@ -139,6 +140,23 @@ static bool recovery_acts_on_formula(const struct recovery *r)
            r->cause != RECOVERY_CAUSE_START;
 }
 
+bool tracker_is_unsteady(const struct tracker *t, int64_t now_ns)
+{
+    return t->jumps >= JUMPS_MAX && now_ns - t->jumped_ns <= STEADY_NS;
+}
+
+/* A host corrects its formula now and then; one that does so all the time has lost it. */
+static void count_jump(struct step *s)
+{
+    struct tracker *t = s->t;
+    const int64_t now_ns = s->seen->now_ns;
+
+    if (now_ns - t->jumped_ns > JUMP_NS && !tracker_is_unsteady(t, now_ns))
+        t->jumps = 0;
+    t->jumps++;
+    t->jumped_ns = now_ns;
+}
+
 static void take_page(struct step *s, const struct vmclock_page *page)
 {
     struct tracker *t = s->t;
@@ -183,7 +201,10 @@ static void take_page(struct step *s, const struct vmclock_page *page)
      * meanwhile was wrong. At any other time it is the host's own correction: samples follow it.
      */
     jumped = had_model ? !clock_model_continues(&model_before, &t->model) : t->host_late;
-    if (jumped && (t->host_late || recovery_acts_on_formula(&t->recovery)))
+    if (jumped)
+        count_jump(s);
+    if (jumped && !tracker_is_unsteady(t, s->seen->now_ns) &&
+        (t->host_late || recovery_acts_on_formula(&t->recovery)))
         step_begin_recovery(s, RECOVERY_CAUSE_FORMULA);
     if (proven)
         t->host_late = false;

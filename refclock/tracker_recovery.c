@@ -5,13 +5,17 @@
 
 #define BOOST_NS       INT64_C(30000000000)
 #define RATE_ERROR_MAX 1e-8
+#define PATIENCE       10                  /* recoveries in a row that are not let finish */
+#define PAUSE_NS       INT64_C(1000000000) /* between resets, after that many */
 #define MOVED_NS       INT64_C(60000000000)
 #define LATE_NS        INT64_C(10000000000) /* a reset that is not confirmed is trouble */
 
 void step_begin_recovery(struct step *s, enum recovery_cause cause)
 {
     struct tracker *t = s->t;
-    const int64_t earliest = t->reset_sent_ns ? t->reset_sent_ns + t->config.watch_interval_ns : 0;
+    const bool storm = t->interrupted >= PATIENCE && t->config.watch_interval_ns < PAUSE_NS;
+    const int64_t pause_ns = storm ? PAUSE_NS : t->config.watch_interval_ns;
+    const int64_t earliest = t->reset_sent_ns ? t->reset_sent_ns + pause_ns : 0;
     /* A reset that chronyd has not even read yet will do for this disruption as well. */
     const bool reset_queued = t->exchange.owner == EXCHANGE_RECOVERY &&
                               t->exchange.id == CHRONY_RESET_SOURCES && s->seen->command_queued;
@@ -31,6 +35,7 @@ void step_begin_recovery(struct step *s, enum recovery_cause cause)
         t->reset_pending = false;
         return;
     }
+    t->interrupted = recovery_holds_samples(&t->recovery) ? t->interrupted + 1 : 0;
     recovery_begin(&t->recovery, cause, s->seen->now_ns);
     if (reset_queued)
         t->recovery.sent = true;
@@ -67,6 +72,8 @@ enum clock_verdict step_read_offset(const struct step *s, struct offset *ret_off
 
     if (!reading)
         return CLOCK_NO_READING;
+    if (tracker_is_unsteady(t, s->seen->now_ns))
+        return CLOCK_UNSTEADY;
     verdict = cross_timestamp_offset(reading, &t->model, ret_offset);
     if (verdict != CLOCK_OK)
         return verdict;

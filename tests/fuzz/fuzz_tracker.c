@@ -412,7 +412,7 @@ static void check_orders(struct world *w)
 
     must(orders->n_events < TRACKER_EVENTS_MAX); /* at the limit some may have been lost */
     for (unsigned i = 0; i < orders->n_events; i++)
-        must(orders->events[i].id <= EVENT_SAMPLES_WITHHELD);
+        must(orders->events[i].id < EVENT_N);
     must(strcmp(tracker_state_str(tracker_state(t)), "unknown") != 0);
     must(t->recovery.state < RECOVERY_N_STATES);
     must(t->recovery.cause != RECOVERY_CAUSE_START || t->recovery.started_ns != w->now_ns ||
