@@ -130,7 +130,10 @@ check-vm-arm64: packages-build
 	tests/vm/setup-arm64.sh
 	tests/vm/check_vm_arm64.py
 
-fuzz: packages-tidy
+fuzz-sources: # what every harness is linked with
+	@echo $(patsubst $(BUILD)/%.o,%.c,$(shared) $(refclock))
+
+fuzz: packages-fuzz
 	BUILD=$(BUILD) tests/fuzz/run.sh $(SECONDS)
 
 bench: packages-check
@@ -200,7 +203,7 @@ clean:
 
 .PHONY: all demo check check-layers check-vectors check-manuals check-units check-recovery check-corpora \
         check-vm check-cross \
-        check-vm-arm64 fuzz bench \
+        check-vm-arm64 fuzz fuzz-sources bench \
         format tidy install uninstall clean
 .SECONDARY:
 -include $(wildcard $(addsuffix /*.d,$(addprefix $(BUILD)/,refclock daemon tests tests/sim tests/fuzz tests/bench)))

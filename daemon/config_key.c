@@ -135,6 +135,20 @@ static void print_count(const struct config_key *key, const struct config *confi
     fprintf(to, "%u", *(const unsigned *)const_field(key, config));
 }
 
+/* As config_parse_number() takes it: %g would give some an exponent. */
+static void print_number(double number, FILE *to)
+{
+    const int digits = number > 0 ? (int)fmax(0, 5 - floor(log10(number))) : 0;
+    char text[400];
+    int n = snprintf(text, sizeof(text), "%.*f", digits, number);
+
+    while (digits > 0 && text[n - 1] == '0')
+        n--;
+    if (text[n - 1] == '.')
+        n--;
+    fprintf(to, "%.*s", n, text);
+}
+
 static const char *parse_real(
     const struct config_key *key, const char *value, struct config *config)
 {
@@ -150,7 +164,7 @@ static const char *parse_real(
 
 static void print_real(const struct config_key *key, const struct config *config, FILE *to)
 {
-    fprintf(to, "%g", *(const double *)const_field(key, config));
+    print_number(*(const double *)const_field(key, config), to);
 }
 
 static const char *parse_bool(
@@ -235,10 +249,12 @@ static void print_makestep(const struct config_key *key, const struct config *co
     const struct recovery_config *r = &config->tracker.recovery;
 
     (void)key;
-    if (r->makestep_limit == 0)
+    if (r->makestep_limit == 0) {
         fputs("none", to);
-    else
-        fprintf(to, "%g %" PRId32, r->makestep_threshold_sec, r->makestep_limit);
+        return;
+    }
+    print_number(r->makestep_threshold_sec, to);
+    fprintf(to, " %" PRId32, r->makestep_limit);
 }
 
 static const char *parse_burst(

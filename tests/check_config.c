@@ -182,6 +182,25 @@ START_TEST(what_is_printed_is_read_back_as_the_same)
 }
 END_TEST
 
+START_TEST(numbers_are_printed_as_they_are_taken)
+{
+    static const char *const thresholds[] = {
+        "0", "1", "0.1", "0.00001", "0.000000000125", "44446400"};
+    char line[64], printed[4096];
+    FILE *to;
+
+    for (size_t i = 0; i < sizeof(thresholds) / sizeof(thresholds[0]); i++) {
+        snprintf(line, sizeof(line), "makestep = %s -1", thresholds[i]);
+        ck_assert_int_eq(read_text(line), 0);
+        to = fmemopen(printed, sizeof(printed), "w");
+        config_print(&config, to);
+        fclose(to);
+        strcat(line, "  #");
+        ck_assert_msg(strstr(printed, line), "\"%s\" in: %s", line, printed);
+    }
+}
+END_TEST
+
 /* --- the state file --------------------------------------------------------------------------- */
 
 static struct tracker tracker;
@@ -238,4 +257,5 @@ RUN_SUITE("configuration and state file", an_empty_file_gives_the_defaults,
     values_comments_and_blanks_are_read, every_mistake_names_file_line_and_key,
     what_is_no_configuration_is_refused, all_mistakes_are_said_at_once,
     a_named_file_must_be_there_and_be_a_file, what_is_printed_is_read_back_as_the_same,
-    the_state_file_is_read_back_by_the_same_boot_only, a_state_file_that_is_torn_is_not_believed)
+    numbers_are_printed_as_they_are_taken, the_state_file_is_read_back_by_the_same_boot_only,
+    a_state_file_that_is_torn_is_not_believed)

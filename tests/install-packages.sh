@@ -1,13 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Install what building, testing or the demo needs on Debian and Ubuntu, if it is missing.
-# usage: install-packages.sh build|demo|check|tidy ...
+# usage: install-packages.sh build|demo|check|tidy|fuzz|coverage ...
 set -eu
 
 build="gcc make libc6-dev pkg-config libevent-dev libsystemd-dev libinih-dev libjansson-dev"
 demo="$build"
 check="$build check python3 mandoc"
 tidy="$check clang clang-format clang-tidy cppcheck"
+fuzz="$build clang libclang-rt-dev"
+coverage="$check gcovr"
 
 wanted=
 for what in "$@"; do
@@ -16,7 +18,9 @@ for what in "$@"; do
     demo) wanted="$wanted $demo" ;;
     check) wanted="$wanted $check" ;;
     tidy) wanted="$wanted $tidy" ;;
-    *) echo "usage: $0 build|demo|check|tidy ..." >&2; exit 64 ;;
+    fuzz) wanted="$wanted $fuzz" ;;
+    coverage) wanted="$wanted $coverage" ;;
+    *) echo "usage: $0 build|demo|check|tidy|fuzz|coverage ..." >&2; exit 64 ;;
     esac
 done
 

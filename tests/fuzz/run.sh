@@ -18,20 +18,19 @@ failed=
 
 flags="-std=c11 -I. -D_GNU_SOURCE -O2 -g -fno-omit-frame-pointer
     -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all"
-daemon="daemon/config.c daemon/device.c daemon/journal.c daemon/log.c daemon/state_file.c
-    daemon/system_clock.c"
+sources=$(make -s --no-print-directory fuzz-sources)
 libraries=$("${PKG_CONFIG:-pkg-config}" --libs inih)
 
 for name in "$@"; do
     # shellcheck disable=SC2086 # lists of words
     ${FUZZ_CC:-clang} $flags -DVERSION='"fuzz"' -o "$out/fuzz_$name" "tests/fuzz/fuzz_$name.c" \
-        $daemon refclock/*.c $libraries -lm
+        $sources $libraries -lm
     mkdir -p "$out/$name.corpus"
     echo "$name: $seconds s"
     if "$out/fuzz_$name" -max_total_time="$seconds" -max_len=1024 -len_control=0 -timeout=20 \
-        -rss_limit_mb=2048 -print_final_stats=0 -verbosity=1 -artifact_prefix="$out/$name." \
+        -rss_limit_mb=2048 -print_final_stats=1 -verbosity=1 -artifact_prefix="$out/$name." \
         "$out/$name.corpus" "tests/fuzz/corpus/$name" >"$out/$name.log" 2>&1; then
-        grep -E 'DONE|Done' "$out/$name.log"
+        grep -E 'DONE|number_of_executed_units' "$out/$name.log"
     else
         grep -E 'broken:|runtime error:|ERROR:|SUMMARY:|Test unit written' "$out/$name.log" ||
             tail -n 20 "$out/$name.log"
