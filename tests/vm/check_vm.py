@@ -275,10 +275,14 @@ def case_clock(report, lab):
         report.check(cpu < CPU_LIMIT_PERCENT and more > 0,
                      f"{what}: vmclockd takes {cpu:.1f} % of the processor and sent {more} samples more")
 
-    # The new host knows the marker it must give, but the guest's counter only once the
-    # guest runs there.
+    migrate_to_new_formula(report, lab, guest, here, calibration, "notification=1")
+
+
+def migrate_to_new_formula(report, lab, guest, here, calibration, *flags):
+    """The new host knows the marker it must give, but the guest's counter only once the guest
+    runs there."""
     there = lab.host("there")
-    there("init", "status=4", "notification=1", f"marker={here('show')['marker'] + 1}")
+    there("init", "status=4", *flags, f"marker={here('show')['marker'] + 1}")
     before, logged = Counts(guest), chronyd_reset_lines(guest)
     destination = lab.vm("c1", page=there, incoming=True, autostart=False)
     here("freeze")
@@ -343,23 +347,14 @@ def case_foreign(report, lab):
 CASES = {"marker": case_marker, "clock": case_clock, "foreign": case_foreign}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--chrony", default="bookworm", metavar="SUITE",
-                        help="whose chrony (see fetch-chrony), or a directory; / is the installed one")
-    parser.add_argument("--programs", metavar="DIRECTORY", help="where vmclockd and vmclockctl are")
-    parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
-    options = parser.parse_args()
-    if not set(options.cases) <= set(CASES):
-        parser.error("the cases are " + ", ".join(CASES))
-
-    vmlab.build_initramfs(options.chrony, options.programs)
+def run_cases(cases, names, make_lab):
+    """These cases, or all; gives the exit status."""
     report = Report()
-    for name in options.cases or CASES:
-        report.step(f"       ---- {name}: {CASES[name].__doc__}")
-        with vmlab.Lab() as lab:
+    for name in names or cases:
+        report.step(f"       ---- {name}: {cases[name].__doc__}")
+        with make_lab() as lab:
             try:
-                CASES[name](report, lab)
+                cases[name](report, lab)
             except (RuntimeError, TimeoutError, OSError, KeyError, TypeError, ValueError) as error:
                 report.check(False, f"{name}: {type(error).__name__}: {error}")
                 report.quote(traceback.format_exc().splitlines()[:-1])
@@ -367,8 +362,22 @@ def main():
     return 1 if report.failed else 0
 
 
+def main(cases, description):
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--chrony", default="bookworm", metavar="SUITE",
+                        help="whose chrony (see fetch-chrony), or a directory; / is the installed one")
+    parser.add_argument("--programs", metavar="DIRECTORY", help="where vmclockd and vmclockctl are")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(cases))
+    options = parser.parse_args()
+    if not set(options.cases) <= set(cases):
+        parser.error("the cases are " + ", ".join(cases))
+
+    vmlab.build_initramfs(options.chrony, options.programs)
+    return run_cases(cases, options.cases, vmlab.Lab)
+
+
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        sys.exit(main(CASES, __doc__))
     except KeyboardInterrupt:
         sys.exit(130)

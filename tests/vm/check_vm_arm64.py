@@ -8,16 +8,14 @@ usage: check_vm_arm64.py [CASE...]"""
 
 import os
 import sys
-import time
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 os.environ.setdefault("VM_DIR", os.path.join(HERE, "../../build/vm/arm64"))
 
 # pylint: disable=wrong-import-position  # they read VM_DIR
 import lab_arm64
-from check_vm import (CPU_LIMIT_PERCENT, Counts, Report, boot, expect_agreement, expect_one_reset,
-                      expect_page_shown, foreign_counter, wait_selected)
+from check_vm import (CPU_LIMIT_PERCENT, Counts, boot, expect_agreement, expect_one_reset, expect_page_shown,
+                      foreign_counter, migrate_to_new_formula, run_cases, wait_selected)
 from guest import Guest
 
 COUNTER_TSC = 1
@@ -64,22 +62,7 @@ def case_clock(report, lab):
     disrupt(report, guest, "marker alone", lambda: here("marker"))
     expect_agreement(report, here, guest, "marker alone")
 
-    there = lab.host("there")
-    there("init", "status=4", f"marker={here('show')['marker'] + 1}")
-    before = Counts(guest)
-    destination = lab.vm("c1", page=there, incoming=True, autostart=False)
-    here("freeze")
-    downtime = guest.migrate(destination)
-    time.sleep(1)  # the guest's counter stands still while the guest does
-    destination.resume()
-    new = there.calibrate(guest.vm)
-    there("serve", 100)
-    report.step(f"       live-migrated, downtime {downtime} ms and another second; the new host found the counter "
-                f"off by {(new['offset'] - calibration['offset']) * 1e-9:.3f} s and serves its clock")
-    expect_one_reset(report, guest, before, "migration with a new formula")
-    wait_selected(report, guest, "migrated")
-    expect_agreement(report, there, guest, "migrated")
-    report.check(Counts(guest).since(before) == (1, 1, 1), "migrated: still one reset")
+    migrate_to_new_formula(report, lab, guest, here, calibration)
     report.quote(guest.log_lines())
 
 
@@ -92,21 +75,11 @@ CASES = {"clock": case_clock, "foreign": case_foreign}
 
 
 def main():
-    names = sys.argv[1:] or list(CASES)
+    names = sys.argv[1:]
     if not set(names) <= set(CASES):
         print(__doc__, file=sys.stderr)
         return 64
-    report = Report()
-    for name in names:
-        report.step(f"       ---- {name}: {CASES[name].__doc__}")
-        with lab_arm64.Lab() as lab:
-            try:
-                CASES[name](report, lab)
-            except (RuntimeError, TimeoutError, OSError, KeyError, TypeError, ValueError) as error:
-                report.check(False, f"{name}: {type(error).__name__}: {error}")
-                report.quote(traceback.format_exc().splitlines()[:-1])
-    print(f"{report.passed} passed, {report.failed} failed")
-    return 1 if report.failed else 0
+    return run_cases(CASES, names, lab_arm64.Lab)
 
 
 if __name__ == "__main__":

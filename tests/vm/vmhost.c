@@ -41,6 +41,12 @@ static int64_t counter_offset; /* the guest's counter less the host's */
 static bool calibrated;
 static int64_t time_esterror_ns, time_maxerror_ns;
 
+/* The day that is served: the host's own, so much later, with or without a leap second. */
+static int64_t ahead_ns;
+static int leap;           /* 1 inserted, -1 deleted, 0 none */
+static int64_t leap_at_ns; /* the first second of the month after it */
+static const int tai_offset_sec = 37;
+
 static struct {
     uint64_t counter;
     int64_t realtime_ns;
@@ -152,9 +158,36 @@ static struct page present_page(void)
     return p;
 }
 
-static void set_time(struct page *p, uint64_t counter, int64_t utc_ns, double tick)
+/* The served UTC at a time of the host's clock. An inserted second has no number of its own. */
+static int64_t served_utc_ns(int64_t host_ns)
 {
-    int64_t ns = utc_ns + (p->time_type == TYPE_TAI ? p->tai_offset_sec * second_ns : 0);
+    int64_t linear_ns = host_ns + ahead_ns;
+    bool been = linear_ns >= leap_at_ns + leap * second_ns;
+
+    return been ? linear_ns - leap * second_ns : linear_ns;
+}
+
+static void set_leap(struct page *p, int64_t host_ns)
+{
+    int64_t linear_ns = host_ns + ahead_ns, utc_ns = served_utc_ns(host_ns);
+    bool been = utc_ns != linear_ns;
+
+    if (leap == 0)
+        p->leap_indicator = LEAP_NONE;
+    else if (been)
+        p->leap_indicator = leap > 0 ? LEAP_POST_POSITIVE : LEAP_POST_NEGATIVE;
+    else if (linear_ns >= leap_at_ns)
+        p->leap_indicator = LEAP_NOW;
+    else
+        p->leap_indicator = leap > 0 ? LEAP_PRE_POSITIVE : LEAP_PRE_NEGATIVE;
+    p->tai_offset_sec = (int16_t)(tai_offset_sec + (been ? leap : 0));
+}
+
+static void set_time(struct page *p, uint64_t counter, int64_t host_ns, double tick)
+{
+    /* TAI runs on over a leap second */
+    int64_t ns = p->time_type == TYPE_TAI ? host_ns + ahead_ns + tai_offset_sec * second_ns
+                                          : served_utc_ns(host_ns);
     long double period = (long double)tick * 1e-9L * 0x1p64L * (long double)(1ull << period_shift);
 
     p->counter_value = counter;
@@ -169,6 +202,7 @@ static void set_time(struct page *p, uint64_t counter, int64_t utc_ns, double ti
     p->flags |=
         FLAG_PERIOD_ESTERROR | FLAG_PERIOD_MAXERROR | FLAG_TIME_ESTERROR | FLAG_TIME_MAXERROR;
     p->clock_status = STATUS_SYNCHRONISED;
+    set_leap(p, host_ns);
 }
 
 /* The same line through a reference of now. */
@@ -247,7 +281,7 @@ static const char *cmd_init(int argc, char **argv)
         .seq_count = 1,
         .disruption_marker = 1,
         .flags = FLAG_TAI_OFFSET | FLAG_GENERATION,
-        .tai_offset_sec = 37,
+        .tai_offset_sec = tai_offset_sec,
         .clock_status = 1,
         .generation = 1,
     };
@@ -296,9 +330,9 @@ static const char *cmd_show(int argc, char **argv)
 
     (void)argc, (void)argv;
     printf(" seq=%u marker=%lu generation=%lu flags=%lu status=%u counter_value=%lu period=%lu "
-           "shift=%u sec=%lu frac=%lu",
+           "shift=%u sec=%lu frac=%lu leap=%u tai_offset=%d",
         p.seq_count, p.disruption_marker, p.generation, p.flags, p.clock_status, p.counter_value,
-        p.period, p.period_shift, p.time_sec, p.time_frac);
+        p.period, p.period_shift, p.time_sec, p.time_frac, p.leap_indicator, p.tai_offset_sec);
     return NULL;
 }
 
@@ -339,6 +373,14 @@ static const char *cmd_offset(int argc, char **argv)
     counter_offset = strtoll(argv[0], NULL, 0);
     calibrated = true;
     return NULL;
+}
+
+static const char *cmd_day(int argc, char **argv)
+{
+    ahead_ns = strtoll(argv[0], NULL, 0) * second_ns;
+    leap = argc > 1 ? atoi(argv[1]) : 0;
+    leap_at_ns = argc > 2 ? strtoll(argv[2], NULL, 0) * second_ns : 0;
+    return argc == 2 || leap < -1 || leap > 1 ? "day takes SECONDS or SECONDS 1|-1 SECOND" : NULL;
 }
 
 static const char *start_refreshing(enum source source, int ms)
@@ -516,8 +558,8 @@ static const char *compare(enum question question, int count)
         if (answer.error)
             error = answer.error;
         else
-            d[good++] =
-                (struct difference){after - before, answer.time_ns - before - (after - before) / 2};
+            d[good++] = (struct difference){
+                after - before, answer.time_ns - served_utc_ns(before + (after - before) / 2)};
     }
     if (good < 4) {
         free(d);
@@ -593,6 +635,8 @@ static const struct command {
     {"calibrate", "COUNT", 1, cmd_calibrate,
         "find the guest's counter offset (guest mailbox runs)"},
     {"offset", "TICKS", 1, cmd_offset, "take it as given"},
+    {"day", "SECONDS [1|-1 SECOND]", 1, cmd_day,
+        "serve a day so much later, whose month's end, SECOND, has a leap second"},
     {"serve", "MS", 1, cmd_serve, "a formula from the host's clock, refreshed every MS (0: never)"},
     {"follow", "MS", 1, cmd_follow, "keep the present formula, refresh its reference every MS"},
     {"freeze", "", 0, cmd_freeze, "no more refreshing"},

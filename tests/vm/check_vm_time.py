@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""vmclockd in a real guest on a month's last day, and in one whose kernel keeps time by
+something other than the page's counter. As check_vm.py.
+
+usage: check_vm_time.py [--chrony SUITE|DIRECTORY] [--programs DIRECTORY] [CASE...]"""
+
+import sys
+import time
+
+from check_vm import (CPU_LIMIT_PERCENT, Counts, boot, expect_agreement, expect_one_reset, main,
+                      wait_selected)
+from guest import Guest, wait_for
+
+# chronyd takes a leap second at the end of June and December only.
+JULY_2027, JANUARY_2028 = 1814400000, 1830297600
+# To start, to be selected, and to tell the kernel of the leap second.
+EVE_S = 20
+SAMPLES_PER_S = 20
+TRACKING_LEAP = 13
+CLOCK_SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+
+
+def day_ends(report, host, guest, what, leap, month, refresh_ms):
+    """The clocks of host and guest are set to shortly before the month's end, and run until it is
+    well over. Times here are s after it as if there were no leap second, negative before it.
+
+    What chronyd does (4.3, 4.6 and 4.9 are alike, leapsecmode is `system`, the default): it takes
+    the leap second from the samples, has the kernel step the clock, from 23:59:60 back to 23:59:59
+    or from 23:59:58 on to 00:00:00, and knows of the step, so that its samples stay good. From 5 s
+    before on it drops what samples it gets, with a line in its log for each, but counts them:
+    without any for 2 s (8 polls) the source would no longer be selected. For some 2 s TRACKING says
+    that nothing is synchronised, which vmclockd shows as it is."""
+    sign, number = (1, 1) if leap == "insert" else (-1, 2)
+    ahead = round(month - EVE_S - time.time())
+
+    def now():
+        return time.time() + ahead - month  # s after the month's end, less than 0 before it
+
+    host("day", ahead, sign, month)
+    host("serve", refresh_ms)
+    guest.sh(f"date -u -s @{month + round(now())}")
+    guest.configure_chronyd()
+    guest.start_chronyd()
+    guest.start_vmclockd()
+    wait_selected(report, guest, what)
+    wait_for("chronyd knows of the leap second", lambda: guest.chronyc("tracking")[0][TRACKING_LEAP] != "Normal", 5)
+    leap_status = guest.chronyc("tracking")[0][TRACKING_LEAP]
+    report.check(leap_status == f"{leap.capitalize()} second", f"{what}, {-now():.1f} s before: chronyd says "
+                 f"{leap_status!r}, the page's indicator is {host('show')['leap']}")
+    expect_agreement(report, host, guest, f"{what}, before")
+    counts, started = Counts(guest), now()
+    if started > -3:
+        raise RuntimeError(f"only {-started:.1f} s were left for a look before the leap")
+
+    guest.sh("while :; do chronyc -c sources; sleep 0.1; done > /run/sources 2>&1 & looks=$!")
+    statuses, early = [], 0
+    while now() < 7:
+        statuses.append(guest.status())
+        early += now() < 0
+        time.sleep(0.1)
+    guest.sh("kill $looks")
+    # By the guest's clock: from a quarter of a second before the leap until one after it.
+    quiet_from, quiet_until = (-0.25, 0.25) if leap == "insert" else (-1.25, 0.25)
+    seen = [(status["updated"] - month, status["samples_sent"]) for status in statuses]
+    (last, sent), (first, sent_later) = (max(look for look in seen[:early] if look[0] < quiet_from),
+                                         min(look for look in seen[early:] if look[0] > quiet_until))
+    most = SAMPLES_PER_S * (quiet_from - last + first - quiet_until) + 2
+    report.check(sent_later - sent <= most, f"{what}: {sent_later - sent} samples, at most {most:.0f}, "
+                 f"between {last:.2f} s and {first:.2f} s: none from {quiet_from} s to {quiet_until} s")
+    report.check(seen[-1][1] > sent_later + SAMPLES_PER_S, f"{what}: {seen[-1][1] - sent_later} samples more after it")
+    sources = guest.sh("cat /run/sources").splitlines()
+    others = [line for line in sources if not line.startswith("#,*,VMCL,")]
+    report.check(sources and not others, f"{what}: chronyd selected VMCL at all of {len(sources)} looks")
+    report.quote(others)
+    unsynchronised = sum(not status["chronyd"]["synchronised"] for status in statuses)
+    report.step(f"       {what}: TRACKING said unsynchronised at {unsynchronised} of {len(statuses)} looks")
+    report.check(Counts(guest).since(counts) == (0, 0, 0), f"{what}: no disruption, recovery or reset")
+    expect_agreement(report, host, guest, f"{what}, after")
+    show, leap_status = host("show"), guest.chronyc("tracking")[0][TRACKING_LEAP]
+    report.check(leap_status == "Normal", f"{what}, {now():.1f} s after: chronyd says {leap_status!r}, the page's "
+                 f"indicator is {show['leap']}, its TAI offset {show['tai_offset']}")
+    report.check(refresh_ms == 0 or (show["leap"], show["tai_offset"]) == (3 + number, 37 + sign),
+                 f"{what}: the page {'is as it was before' if refresh_ms == 0 else 'says that it has been'}")
+    report.quote(guest.log_lines())
+    report.quote(line for line in guest.chronyd_log() if "System clock" in line)
+    guest.end_vmclockd()
+    guest.stop_chronyd()
+
+
+def case_leap(report, lab):
+    """Month's ends with leap seconds: one inserted, which the host follows in its page, and one
+    deleted, of which the page says nothing after the announcement."""
+    here = lab.host("here")
+    here("init", "status=1", "notification=1")
+    guest = Guest(lab.vm("l0", page=here))
+    boot(report, guest)
+    here.calibrate(guest.vm)
+    day_ends(report, here, guest, "inserted", "insert", JULY_2027, 100)
+    guest.sh("rm -f /run/vmclockd/state /run/chronyd.log")
+    day_ends(report, here, guest, "deleted", "delete", JANUARY_2028, 0)
+
+
+def case_source(report, lab):
+    """A kernel that keeps time by the HPET, then by the ACPI timer, which take far longer to read."""
+    here = lab.host("here")
+    here("init", "status=1", "notification=1")
+    guest = Guest(lab.vm("s0", page=here))
+    boot(report, guest)
+    here.calibrate(guest.vm)
+    here("serve", 100)
+    for source in "hpet", "acpi_pm":
+        guest.sh(f"echo {source} > {CLOCK_SOURCE}")
+        wait_for(f"the kernel takes {source}", lambda: guest.sh(f"cat {CLOCK_SOURCE}") == source, 10)
+        guest.configure_chronyd()
+        guest.start_chronyd()
+        guest.start_vmclockd()
+        wait_selected(report, guest, source)
+        said = guest.log_lines("clock source")
+        report.check(said, f"{source}: vmclockd says what that costs")
+        report.quote(said)
+        expect_agreement(report, here, guest, source)
+        status, cpu = guest.status(), guest.vmclockd_cpu_percent()
+        report.check(cpu < CPU_LIMIT_PERCENT and status["error_bound_ns"] > 0,
+                     f"{source}: {status['samples_sent']} samples sent, bound {status['error_bound_ns']} ns, "
+                     f"vmclockd takes {cpu:.1f} % of the processor")
+        before = Counts(guest)
+        here("marker")
+        expect_one_reset(report, guest, before, f"{source}, marker")
+        wait_selected(report, guest, f"{source}, marker")
+        expect_agreement(report, here, guest, f"{source}, marker")
+        report.quote(guest.log_lines())
+        guest.end_vmclockd()
+        guest.stop_chronyd()
+
+
+CASES = {"leap": case_leap, "source": case_source}
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(CASES, __doc__))
+    except KeyboardInterrupt:
+        sys.exit(130)
