@@ -10,10 +10,13 @@
 #define TAI_OFFSET_MAX_SEC 50
 #define FUTURE_MAX_SEC     3600
 #define MONTH_MAX_SEC      (32 * CALENDAR_DAY_SEC)
-#define AGREE_SEC          1e-6
-#define AGREE_RATE         1e-7
-#define WHOLE_SEC          1e-3
-#define SECONDS_MAX        100
+/* 0.25 s. At its poll of 0.25 s chronyd takes a source for unreachable after 2 s of silence, and
+ * would select another one in the middle of a leap second. */
+#define LEAP_MARGIN_FRAC (UINT64_C(1) << 62)
+#define AGREE_SEC        1e-6
+#define AGREE_RATE       1e-7
+#define WHOLE_SEC        1e-3
+#define SECONDS_MAX      100
 
 const char *clock_verdict_str(enum clock_verdict verdict)
 {
@@ -180,6 +183,12 @@ enum clock_verdict clock_model_init(const struct vmclock_page *page,
     return verdict;
 }
 
+static bool is_near(int64_t from_sec, int64_t until_sec, int64_t sec, uint64_t frac)
+{
+    return (sec == from_sec - 1 && frac >= 0 - LEAP_MARGIN_FRAC) ||
+           (sec >= from_sec && sec < until_sec) || (sec == until_sec && frac < LEAP_MARGIN_FRAC);
+}
+
 /*
  * What a leap second between the reference and `time`, which goes on from it without one, does to
  * it. The leap may be ahead of the reference, or behind it with a counter from before both.
@@ -206,7 +215,7 @@ static enum clock_verdict apply_leap(
             return CLOCK_OUT_OF_RANGE;
         time->tai_step = ahead ? step : 0;
     }
-    *ret_ambiguous = before >= acts_at - 1 && before < acts_at + (positive ? 2 : 1);
+    *ret_ambiguous = is_near(acts_at, acts_at + positive, before, time->utc.frac);
     return CLOCK_OK;
 }
 
@@ -239,8 +248,8 @@ enum clock_verdict clock_model_time(
     struct clock_time time;
     const enum clock_verdict verdict = time_at(model, counter, &time, &ambiguous);
 
-    /* From a second before a leap second until a second after it the system's clock may be
-     * stepped, slewed or smeared, and UTC has two names for one of its seconds. */
+    /* UTC has two names for one of the seconds, and the kernel steps its clock a moment early or
+     * late. What chronyd does there by slewing or smearing it takes care of itself. */
     if (verdict == CLOCK_OK && ambiguous)
         return CLOCK_LEAP_NOW;
     if (verdict == CLOCK_OK)

@@ -291,28 +291,25 @@ START_TEST(a_positive_leap_second_is_announced_withheld_and_applied)
 
     good_page();
     page.leap_indicator = VMCLOCK_LEAP_PRE_POSITIVE;
-    ck_assert_int_eq(time_at(MONTH_END_SEC - 3, &time), CLOCK_OK);
+    ck_assert_int_eq(time_at(MONTH_END_SEC - 1, &time), CLOCK_OK);
     ck_assert_int_eq(time.leap, 1);
-    ck_assert_int_eq(time_at(MONTH_END_SEC - 1, &time), CLOCK_LEAP_NOW);
     ck_assert_int_eq(time_at(MONTH_END_SEC, &time), CLOCK_LEAP_NOW); /* 23:59:60 */
-    ck_assert_int_eq(time_at(MONTH_END_SEC + 1, &time), CLOCK_LEAP_NOW);
-    ck_assert_int_eq(time_at(MONTH_END_SEC + 5, &time), CLOCK_OK);
-    ck_assert_int_eq(time.utc.sec, MONTH_END_SEC + 4);
+    ck_assert_int_eq(time_at(MONTH_END_SEC + 1, &time), CLOCK_OK);
+    ck_assert_int_eq(time.utc.sec, MONTH_END_SEC);
     ck_assert_int_eq(time.leap, 0);
 }
 END_TEST
 
-START_TEST(a_negative_leap_second_is_announced_withheld_and_applied)
+START_TEST(a_negative_leap_second_is_announced_and_applied)
 {
     struct clock_time time;
 
     good_page();
     page.leap_indicator = VMCLOCK_LEAP_PRE_NEGATIVE;
-    ck_assert_int_eq(time_at(MONTH_END_SEC - 4, &time), CLOCK_OK);
+    ck_assert_int_eq(time_at(MONTH_END_SEC - 2, &time), CLOCK_OK);
     ck_assert_int_eq(time.leap, 2);
-    ck_assert_int_eq(time_at(MONTH_END_SEC - 1, &time), CLOCK_LEAP_NOW); /* it is not there */
-    ck_assert_int_eq(time_at(MONTH_END_SEC + 1, &time), CLOCK_OK);
-    ck_assert_int_eq(time.utc.sec, MONTH_END_SEC + 2);
+    ck_assert_int_eq(time_at(MONTH_END_SEC - 1, &time), CLOCK_OK); /* it is not there */
+    ck_assert_int_eq(time.utc.sec, MONTH_END_SEC);
     ck_assert_int_eq(time.leap, 0);
 }
 END_TEST
@@ -338,20 +335,20 @@ START_TEST(the_leap_second_itself_gives_no_time_and_one_that_has_been_changes_no
 END_TEST
 
 /*
- * Half seconds from the moment that a leap second begins, or that one is left out; all that is
- * written and read is a microsecond later, so that no rounding decides on which side it is.
+ * Quarters of seconds from the moment that a leap second begins, or that one is left out; all that
+ * is written and read is a microsecond later, so that no rounding decides on which side it is.
  */
 static void write_reference_near_leap(int64_t at, int step, enum vmclock_time_type type)
 {
     const int64_t end_tai = MONTH_END_SEC + 37 + (step < 0 ? -1 : 0);
-    const bool during = step > 0 && (at == 0 || at == 1), after = !during && at >= 0;
+    const bool during = step > 0 && at >= 0 && at < 4, after = !during && at >= 0;
 
     good_page();
     page.time_type = (uint8_t)type;
     page.tai_offset_sec = (int16_t)(37 + (after ? step : 0));
-    page.counter_value = (uint64_t)(1000000 + at * 500000000);
-    page.time_sec = (uint64_t)(2 * end_tai + at) / 2;
-    page.time_frac_sec = ((uint64_t)(at & 1) << 63) + fixed_from_timespec(0, 1000).frac;
+    page.counter_value = (uint64_t)(1000000 + at * 250000000);
+    page.time_sec = (uint64_t)(4 * end_tai + at) / 4;
+    page.time_frac_sec = ((uint64_t)(at & 3) << 62) + fixed_from_timespec(0, 1000).frac;
     if (type == VMCLOCK_TIME_UTC)
         page.time_sec -= (uint64_t)page.tai_offset_sec;
     if (during)
@@ -364,24 +361,24 @@ static void write_reference_near_leap(int64_t at, int step, enum vmclock_time_ty
 
 static void assert_time_near_leap(int64_t reference, int64_t now, int step)
 {
-    /* Half seconds again: the second before, the leap second where it is one, the second after. */
-    const bool ambiguous = now >= -2 && now < (step > 0 ? 4 : 2), after = now >= 0;
-    const int64_t half_seconds =
-        2 * (MONTH_END_SEC + (step < 0 ? -1 : 0)) + now - (after ? 2 * step : 0);
+    /* A quarter before, the leap second where it is one, and a quarter after. */
+    const bool ambiguous = now >= -1 && now < (step > 0 ? 5 : 1), after = now >= 0;
+    const int64_t quarters =
+        4 * (MONTH_END_SEC + (step < 0 ? -1 : 0)) + now - (after ? 4 * step : 0);
     struct clock_time time;
     enum clock_verdict verdict = verdict_of_page();
 
     if (verdict == CLOCK_OK)
-        verdict = clock_model_time(&model, (uint64_t)(1000000 + now * 500000000), &time);
+        verdict = clock_model_time(&model, (uint64_t)(1000000 + now * 250000000), &time);
     ck_assert_msg(verdict == (ambiguous || page.leap_indicator == VMCLOCK_LEAP_NOW ? CLOCK_LEAP_NOW
                                                                                    : CLOCK_OK),
         "%d, reference %" PRId64 ", now %" PRId64 ": %s", step, reference, now,
         clock_verdict_str(verdict));
     if (verdict != CLOCK_OK)
         return;
-    ck_assert_msg(llabs(fixed_to_ns(time.utc) - half_seconds * 500000000 - 1000) <= 1,
+    ck_assert_msg(llabs(fixed_to_ns(time.utc) - quarters * 250000000 - 1000) <= 1,
         "%d, reference %" PRId64 ", now %" PRId64 ": off by %g s", step, reference, now,
-        fixed_to_double(time.utc) - (double)half_seconds / 2);
+        fixed_to_double(time.utc) - (double)quarters / 4);
     ck_assert_int_eq(time.leap, after ? 0 : step > 0 ? 1 : 2);
     ck_assert_int_eq(page.tai_offset_sec + time.tai_step, after ? 37 + step : 37);
 }
@@ -577,7 +574,7 @@ RUN_SUITE("clock model", time_and_bound_are_what_rational_arithmetic_says,
     a_period_of_nothing_or_too_little_is_refused, a_time_that_does_not_fit_is_refused,
     a_page_too_short_for_a_clock_is_marker_only,
     a_positive_leap_second_is_announced_withheld_and_applied,
-    a_negative_leap_second_is_announced_withheld_and_applied,
+    a_negative_leap_second_is_announced_and_applied,
     the_leap_second_itself_gives_no_time_and_one_that_has_been_changes_nothing,
     a_leap_second_is_applied_wherever_reference_and_now_are,
     a_clock_continues_itself_over_a_leap_second, the_months_end_is_found_in_every_month,

@@ -104,7 +104,7 @@ struct virtual_machine {
     double last_sample_sec;
     int64_t last_sample_ns;
     double worst_sample_sec;      /* the furthest that a sample was from the truth */
-    unsigned n_ambiguous_samples; /* within a second of a leap second */
+    unsigned n_ambiguous_samples; /* within a quarter of a second of a leap second */
 };
 
 /* Defaults as installed, one boosted server, and a page that is a clock. */
