@@ -82,7 +82,8 @@ check: packages-check
 	@$(MAKE) --no-print-directory all $(BUILD)/chrony/chronyd check-layers check-manuals check-vectors \
 	    check-units check-recovery
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="$(SANITIZE)" RANDOM_RUNS=300 \
-	    check-units check-corpora
+	    check-units check-corpora $(BUILD)/sanitized/vmclockd
+	@$(MAKE) --no-print-directory $(BUILD)/interpose.so
 	BUILD=$(BUILD) tests/integration/run.py
 
 # The core is pure: it includes itself and what of the C library makes no system call.
@@ -96,6 +97,10 @@ check-vectors:
 
 check-manuals:
 	@mandoc -T lint -W style $(MANUALS)
+
+# What test_faults.py makes vmclockd's calls fail with.
+$(BUILD)/interpose.so: tests/integration/interpose.c
+	$(COMPILE) -shared -fPIC -o $@ $< $(LDFLAGS) -ldl
 
 check-units: $(addprefix $(BUILD)/,$(checks))
 	@for check in $^; do $$check || exit 1; done
@@ -129,6 +134,12 @@ check-cross: packages-build
 check-vm-arm64: packages-build
 	tests/vm/setup-arm64.sh
 	tests/vm/check_vm_arm64.py
+
+# All of what check does of these every so-manieth time.
+faults: packages-check
+	@$(MAKE) --no-print-directory all $(BUILD)/interpose.so
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="$(SANITIZE)" $(BUILD)/sanitized/vmclockd
+	BUILD=$(BUILD) FAULTS=all tests/integration/run.py -v faults
 
 fuzz-sources: # what every harness is linked with
 	@echo $(patsubst $(BUILD)/%.o,%.c,$(shared) $(refclock))
@@ -203,7 +214,7 @@ clean:
 
 .PHONY: all demo check check-layers check-vectors check-manuals check-units check-recovery check-corpora \
         check-vm check-cross \
-        check-vm-arm64 fuzz fuzz-sources bench \
+        check-vm-arm64 faults fuzz fuzz-sources bench \
         format tidy install uninstall clean
 .SECONDARY:
 -include $(wildcard $(addsuffix /*.d,$(addprefix $(BUILD)/,refclock daemon tests tests/sim tests/fuzz tests/bench)))

@@ -80,12 +80,15 @@ void chronyd_close(struct chronyd *chronyd)
 
 int chronyd_send(struct chronyd *chronyd, const uint8_t *request, size_t length)
 {
-    int r;
+    int r = send(chronyd->fd, request, length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 
-    if (send(chronyd->fd, request, length, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno == EAGAIN ||
-        errno == ENOBUFS)
-        return 0;
-    r = -errno;
+    switch (-r) {
+    case 0: return 0;
+    case EAGAIN:
+    case ENOBUFS:
+    case ENOMEM:
+    case EINTR: return 0; /* chronyd is none the worse for it: as good as lost on the way */
+    }
     chronyd_close(chronyd);
     return r;
 }

@@ -34,8 +34,8 @@ void chronyd_close(struct chronyd *chronyd);
 
 /*
  * Send a request, never waiting. 0 or -errno, after which the connection is closed: this chronyd
- * is gone, and the next one is another. A chronyd that does not read is not gone: its full queue
- * swallows the request, and the reply's deadline passes.
+ * is gone, and the next one is another. A chronyd that does not read is not gone, nor is one when
+ * the kernel has no memory: the request counts as lost, and the reply's deadline passes.
  */
 int chronyd_send(struct chronyd *chronyd, const uint8_t *request, size_t length);
 

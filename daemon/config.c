@@ -157,9 +157,11 @@ static int read_file(struct reader *reader, const char *path, bool may_be_missin
         snprintf(config->files[config->n_files], CONFIG_PATH_MAX, "%s", path);
         reader->name = config->files[config->n_files++];
         reader->line = 0;
-        ini_parse_stream(next_line, reader, take_value, reader);
-        if (ferror(reader->stream))
-            error = EIO;
+        errno = 0;
+        if (ini_parse_stream(next_line, reader, take_value, reader) < 0)
+            error = ENOMEM; /* its only complaint with this handler and no file to open */
+        else if (ferror(reader->stream))
+            error = errno ? errno : EIO;
     }
     if (reader->stream)
         fclose(reader->stream);

@@ -8,6 +8,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "daemon/log.h"
+
 static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 
 #define N_SIGNALS (sizeof(signals) / sizeof(signals[0]))
@@ -99,10 +101,11 @@ int event_loop_set_interval(struct event_loop *loop, int64_t interval_ns)
     return timerfd_settime(loop->timer_fd, 0, &timer, NULL) < 0 ? -errno : 0;
 }
 
-static void stay_silent(int severity, const char *message)
+/* Who asked is told by the return value; but after an error libevent ends the process. */
+static void on_complaint(int severity, const char *message)
 {
-    (void)severity;
-    (void)message; /* who asked is told by the return value */
+    if (severity == EVENT_LOG_ERR)
+        log_err("libevent cannot go on: %s", message);
 }
 
 int event_loop_create(
@@ -112,7 +115,7 @@ int event_loop_create(
     struct event_config *config = event_config_new();
     int r = -ENOMEM;
 
-    event_set_log_callback(stay_silent);
+    event_set_log_callback(on_complaint);
     if (loop)
         loop->timer_fd = -1;
     if (loop && config) {
@@ -158,7 +161,10 @@ void event_loop_destroy(struct event_loop *loop)
 
 int event_loop_run(struct event_loop *loop)
 {
-    return event_base_dispatch(loop->base) < 0 ? -EIO : 0;
+    errno = 0;
+    if (event_base_dispatch(loop->base) >= 0)
+        return 0;
+    return errno ? -errno : -EIO;
 }
 
 void event_loop_stop(struct event_loop *loop)

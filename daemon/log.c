@@ -13,8 +13,12 @@
 
 #include "daemon/system_clock.h"
 
-/* Half of what is allowed in a second at once, the other half as time goes by. */
+/*
+ * Half of what is allowed in a second at once, the other half as time goes by. The last of what is
+ * allowed at once is for errors, one of which may be the last word of this process.
+ */
 #define BUCKET_LINES 20
+#define ERROR_LINES  4
 #define LINE_NS      (INT64_C(1000000000) / BUCKET_LINES)
 
 static const struct sockaddr_un journal = {
@@ -106,13 +110,14 @@ static void deliver(enum log_priority priority, const struct log_fields *fields,
         dropped++;
 }
 
-static bool take_token(void)
+static bool take_token(enum log_priority priority)
 {
     const int64_t now_ns = system_clock_monotonic_ns();
+    const int lines = BUCKET_LINES - (priority <= LOG_PRIO_ERR ? 0 : ERROR_LINES);
 
     if (full_at_ns < now_ns)
         full_at_ns = now_ns;
-    if (full_at_ns + LINE_NS > now_ns + BUCKET_LINES * LINE_NS)
+    if (full_at_ns + LINE_NS > now_ns + lines * LINE_NS)
         return false;
     full_at_ns += LINE_NS;
     return true;
@@ -124,11 +129,11 @@ void log_entry(enum log_priority priority, const struct log_fields *fields, cons
 
     if (priority == LOG_PRIO_DEBUG && !verbose)
         return;
-    if (!take_token()) {
+    if (!take_token(priority)) {
         dropped++;
         return;
     }
-    if (dropped > 0 && take_token()) {
+    if (dropped > 0 && take_token(LOG_PRIO_WARNING)) {
         const unsigned n = dropped;
 
         dropped = 0;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sysexits.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -153,6 +154,8 @@ static void remove_metrics(struct runner *r)
 
 static void save_state(struct runner *r, bool running)
 {
+    if (r->boot_id[0] == '\0') /* what is saved without it is of no use to the next start */
+        state_file_boot_id(r->boot_id);
     state_file_describe(&r->config, &r->tracker, r->boot_id, running, &r->described);
     report_file("state file", r->config.state_file,
         state_file_write(r->config.state_file, &r->described), &r->state_file_error);
@@ -312,7 +315,7 @@ static void housekeeping(struct runner *r, int64_t now_ns)
         r->device = NULL;
     }
     watch_notifications(r);
-    r->clock_source_is_counter = system_clock_source_is_counter();
+    system_clock_source_is_counter(&r->clock_source_is_counter); /* or what it was */
     save_state(r, true);
     write_metrics(r, now_ns);
     r->housekeeping_at_ns = now_ns + SECOND_NS;
@@ -488,6 +491,19 @@ static void on_signal(int number, void *context)
 /* --- the beginning and the end ------------------------------------------------------------------
  */
 
+/* Worth another start, by the service manager; it makes none for 69 and 78. */
+int runner_exit_status(int error, int otherwise)
+{
+    switch (-error) {
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case EAGAIN:
+    case EINTR: return EXIT_FAILURE;
+    default: return otherwise;
+    }
+}
+
 static int open_device(struct runner *r)
 {
     struct observation seen = {0};
@@ -508,7 +524,18 @@ static int open_device(struct runner *r)
     return 0;
 }
 
-static void init_tracker(struct runner *r)
+/* 0: go on without. -errno: another start may be able to read it, and miss nothing. */
+static int not_remembered(const char *what, const char *path, int error)
+{
+    log_warning(
+        "%s%s cannot be read (%s): a disruption while vmclockd was not running would not be "
+        "noticed",
+        what, path, strerror(-error));
+    return runner_exit_status(error, EXIT_SUCCESS) == EXIT_SUCCESS ? 0 : error;
+}
+
+/* 0 or -errno. */
+static int init_tracker(struct runner *r)
 {
     struct tracker_saved saved = {.valid = false};
     struct tracker_config config;
@@ -516,21 +543,26 @@ static void init_tracker(struct runner *r)
     uint32_t seed = 0;
     int result;
 
-    state_file_boot_id(r->boot_id);
+    result = state_file_boot_id(r->boot_id);
+    if (result < 0)
+        result = not_remembered("this boot's id", "", result);
+    if (result < 0)
+        return result;
     result = state_file_read(r->config.state_file, &r->described);
     if (result == 0) {
         saved = state_file_saved(state, r->boot_id);
         chronyd_remove_stale(r->config.command_socket, state_file_value(state, "pid"));
+    } else if (result != -ENOENT) {
+        result = not_remembered("the state file ", r->config.state_file, result);
+        if (result < 0)
+            return result;
     }
-    if (result < 0 && result != -ENOENT)
-        log_warning("the state file %s cannot be read (%s): a disruption while vmclockd was not "
-                    "running would not be noticed",
-            r->config.state_file, strerror(-result));
     /* Not to be guessed by whoever would answer in chronyd's place; not worth waiting for. */
     if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0)
         seed = (uint32_t)counter_read();
     tracker_config(r, &r->config, &config);
     tracker_init(&r->tracker, &config, &saved, seed, system_clock_monotonic_ns());
+    return 0;
 }
 
 int runner_create(const struct config *config, bool dry_run, struct runner **ret_runner)
@@ -543,8 +575,10 @@ int runner_create(const struct config *config, bool dry_run, struct runner **ret
     uint64_t watchdog_us = 0;
     int result;
 
-    if (!r)
-        return -ENOMEM;
+    if (!r) {
+        log_err("vmclockd cannot start: %s", strerror(ENOMEM));
+        return EXIT_FAILURE;
+    }
     signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to die */
     r->config = *config;
     r->dry_run = dry_run;
@@ -552,26 +586,32 @@ int runner_create(const struct config *config, bool dry_run, struct runner **ret
     handlers.context = r;
     chronyd_init(&r->chronyd, r->config.command_socket);
     r->sock_fd = sock_sender_open();
-    result = r->sock_fd < 0 ? r->sock_fd : open_device(r);
-    if (result == 0)
-        result = event_loop_create(&handlers, tick_ns(config), &r->loop);
+    result = r->sock_fd < 0 ? 0 : open_device(r);
     if (result < 0) {
         runner_destroy(r);
-        return result;
+        return runner_exit_status(result, EX_UNAVAILABLE);
+    }
+    r->counter_period_sec = system_clock_counter_period();
+    result = r->sock_fd < 0 ? r->sock_fd : event_loop_create(&handlers, tick_ns(config), &r->loop);
+    if (result == 0)
+        result = init_tracker(r);
+    if (result < 0) {
+        log_err("vmclockd cannot start: %s", strerror(-result));
+        runner_destroy(r);
+        return EXIT_FAILURE;
     }
     if (sd_watchdog_enabled(0, &watchdog_us) > 0) {
         r->watchdog_ns = (int64_t)watchdog_us * 1000 / 3;
         r->watchdog_at_ns = 0;
     }
-    r->counter_period_sec = system_clock_counter_period();
-    init_tracker(r);
-    r->clock_source_is_counter = system_clock_source_is_counter();
+    result = system_clock_source_is_counter(&r->clock_source_is_counter);
     if (!r->clock_source_is_counter && COUNTER_NATIVE != VMCLOCK_COUNTER_NONE)
-        log_warning("the kernel's clock source is not %s: samples are noisier, and the frequency "
-                    "is not corrected after a disruption",
-            COUNTER_CLOCK_SOURCE);
+        log_warning("the kernel's clock source %s%s: samples are noisier, and the frequency is "
+                    "not corrected after a disruption",
+            result < 0 ? "cannot be read, by " : "is not " COUNTER_CLOCK_SOURCE,
+            result < 0 ? strerror(-result) : "");
     *ret_runner = r;
-    return 0;
+    return EXIT_SUCCESS;
 }
 
 void runner_destroy(struct runner *r)

@@ -10,9 +10,12 @@
 
 struct runner;
 
+/* The exit status for an -errno: 1 where the system was short of something, else `otherwise`. */
+int runner_exit_status(int error, int otherwise);
+
 /*
- * Open the device and make all ready, with what the state file remembers. 0 or -errno; what is
- * wrong has been logged. `config` is copied.
+ * Open the device and make all ready, with what the state file remembers. 0 or the status to exit
+ * with; what is wrong has been logged. `config` is copied.
  */
 int runner_create(const struct config *config, bool dry_run, struct runner **ret_runner);
 void runner_destroy(struct runner *runner);

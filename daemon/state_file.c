@@ -18,15 +18,17 @@
 #define BOOT_ID    "/proc/sys/kernel/random/boot_id"
 #define FILE_BYTES 4096
 
-void state_file_boot_id(char ret_id[STATE_BOOT_ID_MAX])
+int state_file_boot_id(char ret_id[STATE_BOOT_ID_MAX])
 {
     const int fd = open(BOOT_ID, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? 0 : read(fd, ret_id, STATE_BOOT_ID_MAX - 1);
+    const ssize_t n = fd < 0 ? -1 : read(fd, ret_id, STATE_BOOT_ID_MAX - 1);
+    const int error = errno;
 
     if (fd >= 0)
         close(fd);
     ret_id[n > 0 ? n : 0] = '\0';
     ret_id[strcspn(ret_id, "\n")] = '\0';
+    return n < 0 ? -error : 0;
 }
 
 void state_file_pid_namespace(char ret_namespace[STATE_NAMESPACE_MAX])

@@ -45,8 +45,8 @@ void state_file_describe(const struct config *config, const struct tracker *trac
 /* Replace the file at `path`. 0 or -errno, -E2BIG: there is too much of it. */
 int state_file_write(const char *path, const struct state_file *state);
 
-/* This boot's id; an empty one if the kernel does not tell. */
-void state_file_boot_id(char ret_id[STATE_BOOT_ID_MAX]);
+/* This boot's id; 0 or -errno, and an empty one, if the kernel does not tell. */
+int state_file_boot_id(char ret_id[STATE_BOOT_ID_MAX]);
 
 /* The namespace that this process' number is of; empty if the kernel does not tell. */
 void state_file_pid_namespace(char ret_namespace[STATE_NAMESPACE_MAX]);

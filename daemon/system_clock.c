@@ -61,11 +61,12 @@ double system_clock_counter_period(void)
 {
     struct cross_timestamp first[8], last[8];
     const struct cross_timestamp *from, *to;
-    const struct timespec pause = {0, 2000000};
+    struct timespec pause = {0, 2000000};
     double ticks;
 
     system_clock_read(CLOCK_MONOTONIC_RAW, 8, first);
-    nanosleep(&pause, NULL);
+    while (nanosleep(&pause, &pause) < 0 && errno == EINTR)
+        continue;
     system_clock_read(CLOCK_MONOTONIC_RAW, 8, last);
     from = cross_timestamp_narrowest(first, 8);
     to = cross_timestamp_narrowest(last, 8);
@@ -77,19 +78,21 @@ double system_clock_counter_period(void)
                : 0;
 }
 
-bool system_clock_source_is_counter(void)
+int system_clock_source_is_counter(bool *ret_is_counter)
 {
     char name[32];
     ssize_t n;
-    int fd = open(CLOCK_SOURCE, O_RDONLY | O_CLOEXEC);
+    int error, fd = open(CLOCK_SOURCE, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
-        return false;
+        return -errno;
     n = read(fd, name, sizeof(name) - 1);
+    error = errno;
     close(fd);
-    if (n <= 0)
-        return false;
+    if (n < 0)
+        return -error;
     name[n] = '\0';
     name[strcspn(name, "\n")] = '\0';
-    return strcmp(name, COUNTER_CLOCK_SOURCE) == 0;
+    *ret_is_counter = strcmp(name, COUNTER_CLOCK_SOURCE) == 0;
+    return 0;
 }

@@ -22,7 +22,7 @@ int system_clock_adjustment(long *ret_tick, long *ret_freq, int *ret_tai);
 /* The counter's period in seconds, to about 1e-3; sleeps for 2 ms. 0: there is no counter. */
 double system_clock_counter_period(void);
 
-/* Is the kernel's clock source the counter that counter_read() reads? */
-bool system_clock_source_is_counter(void);
+/* Is the kernel's clock source the counter that counter_read() reads? 0 or -errno. */
+int system_clock_source_is_counter(bool *ret_is_counter);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* vmclockd: parse, set up, run. */
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "daemon/config.h"
@@ -64,18 +64,19 @@ int main(int argc, char **argv)
     }
 
     log_init(verbose);
-    if (config_read(file, complain, &config) < 0)
-        return EX_CONFIG;
+    r = config_read(file, complain, &config);
+    if (r < 0)
+        return runner_exit_status(r, EX_CONFIG);
     if (test_only) {
         config_print(&config, stdout);
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     }
     r = runner_create(&config, dry_run, &runner);
-    if (r < 0)
-        return r == -ENOMEM || r == -EMFILE ? EXIT_FAILURE : EX_UNAVAILABLE;
+    if (r != EXIT_SUCCESS)
+        return r;
     r = runner_run(runner);
     runner_destroy(runner);
     if (r < 0)
-        log_err("the event loop failed");
+        log_err("the event loop failed: %s", strerror(-r));
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -427,6 +427,7 @@ static void step_state(struct recovery *r, const struct recovery_config *config,
 /* Whoever comes next at the command socket knows nothing of what this chronyd was told. */
 static void handle_gone(struct recovery *r, int64_t now_ns)
 {
+    r->exact_unavailable = false;
     if (r->state == RECOVERY_IDLE)
         return;
     if (r->cause == RECOVERY_CAUSE_START)

@@ -115,7 +115,7 @@ struct recovery {
     enum recovery_outcome outcome;
     bool sent;               /* this state's command is under way */
     bool measuring;          /* a measurement was ordered in the step before */
-    bool exact_unavailable;  /* chronyd has no DFREQ or DOFFSET2 */
+    bool exact_unavailable;  /* this chronyd has no DFREQ or DOFFSET2 */
     bool cannot_step;        /* chronyd does not, as under its -x: it slews */
     bool refused_correction; /* the rate or the offset is beyond what is accepted */
     bool makestep_changed;   /* and to be put back */

@@ -91,14 +91,16 @@ class Daemon:
         with open(self.configuration, "wb") as file:
             file.write(data)
 
-    def start(self, *options, environment=None, stderr=subprocess.PIPE, wrapper=()):
+    def start(
+        self, *options, environment=None, stderr=subprocess.PIPE, program="vmclockd", wrapper=()
+    ):
         inherited = {
             key: value
             for key, value in os.environ.items()
             if key not in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM")
         }
         self.process = subprocess.Popen(
-            [*wrapper, harness.program("vmclockd"), "-c", self.configuration, *options],
+            [*wrapper, harness.program(program), "-c", self.configuration, *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=stderr,

@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Live migration after live migration of one guest, its processor and the host's busy: every one
+is a disruption with one confirmed reset, nothing else is, and vmclockd keeps neither memory nor
+descriptors. Run setup.sh and build first; `make soak` does.
+
+usage: soak.py [MIGRATIONS]"""
+
+import os
+import subprocess
+import sys
+import time
+
+import lab as vmlab
+from check_vm import Counts, Report, boot
+from guest import SERVER_LINE, Guest
+
+MARGIN_KIB = 64
+BUSY = "while :; do :; done"
+BOOST = "boost = 127.0.0.1 4 6"
+
+
+def kept(guest):
+    """Private memory in KiB and open descriptors of vmclockd."""
+    lines = guest.sh("cat /proc/$vmclockd/smaps_rollup").splitlines()[1:]
+    fields = dict(line.split(":") for line in lines)
+    return int(fields["Private_Dirty"].split()[0]), len(guest.sh("ls /proc/$vmclockd/fd").split())
+
+
+def soak(report, lab, migrations):
+    guest = Guest(lab.vm("s0"))
+    boot(report, guest)
+    guest.start_ntp_server()
+    guest.configure_chronyd(SERVER_LINE + "\nlocal stratum 10\n")
+    guest.start_chronyd()
+    guest.start_vmclockd(BOOST)
+    guest.sh(f"({BUSY}) &")
+    started, first = Counts(guest), None
+    for number in range(1, migrations + 1):
+        before = Counts(guest)
+        guest.migrate(lab.vm(f"s{number}", incoming=True))
+        guest.wait_status("a confirmed reset", lambda s: s["recoveries"] > before.recoveries, 60)
+        if number == min(3, migrations):
+            first = kept(guest)
+        if number % 10 == 0:
+            report.step(f"       {number} migrations, {kept(guest)[0]} KiB, {kept(guest)[1]} descriptors")
+    time.sleep(3)
+    got, last = Counts(guest).since(started), kept(guest)
+    report.check(got == (migrations,) * 3, f"{migrations} migrations: disruptions, recoveries, resets in the log {got}")
+    report.check(last[0] <= first[0] + MARGIN_KIB and last[1] == first[1],
+                 f"memory from {first[0]} to {last[0]} KiB, descriptors from {first[1]} to {last[1]}")
+    guest.wait_status("settings put back", lambda _: guest.log_lines("settings are put back"), 60)
+    code = guest.end_vmclockd()
+    report.check(code == 0 and not guest.log_lines("will be put back"), f"settings put back; SIGTERM: status {code}")
+
+
+def main():
+    migrations = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    vmlab.build_initramfs("bookworm")
+    report = Report()
+    burners = [subprocess.Popen(["sh", "-c", BUSY]) for _ in range(os.cpu_count())]
+    try:
+        with vmlab.Lab() as lab:
+            soak(report, lab, migrations)
+    except (RuntimeError, TimeoutError, OSError) as error:
+        report.check(False, f"{type(error).__name__}: {error}")
+    finally:
+        for burner in burners:
+            burner.kill()
+    print(f"{report.passed} passed, {report.failed} failed")
+    return 1 if report.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
