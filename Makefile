@@ -36,7 +36,7 @@ ctl_libs    = inih jansson
 
 refclock = $(patsubst %.c,$(BUILD)/%.o,$(wildcard refclock/*.c))
 shared   = $(addprefix $(BUILD)/daemon/,config.o config_key.o device.o metrics.o replace_file.o state_file.o system_clock.o journal.o log.o)
-daemon   = $(addprefix $(BUILD)/daemon/,chronyd.o event_loop.o runner.o sock_sender.o vmclockd.o)
+daemon   = $(addprefix $(BUILD)/daemon/,announcement.o chronyd.o event_loop.o runner.o sock_sender.o vmclockd.o)
 ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chrony_conf.o chronyd.o doctor.o human.o page_report.o state_reader.o status_report.o vmclockctl.o watch.o)
 fuzzers  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 checks   = $(patsubst tests/%.c,%,$(wildcard tests/check_*.c))
@@ -187,12 +187,13 @@ install: all
 	$(call fill_in,systemd/vmclockd.service)
 	$(call fill_in,conf/vmclockd.apparmor)
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(sbindir) $(unitdir) $(udevrulesdir) \
-	    $(catalogdir) $(completionsdir) $(mandir)/man8 $(mandir)/man5 $(pkgdatadir) $(docdir))
+	    $(catalogdir) $(completionsdir) $(mandir)/man8 $(mandir)/man5 $(pkgdatadir) $(docdir)/examples)
 	$(INSTALL) -m 755 $(BUILD)/vmclockd $(BUILD)/vmclockctl $(DESTDIR)$(sbindir)
 	$(INSTALL) -m 644 daemon/vmclockd.8 daemon/vmclockctl.8 $(DESTDIR)$(mandir)/man8
 	$(INSTALL) -m 644 conf/vmclockd.conf.5 $(DESTDIR)$(mandir)/man5
 	$(INSTALL) -m 644 conf/chrony-vmclock.conf $(DESTDIR)$(pkgdatadir)
 	$(INSTALL) -m 644 README.md LICENSE doc/containers.md $(DESTDIR)$(docdir)
+	$(INSTALL) -m 644 $(wildcard systemd/examples/*) $(DESTDIR)$(docdir)/examples
 	$(INSTALL) -m 644 $(BUILD)/vmclockd.service $(DESTDIR)$(unitdir)
 	$(INSTALL) -m 644 systemd/60-vmclock.rules $(DESTDIR)$(udevrulesdir)
 	$(INSTALL) -m 644 systemd/vmclockd.catalog $(DESTDIR)$(catalogdir)

@@ -3,19 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "daemon/config.h"
 
 #define FLAGS (O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
 
 /* The directory that systemd makes is missing where somebody starts the daemon by hand. */
 static void make_directory(const char *path)
 {
-    char directory[CONFIG_PATH_MAX + 8];
+    char directory[PATH_MAX];
     char *slash;
 
     snprintf(directory, sizeof(directory), "%s", path);
@@ -26,12 +25,10 @@ static void make_directory(const char *path)
     }
 }
 
-int replace_file(const char *path, const void *bytes, size_t n)
+int replace_file_by(const char *fresh, const char *path, const void *bytes, size_t n)
 {
-    char fresh[CONFIG_PATH_MAX + 8];
     int fd, r = 0;
 
-    snprintf(fresh, sizeof(fresh), "%s.new", path);
     fd = open(fresh, FLAGS, 0644);
     if (fd < 0 && errno == ENOENT) {
         make_directory(fresh);
@@ -51,4 +48,13 @@ int replace_file(const char *path, const void *bytes, size_t n)
     if (r < 0)
         unlink(fresh);
     return r;
+}
+
+int replace_file(const char *path, const void *bytes, size_t n)
+{
+    char fresh[PATH_MAX];
+
+    if (snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh))
+        return -ENAMETOOLONG;
+    return replace_file_by(fresh, path, bytes, n);
 }

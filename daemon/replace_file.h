@@ -6,9 +6,12 @@
 #include <stddef.h>
 
 /*
- * Write PATH.new and rename it to `path`, of at most CONFIG_PATH_MAX - 8 bytes; it can be read by
- * everybody. A missing directory is made, one level. 0 or -errno; then the old file is still there.
+ * Write PATH.new and rename it to `path`; it can be read by everybody. A missing directory is made,
+ * one level. 0 or -errno; then the old file is still there.
  */
 int replace_file(const char *path, const void *bytes, size_t n);
+
+/* The same by another name than PATH.new, of the same file system, whose directory is made. */
+int replace_file_by(const char *fresh, const char *path, const void *bytes, size_t n);
 
 #endif

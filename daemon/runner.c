@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "daemon/announcement.h"
 #include "daemon/chronyd.h"
 #include "daemon/counter.h"
 #include "daemon/device.h"
@@ -42,7 +43,7 @@ struct runner {
     bool clock_source_is_counter;
     double counter_period_sec;
     int64_t stop_at_ns, housekeeping_at_ns, watchdog_at_ns, watchdog_ns;
-    int state_file_error, metrics_file_error;
+    int state_file_error, metrics_file_error, announcement_error;
     int64_t metrics_at_ns;
     char boot_id[STATE_BOOT_ID_MAX];
     struct state_file described;
@@ -241,10 +242,15 @@ static void step(struct runner *r, struct observation *seen)
 
 static void tell(struct runner *r, const struct event *event)
 {
+    const char *kind = announcement_kind(event);
     struct journal_record record;
 
     journal_describe(&r->config, event, &record);
     log_entry(record.priority, &record.fields, record.text);
+    if (kind)
+        report_file("file for applications", kind,
+            announcement_write(r->config.state_file, r->boot_id, kind, &record),
+            &r->announcement_error);
 }
 
 static void flush_events(struct runner *r)

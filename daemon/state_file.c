@@ -113,6 +113,7 @@ struct tracker_saved state_file_saved(const struct state_file *state, const char
     const char *boot = state_file_value(state, "boot_id");
     const char *marker = state_file_value(state, "confirmed_marker");
     const char *put_back = state_file_value(state, "put_back");
+    const char *generation = state_file_value(state, "vm_generation");
     struct tracker_saved saved = {.valid = false};
     char *end;
 
@@ -124,6 +125,14 @@ struct tracker_saved state_file_saved(const struct state_file *state, const char
     errno = 0;
     saved.confirmed_marker = strtoull(marker, &end, 16);
     saved.valid = errno == 0 && *end == '\0';
+    if (state_file_value_is(state, "maintenance", "soon"))
+        saved.flags = VMCLOCK_FLAG_DISRUPTION_SOON;
+    else if (state_file_value_is(state, "maintenance", "imminent"))
+        saved.flags = VMCLOCK_FLAG_DISRUPTION_IMMINENT;
+    if (generation) {
+        saved.flags |= VMCLOCK_FLAG_VM_GENERATION_PRESENT;
+        saved.vm_generation = strtoull(generation, NULL, 16);
+    }
     return saved;
 }
 

@@ -9,6 +9,9 @@
 #define REPEAT_NS    INT64_C(1000000000)
 #define REPEAT_MAX   10
 #define RAW_NS       INT64_C(1000000000)
+#define SAVED_FLAGS                                                                                \
+    (VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT |                             \
+        VMCLOCK_FLAG_VM_GENERATION_PRESENT)
 #define FIRST_ASK_NS INT64_C(1000000000)
 
 static void report(struct step *s, struct event event)
@@ -114,6 +117,8 @@ struct tracker_saved tracker_saved(const struct tracker *t)
         .valid = t->page_known,
         .confirmed_marker = t->confirmed_marker,
         .put_back = t->put_back_at_ns != INT64_MAX,
+        .flags = t->page.flags & SAVED_FLAGS,
+        .vm_generation = t->page.vm_generation,
     };
 }
 
@@ -129,6 +134,8 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
     if (saved->valid) {
         t->marker = t->confirmed_marker = saved->confirmed_marker;
         t->page_known = true; /* so that another marker on the first page is a disruption */
+        t->page.flags = saved->flags & SAVED_FLAGS;
+        t->page.vm_generation = saved->vm_generation;
     }
     if (saved->put_back) {
         t->put_back_makestep = t->put_back_polls = true;

@@ -32,6 +32,8 @@ struct tracker_saved {
     bool valid; /* written since this boot */
     uint64_t confirmed_marker;
     bool put_back; /* chronyd's settings were changed and not yet put back */
+    uint64_t flags; /* of the last page: maintenance, and whether it had what follows */
+    uint64_t vm_generation;
 };
 
 /* How the page looked. */

@@ -45,18 +45,20 @@ static void disrupted(struct step *s, const struct vmclock_page *page)
     step_begin_recovery(s, RECOVERY_CAUSE_MARKER);
 }
 
+/* As EVENT_MAINTENANCE has it. */
+static int maintenance(const struct vmclock_page *page)
+{
+    return page_has(page, VMCLOCK_FLAG_DISRUPTION_IMMINENT) ? 2
+           : page_has(page, VMCLOCK_FLAG_DISRUPTION_SOON)   ? 1
+                                                            : 0;
+}
+
 static void report_flags(struct step *s, const struct vmclock_page *page, bool marker_changed)
 {
     const struct vmclock_page *before = &s->t->page;
-    const uint64_t both = VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT;
 
-    if ((page->flags & both) != (before->flags & both))
-        step_report(s, (struct event){.id = EVENT_MAINTENANCE,
-                           .code = page_has(page, VMCLOCK_FLAG_DISRUPTION_IMMINENT) ? 2
-                                   : page_has(page, VMCLOCK_FLAG_DISRUPTION_SOON)   ? 1
-                                                                                    : 0});
-    if (before->magic == 0) /* the first page */
-        return;
+    if (maintenance(page) != maintenance(before))
+        step_report(s, (struct event){.id = EVENT_MAINTENANCE, .code = maintenance(page)});
     if (page_has(page, VMCLOCK_FLAG_VM_GENERATION_PRESENT) &&
         page_has(before, VMCLOCK_FLAG_VM_GENERATION_PRESENT) &&
         page->vm_generation != before->vm_generation)
@@ -64,7 +66,7 @@ static void report_flags(struct step *s, const struct vmclock_page *page, bool m
                            .code = marker_changed,
                            .old = before->vm_generation,
                            .new = page->vm_generation});
-    if (page->clock_status != before->clock_status)
+    if (before->magic != 0 && page->clock_status != before->clock_status)
         step_report(s,
             (struct event){
                 .id = EVENT_CLOCK_STATUS, .old = before->clock_status, .new = page->clock_status});

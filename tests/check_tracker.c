@@ -893,6 +893,32 @@ START_TEST(a_device_that_goes_away_and_comes_back_with_another_marker_is_a_disru
 }
 END_TEST
 
+START_TEST(what_the_flags_said_before_a_restart_is_no_news_after_it)
+{
+    struct tracker_saved saved;
+
+    start_converged(5);
+    vm.page.flags |= VMCLOCK_FLAG_VM_GENERATION_PRESENT | VMCLOCK_FLAG_DISRUPTION_SOON |
+                     VMCLOCK_FLAG_DISRUPTION_IMMINENT;
+    vm.page.vm_generation = 7;
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_MAINTENANCE), 1);
+    saved = tracker_saved(&vm.tracker);
+    vm.n_events = 0;
+    virtual_start(&vm, &config, saved);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_MAINTENANCE), 0);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_GENERATION), 0);
+    vm.page.flags &= ~(uint64_t)(VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT);
+    vm.page.vm_generation++;
+    virtual_start(&vm, &config, saved);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_MAINTENANCE), 1);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_GENERATION), 1);
+    ck_assert_uint_eq(vm.n_resets, 0);
+}
+END_TEST
+
 START_TEST(a_new_generation_alone_is_no_disruption)
 {
     start_converged(5);
@@ -1265,6 +1291,7 @@ int main(void)
     tcase_add_test(never, a_page_that_the_host_never_finishes_yields_no_sample);
     tcase_add_test(
         never, a_device_that_goes_away_and_comes_back_with_another_marker_is_a_disruption);
+    tcase_add_test(never, what_the_flags_said_before_a_restart_is_no_news_after_it);
     tcase_add_test(never, a_new_generation_alone_is_no_disruption);
     tcase_add_test(never, a_dry_run_sends_nothing);
 
