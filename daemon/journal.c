@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/journal.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -323,6 +324,54 @@ static void end_event(const struct event *e, struct journal_record *r)
     field_usec(r, "VMCLOCK_CORRECTED_USEC", e->c);
 }
 
+/* --- a dry run ------------------------------------------------------------------------------- */
+
+static void server_address(const struct config *config, uint64_t place, char *ret_text)
+{
+    const struct chrony_address *address = &config->tracker.recovery.servers[place].address;
+
+    inet_ntop(
+        address->family == 1 ? AF_INET : AF_INET6, address->bytes, ret_text, INET6_ADDRSTRLEN);
+}
+
+static void dry_run_event(
+    const struct config *config, const struct event *e, struct journal_record *r)
+{
+    const char *name = chrony_command_str((enum chrony_command_id)e->code);
+    char arguments[INET6_ADDRSTRLEN + 64] = "", address[INET6_ADDRSTRLEN];
+
+    if (e->id == EVENT_WOULD_FEED) {
+        say_notice(r,
+            "dry run: a sample would be sent to %s every %g ms, the first one's offset is %+.9f s",
+            config->sock, (double)config->tracker.sample_interval_ns / 1e6, e->b);
+        return;
+    }
+    if (e->id == EVENT_WOULD_HAVE_FED) {
+        say_notice(r,
+            "dry run: %" PRIu64 " samples would have been sent, with offsets of %+.9f to %+.9f s",
+            e->new, e->a, e->b);
+        return;
+    }
+    switch (e->code) {
+    case CHRONY_DFREQ: snprintf(arguments, sizeof(arguments), " %+.6f ppm", e->a); break;
+    case CHRONY_DOFFSET2: snprintf(arguments, sizeof(arguments), " %+.9f s", e->a); break;
+    case CHRONY_MODIFY_MAKESTEP:
+        snprintf(arguments, sizeof(arguments), " %g s %" PRId64 ", to be put back after 30 s", e->a,
+            (int64_t)e->new);
+        break;
+    case CHRONY_MODIFY_MINPOLL:
+    case CHRONY_MODIFY_MAXPOLL:
+        server_address(config, e->new, address);
+        snprintf(arguments, sizeof(arguments), " %s %g, to be put back after 30 s", address, e->a);
+        break;
+    case CHRONY_BURST:
+        snprintf(arguments, sizeof(arguments), " %" PRIu64 "/%" PRIu64, e->old, e->new);
+        break;
+    default: break;
+    }
+    say_notice(r, "dry run: chronyd would be sent %s%s", name, arguments);
+}
+
 /* --- chronyd and the samples --------------------------------------------------------------------
  */
 
@@ -400,7 +449,9 @@ void journal_describe(const struct config *config, const struct event *e, struct
     case EVENT_CLOCK_STATUS: status_event(e, r); break;
     case EVENT_MAINTENANCE: maintenance_event(e, r); break;
     case EVENT_RECOVERY: begin_event(e, r); break;
-    case EVENT_WOULD_RESET: say_notice(r, "dry run: chronyd would be sent RESET_SOURCES"); break;
+    case EVENT_WOULD_SEND:
+    case EVENT_WOULD_FEED:
+    case EVENT_WOULD_HAVE_FED: dry_run_event(config, e, r); break;
     case EVENT_RESET_CONFIRMED:
     case EVENT_RESET_LATE:
     case EVENT_NOT_CONFIRMED: reset_event(e, r); break;

@@ -187,7 +187,7 @@ static void put_recovery(struct state_file *s, const struct tracker *t)
 {
     const struct recovery *r = &t->recovery;
 
-    if (r->started_ns == 0)
+    if (r->started_ns == 0 || t->config.dry_run) /* a dry run's is pretended */
         return;
     put_date(s, "last_recovery.at", r->started_ns);
     put(s, "last_recovery.started_ns", "%" PRId64, r->started_ns);

@@ -16,13 +16,20 @@ enum event_id {
     EVENT_CLOCK_STATUS, /* old, new: enum vmclock_status */
     EVENT_MAINTENANCE,  /* code: 0 called off, 1 soon (a day), 2 imminent (an hour) */
     EVENT_RECOVERY,     /* code: enum recovery_cause, other than a marker */
-    EVENT_WOULD_RESET,  /* dry run */
-    EVENT_RESET_CONFIRMED,    /* new: disruption marker; a: ms since it was seen */
-    EVENT_RESET_LATE,         /* still not confirmed; new: disruption marker; a: ms */
-    EVENT_NOT_CONFIRMED,      /* RESET_SOURCES refused; code: chronyd's status; new: marker */
-    EVENT_AWAITING_HOST,      /* code: enum clock_verdict; CLOCK_OK: still the old formula */
-    EVENT_HOST_LATE,          /* went on without; code: enum clock_verdict */
-    EVENT_CORRECTED,          /* a: ppm, b: s, c: s left or NAN, d: ms since it was seen */
+    /*
+     * Dry run: a command that would be sent. code: enum chrony_command_id; a: ppm, s, threshold in
+     * s or log2 of s; old: good; new: total, limit, or the server's place in the configuration.
+     */
+    EVENT_WOULD_SEND,
+    EVENT_WOULD_FEED,      /* dry run: samples would be sent; b: the first one's offset in s */
+    EVENT_WOULD_HAVE_FED,  /* dry run, at the end; new: samples; a, b: smallest, largest offset in s
+                            */
+    EVENT_RESET_CONFIRMED, /* new: disruption marker; a: ms since it was seen */
+    EVENT_RESET_LATE,      /* still not confirmed; new: disruption marker; a: ms */
+    EVENT_NOT_CONFIRMED,   /* RESET_SOURCES refused; code: chronyd's status; new: marker */
+    EVENT_AWAITING_HOST,   /* code: enum clock_verdict; CLOCK_OK: still the old formula */
+    EVENT_HOST_LATE,       /* went on without; code: enum clock_verdict */
+    EVENT_CORRECTED,       /* a: ppm, b: s, c: s left or NAN, d: ms since it was seen */
     EVENT_CORRECTION_REFUSED, /* beyond what is accepted; a: ppm, b: s */
     EVENT_COMMAND_MISSING,    /* chronyd has no DFREQ or DOFFSET2 */
     EVENT_CANNOT_STEP,        /* chronyd refuses MAKESTEP */

@@ -212,11 +212,20 @@ static void feed(struct step *s)
         t->offset = offset;
     if (t->withheld)
         t->fed = false;
-    if (t->withheld || t->config.dry_run)
+    if (t->withheld)
         return;
     if (!t->fed)
-        step_report(s, (struct event){.id = EVENT_FIRST_SAMPLE, .b = offset.sec});
+        step_report(
+            s, (struct event){.id = t->config.dry_run ? EVENT_WOULD_FEED : EVENT_FIRST_SAMPLE,
+                   .b = offset.sec});
     t->fed = true;
+    if (t->config.dry_run) {
+        if (t->pretended.samples++ == 0)
+            t->pretended.least_sec = t->pretended.most_sec = offset.sec;
+        t->pretended.least_sec = fmin(t->pretended.least_sec, offset.sec);
+        t->pretended.most_sec = fmax(t->pretended.most_sec, offset.sec);
+        return;
+    }
     s->orders->send_sample = true;
     sock_sample_init(&s->orders->sample, &offset);
 }
@@ -285,8 +294,14 @@ void tracker_step(
             t->put_back_at_ns = seen->now_ns;
         if (t->recovery.state != RECOVERY_IDLE) {
             t->recovery.outcome = RECOVERY_OUTCOME_ABANDONED;
-            step_report_end(&s, EVENT_ABANDONED);
+            if (!t->config.dry_run)
+                step_report_end(&s, EVENT_ABANDONED);
         }
+        if (t->pretended.samples > 0)
+            step_report(&s, (struct event){.id = EVENT_WOULD_HAVE_FED,
+                                .new = t->pretended.samples,
+                                .a = t->pretended.least_sec,
+                                .b = t->pretended.most_sec});
         t->recovery.state = RECOVERY_IDLE;
         t->exchange.owner = EXCHANGE_NONE;
     }

@@ -196,6 +196,10 @@ struct tracker {
     struct guarantee guarantee;
     uint64_t contradictions; /* of the bounds that the pages guarantee together */
     uint64_t disruptions, recoveries, samples_sent;
+    struct {
+        uint64_t samples;
+        double least_sec, most_sec; /* their offsets */
+    } pretended; /* dry run: what would have been sent */
 };
 
 void tracker_init(struct tracker *t, const struct tracker_config *config,

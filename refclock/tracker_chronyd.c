@@ -95,6 +95,10 @@ enum recovery_event step_take_chronyd(struct step *s)
     enum exchange_result result = EXCHANGE_WAITING;
     enum recovery_event event;
 
+    if (t->config.dry_run) {
+        t->exchange.owner = EXCHANGE_NONE;
+        return owner == EXCHANGE_RECOVERY ? RECOVERY_REPLY_OK : RECOVERY_TICK;
+    }
     if (s->seen->chronyd == TRACKER_CHRONYD_GONE) {
         chronyd_gone(s);
         return RECOVERY_GONE;
@@ -147,9 +151,45 @@ enum recovery_event step_take_chronyd(struct step *s)
     return RECOVERY_TICK;
 }
 
+/* A dry run's recovery meets a chronyd that does what it is told, at once. */
+static void pretend_to_send(
+    struct step *s, enum exchange_owner owner, const struct chrony_command *command)
+{
+    struct event event = {.id = EVENT_WOULD_SEND, .code = (int)command->id};
+    uint8_t request[CHRONY_REQUEST_MAX];
+
+    exchange_begin(&s->t->exchange, owner, command, s->seen->now_ns, request);
+    s->t->exchange.deadline_ns = s->seen->now_ns;
+    switch (command->id) {
+    case CHRONY_TRACKING: return; /* a question, which changes nothing */
+    case CHRONY_DFREQ: event.a = command->ppm; break;
+    case CHRONY_DOFFSET2: event.a = command->offset_sec; break;
+    case CHRONY_MODIFY_MAKESTEP:
+        event.a = command->makestep.threshold_sec;
+        event.new = (uint64_t)command->makestep.limit;
+        break;
+    case CHRONY_MODIFY_MINPOLL:
+    case CHRONY_MODIFY_MAXPOLL:
+        event.a = command->poll.log2_sec;
+        event.new = s->t->recovery.server;
+        break;
+    case CHRONY_BURST:
+        event.old = (uint64_t)command->burst.good;
+        event.new = (uint64_t)command->burst.total;
+        break;
+    case CHRONY_MAKESTEP:
+    case CHRONY_RESET_SOURCES: break;
+    }
+    step_report(s, event);
+}
+
 void step_send_command(
     struct step *s, enum exchange_owner owner, const struct chrony_command *command)
 {
+    if (s->t->config.dry_run) {
+        pretend_to_send(s, owner, command);
+        return;
+    }
     s->orders->command_length =
         exchange_begin(&s->t->exchange, owner, command, s->seen->now_ns, s->orders->command);
     s->orders->command_id = command->id;

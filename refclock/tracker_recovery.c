@@ -29,12 +29,6 @@ void step_begin_recovery(struct step *s, enum recovery_cause cause)
         t->moved_ns = 0; /* what has moved is to be believed */
     if (t->stopping)     /* the next start finds the marker unconfirmed */
         return;
-    if (t->config.dry_run) {
-        if (cause != RECOVERY_CAUSE_START)
-            step_report(s, (struct event){.id = EVENT_WOULD_RESET});
-        t->reset_pending = false;
-        return;
-    }
     t->interrupted = recovery_holds_samples(&t->recovery) ? t->interrupted + 1 : 0;
     recovery_begin(&t->recovery, cause, s->seen->now_ns);
     if (reset_queued)
@@ -99,6 +93,8 @@ static void measure(const struct step *s, struct recovery_view *view)
     view->offset_sec = NAN;
     if (t->has_model && step_read_offset(s, &offset) == CLOCK_OK)
         view->offset_sec = offset.sec;
+    if (t->config.dry_run && t->recovery.round > 0)
+        view->offset_sec = 0; /* as if it had been corrected */
     view->rate_known = t->has_period && t->rate.known && s->seen->clock_source_is_counter;
     if (view->rate_known)
         view->rate_ppm =
@@ -143,9 +139,12 @@ static void account(struct step *s, const struct recovery *before)
 {
     struct tracker *t = s->t;
     const struct recovery *r = &t->recovery;
+    const bool pretended = t->config.dry_run; /* then nothing has come of it */
 
     if (r->reset_confirmed && !before->reset_confirmed) {
         t->reset_pending = false;
+    }
+    if (r->reset_confirmed && !before->reset_confirmed && !pretended) {
         t->confirmed_marker = t->marker;
         t->recoveries++;
         t->chronyd.start_done = true; /* it has no reference because it was told to forget */
@@ -183,12 +182,14 @@ static void account(struct step *s, const struct recovery *before)
     if (r->refused_correction && !before->refused_correction)
         step_report(s,
             (struct event){.id = EVENT_CORRECTION_REFUSED, .a = r->rate_ppm, .b = r->offset_sec});
-    if (r->corrected_ns && !before->corrected_ns && !isnan(r->remaining_sec))
+    if (r->corrected_ns && !before->corrected_ns && !isnan(r->remaining_sec) && !pretended)
         step_report(s, (struct event){.id = EVENT_CORRECTED,
                            .a = r->rate_ppm,
                            .b = r->offset_sec,
                            .c = r->remaining_sec,
                            .d = step_ms_since(s, r->started_ns)});
+    if (pretended)
+        return;
     if ((r->makestep_changed && !before->makestep_changed) ||
         (r->polls_changed && !before->polls_changed))
         s->orders->save_first = true;
@@ -219,7 +220,7 @@ void step_run_recovery(struct step *s, enum recovery_event event)
         .now_ns = s->seen->now_ns,
         .page = page_for_recovery(t),
         .unproven = t->has_model && t->unproven,
-        .synchronised = t->chronyd.synchronised,
+        .synchronised = t->chronyd.synchronised || t->config.dry_run,
     };
 
     measure(s, &view);

@@ -937,13 +937,25 @@ START_TEST(a_dry_run_sends_nothing)
     virtual_init(&vm, 1);
     virtual_start(&vm, &config, nothing_saved);
     virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_WOULD_FEED), 1);
+    virtual_run(&vm, VIRTUAL_SEC);
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_eq(vm.n_samples, 0);
     ck_assert_uint_eq(vm.n_commands, 0);
     ck_assert_uint_eq(vm.tracker.disruptions, 1);
-    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_WOULD_RESET), 1);
+    /* RESET_SOURCES, DFREQ, DOFFSET2, MAKESTEP twice, BURST; and nothing is said to come of it. */
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_WOULD_SEND), 6);
+    ck_assert_double_eq_tol(fabs(vm.tracker.recovery.offset_sec), 0.005, 1e-4);
+    ck_assert_double_eq_tol(fabs(vm.tracker.recovery.rate_ppm), 60, 0.1);
+    ck_assert_int_eq(vm.tracker.recovery.state, RECOVERY_IDLE);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RESET_CONFIRMED), 0);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_CORRECTED), 0);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SYNCHRONISED), 0);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_WOULD_FEED), 2);
     ck_assert_uint_eq(tracker_saved(&vm.tracker).confirmed_marker, 1);
+    ck_assert(!tracker_saved(&vm.tracker).put_back);
+    ck_assert_uint_gt(vm.tracker.pretended.samples, 20);
 }
 END_TEST
 
