@@ -19,6 +19,7 @@
 #include "daemon/journal.h"
 #include "daemon/log.h"
 #include "daemon/metrics.h"
+#include "daemon/node.h"
 #include "daemon/sock_sender.h"
 #include "daemon/state_file.h"
 #include "daemon/system_clock.h"
@@ -516,11 +517,12 @@ static int open_device(struct runner *r)
     const int result = device_open(r->config.device, &r->device);
 
     if (result < 0) {
-        log_err("%s cannot be used: %s. QEMU (10.0, -device vmclock), Firecracker (1.14) and EC2 "
-                "have the device; Linux 6.13 with CONFIG_PTP_1588_CLOCK_VMCLOCK has the driver",
+        log_err("%s cannot be used: %s; QEMU 10.0 (-device vmclock), Firecracker 1.14 and EC2 have "
+                "the device, Linux 6.13 with CONFIG_PTP_1588_CLOCK_VMCLOCK has its driver",
             r->config.device, device_error_str(result));
         return result;
     }
+    node_warn(r->config.device);
     look(r, &seen);
     if (seen.look == TRACKER_LOOK_CHANGED && seen.page_verdict != PAGE_OK) {
         log_err("%s cannot be used: %s", r->config.device, page_verdict_str(seen.page_verdict));

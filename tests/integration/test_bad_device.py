@@ -3,8 +3,12 @@
 
 import ctypes
 import os
+import shlex
+import shutil
 import socket
+import stat
 import struct
+import subprocess
 import threading
 import time
 import unittest
@@ -14,6 +18,63 @@ import scripted_chronyd as script
 from daemon import DEVICE
 from harness import eventually
 from scripted_case import ScriptedCase
+
+
+class NodeTest(ScriptedCase):
+    """What is said of the node itself at the start."""
+
+    def node(self, mode):
+        """A character device that can be mapped, though it holds no page."""
+        path = self.path("vmclock0")
+        try:
+            os.mknod(path, stat.S_IFCHR | mode, os.makedev(1, 5))
+            os.chmod(path, mode)
+            os.close(os.open(path, os.O_RDONLY))
+        except PermissionError:
+            raise unittest.SkipTest("no device can be made here") from None
+        return path
+
+    def preload(self):
+        compiler = shlex.split(os.environ.get("CC", "cc"))
+        if not shutil.which(compiler[0]):
+            raise unittest.SkipTest(f"no {compiler[0]} to build a uname() with")
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "uname.c")
+        built = self.path("uname.so")
+        subprocess.run([*compiler, "-shared", "-fPIC", "-o", built, source], check=True)
+        return built
+
+    def started(self, mode, release):
+        if os.path.lexists(self.path("vmclock0")):
+            os.unlink(self.path("vmclock0"))
+        daemon = self.prepared(device=self.node(mode))
+        daemon.start(
+            environment={"LD_PRELOAD": self.preload(), "UNAME_RELEASE": release},
+        )
+        self.assertEqual(daemon.ends(), DEVICE)
+        daemon.says("cannot be used")
+        return daemon
+
+    def test_a_node_that_others_may_read_is_warned_of_under_the_kernels_concerned(self):
+        daemon = self.started(0o644, "6.18.46")
+        self.assertEqual(len(daemon.said("CVE-2026-80724", "6.18.46", "chmod o-r")), 1)
+        self.assertEqual(self.started(0o644, "6.18.47").said("CVE"), [])
+        self.assertEqual(self.started(0o640, "6.18.46").said("CVE"), [])
+
+    def test_another_device_beside_it_is_said(self):
+        page.marker_page(self.path("vmclock0"))
+        page.marker_page(self.path("vmclock1"))
+        page.marker_page(self.path("vmclock-old"))
+        daemon = self.daemon(device=self.path("vmclock0"))
+        daemon.says("there is", "vmclock1 as well", "vmclock0 is used")
+        daemon.reaches(mode="marker-only")
+        self.assertEqual(len(daemon.said("as well")), 1)
+
+    def test_without_a_device_one_sentence_says_who_has_it(self):
+        daemon = self.prepared(device=self.path("vmclock0")).start()
+        self.assertEqual(daemon.ends(), DEVICE)
+        (line,) = daemon.log()
+        for word in ("QEMU", "Firecracker", "EC2", "CONFIG_PTP_1588_CLOCK_VMCLOCK", "No such file"):
+            self.assertIn(word, line)
 
 
 class BadDeviceTest(ScriptedCase):

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/node.h"
+
+#include <glob.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include "daemon/log.h"
+
+#define RELEASE(major, minor, patch) (((major)*1000 + (minor)) * 1000 + (patch))
+
+bool node_release_is_forgeable(const char *release)
+{
+    unsigned major, minor, patch = 0;
+    int64_t number;
+
+    if (sscanf(release, "%4u.%3u.%3u", &major, &minor, &patch) < 2)
+        return false;
+    number = RELEASE((int64_t)major, minor, patch);
+    return (number >= RELEASE(6, 13, 0) && number <= RELEASE(6, 18, 46)) ||
+           (number >= RELEASE(6, 19, 0) && number <= RELEASE(7, 1, 10)) ||
+           number == RELEASE(7, 2, 0);
+}
+
+static void warn_of_readers(const char *device)
+{
+    struct utsname system;
+    struct stat status;
+
+    if (stat(device, &status) < 0 || !S_ISCHR(status.st_mode) || !(status.st_mode & S_IROTH) ||
+        uname(&system) < 0 || !node_release_is_forgeable(system.release))
+        return;
+    log_warning("%s can be read by everybody, who can forge the host's time by it if Linux %s is "
+                "not mended (CVE-2026-80724): chmod o-r %s, and install 60-vmclock.rules",
+        device, system.release, device);
+}
+
+/* Beside a device that is called as the kernel calls it. */
+static void tell_of_others(const char *device)
+{
+    const char *slash = strrchr(device, '/');
+    char pattern[PATH_MAX];
+    glob_t found;
+
+    if (!slash || strncmp(slash, "/vmclock", 8) != 0)
+        return;
+    snprintf(pattern, sizeof(pattern), "%.*s/vmclock[0-9]*", (int)(slash - device), device);
+    if (glob(pattern, 0, NULL, &found) != 0)
+        return;
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        if (strcmp(found.gl_pathv[i], device) != 0)
+            log_notice("there is %s as well; %s is used, the key \"device\" chooses",
+                found.gl_pathv[i], device);
+    globfree(&found);
+}
+
+void node_warn(const char *device)
+{
+    warn_of_readers(device);
+    tell_of_others(device);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The device's node in /dev: who else may read it, and what is there beside it. */
+#ifndef DAEMON_NODE_H
+#define DAEMON_NODE_H
+
+#include <stdbool.h>
+
+/*
+ * Does CVE-2026-80724 let whoever may read the node forge the host's time under this release of
+ * the kernel, as uname() gives it: 6.13 to 6.18.46, 6.19 to 7.1.10, 7.2.0? A distribution may have
+ * mended it without another number. False for what is no release.
+ */
+bool node_release_is_forgeable(const char *release);
+
+/* Warn, in the log, of a device that others may read under such a kernel, and of more devices. */
+void node_warn(const char *device);
+
+#endif
