@@ -26,6 +26,10 @@ void step_report(struct step *s, struct event event)
     struct tracker_repetition *r = &s->t->repetitions[event.id];
     const int64_t now_ns = s->seen->now_ns;
 
+    if (event.id == EVENT_WOULD_SEND) { /* each is another command */
+        report(s, event);
+        return;
+    }
     if (now_ns - r->last_ns > REPEAT_NS) /* where that is news, report_ends() has told it */
         r->n = 0;
     if (r->n++ == 0)

@@ -20,6 +20,21 @@ from harness import eventually
 from scripted_case import ScriptedCase
 
 
+class RepetitionTest(ScriptedCase):
+    def test_a_page_that_flaps_is_said_a_few_times_and_once_when_it_has_stopped(self):
+        made = self.marker()
+        daemon = self.daemon()
+        daemon.reaches(mode="marker-only")
+        for _ in range(100):
+            made.write(magic=0)
+            time.sleep(0.015)
+            made.write(magic=page.MAGIC)
+            time.sleep(0.015)
+        daemon.says("this has stopped", "the page is valid again")
+        self.assertLessEqual(len(daemon.said(self.path("page") + ":")), 20, daemon.log())
+        self.assertEqual(len(daemon.said("keeps happening", "the page is valid again")), 1)
+
+
 class NodeTest(ScriptedCase):
     """What is said of the node itself at the start."""
 
