@@ -3,14 +3,18 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
+import unittest
 
 import page
 import scripted_chronyd as script
-from harness import eventually
+from harness import PROJECT, Case, eventually
 from scripted_case import ScriptedCase
+
+EXAMPLES = os.path.join(PROJECT, "systemd", "examples")
 
 
 class AnnouncementTest(ScriptedCase):
@@ -170,3 +174,32 @@ class AnnouncementTest(ScriptedCase):
             check=True,
         )
         self.assertEqual(done.stdout, "1 0x2\n")
+
+
+class ExamplesTest(Case):
+    """The example units, as they are installed."""
+
+    def test_systemd_has_nothing_to_say_about_them(self):
+        if not shutil.which("systemd-analyze"):
+            raise unittest.SkipTest("no systemd-analyze")
+        units = sorted(os.listdir(EXAMPLES))
+        self.assertEqual(len(units), 6)
+        for unit in units:
+            shutil.copy(os.path.join(EXAMPLES, unit), self.dir)
+        done = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", *map(self.path, units)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_each_watches_a_kind_that_is_announced_and_takes_its_file_away(self):
+        with open(os.path.join(PROJECT, "daemon", "announcement.c"), encoding="utf-8") as file:
+            kinds = set(re.findall(r'return .*"([a-z]+)";', file.read()))
+        for unit in os.listdir(EXAMPLES):
+            with open(os.path.join(EXAMPLES, unit), encoding="utf-8") as file:
+                text = file.read()
+            kind = re.fullmatch(r"vmclockd-on-(\w+)\.(path|service)", unit).group(1)
+            self.assertIn(kind, kinds)
+            self.assertIn(f"/run/vmclockd/events/{kind}.d/example", text)
