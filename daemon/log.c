@@ -74,22 +74,19 @@ void log_field(struct log_fields *fields, const char *name, const char *format, 
 static bool send_to_journal(
     enum log_priority priority, const struct log_fields *fields, const char *text)
 {
-    char head[LOG_TEXT_MAX + 64];
-    struct iovec parts[2] = {{.iov_base = head}};
-    const struct msghdr message = {
-        .msg_name = (void *)(uintptr_t)&journal,
-        .msg_namelen = sizeof(journal),
-        .msg_iov = parts,
-        .msg_iovlen = fields ? 2 : 1,
-    };
+    char entry[LOG_TEXT_MAX + 64 + LOG_FIELDS_MAX];
+    size_t n;
 
     if (journal_fd < 0)
         return false;
-    parts[0].iov_len = (size_t)snprintf(head, sizeof(head),
+    n = (size_t)snprintf(entry, sizeof(entry),
         "PRIORITY=%d\nSYSLOG_IDENTIFIER=vmclockd\nMESSAGE=%s\n", (int)priority, text);
-    if (fields)
-        parts[1] = (struct iovec){(void *)(uintptr_t)fields->lines, fields->n};
-    return sendmsg(journal_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+    if (fields) {
+        memcpy(entry + n, fields->lines, fields->n);
+        n += fields->n;
+    }
+    return sendto(journal_fd, entry, n, MSG_DONTWAIT | MSG_NOSIGNAL,
+               (const struct sockaddr *)&journal, sizeof(journal)) >= 0;
 }
 
 /* One write a line, if it can be taken at once. */

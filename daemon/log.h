@@ -18,12 +18,13 @@ enum log_priority {
     LOG_PRIO_DEBUG = 7
 };
 
-#define LOG_TEXT_MAX 1024
+#define LOG_TEXT_MAX   1024
+#define LOG_FIELDS_MAX 1024
 
 /* What an entry has besides its text: "NAME=value" lines. Begin with {.n = 0}. */
 struct log_fields {
     size_t n;
-    char lines[1024];
+    char lines[LOG_FIELDS_MAX];
 };
 
 /* Before the first line; `verbose` lets debug lines through. */

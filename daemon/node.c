@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -13,14 +14,25 @@
 
 #define RELEASE(major, minor, patch) (((major)*1000 + (minor)) * 1000 + (patch))
 
+/* A number of at most three digits, which are taken from *text; -1: there is none. */
+static int64_t take_number(const char **text)
+{
+    const size_t n = strspn(*text, "0123456789");
+    const char *digits = *text;
+
+    *text += n;
+    return n > 0 && n <= 3 ? strtol(digits, NULL, 10) : -1;
+}
+
 bool node_release_is_forgeable(const char *release)
 {
-    unsigned major, minor, patch = 0;
-    int64_t number;
+    const int64_t major = take_number(&release);
+    const int64_t minor = *release == '.' ? release++, take_number(&release) : -1;
+    const int64_t patch = *release == '.' ? release++, take_number(&release) : 0;
+    const int64_t number = RELEASE(major, minor, patch);
 
-    if (sscanf(release, "%4u.%3u.%3u", &major, &minor, &patch) < 2)
+    if (major < 0 || minor < 0 || patch < 0)
         return false;
-    number = RELEASE((int64_t)major, minor, patch);
     return (number >= RELEASE(6, 13, 0) && number <= RELEASE(6, 18, 46)) ||
            (number >= RELEASE(6, 19, 0) && number <= RELEASE(7, 1, 10)) ||
            number == RELEASE(7, 2, 0);

@@ -226,9 +226,11 @@ static void put_page(struct state_file *s, const struct tracker *t)
                                      : page_verdict_str(t->page_verdict));
 }
 
-void state_file_describe(const struct config *config, const struct tracker *t, const char *boot_id,
-    bool running, struct state_file *s)
+void state_file_describe(const struct config *config, const struct tracker *tracker,
+    const char *boot_id, bool running, struct state_file *ret_state)
 {
+    const struct tracker *t = tracker;
+    struct state_file *s = ret_state;
     const struct tracker_saved saved = tracker_saved(t);
     char refid[9], namespace[STATE_NAMESPACE_MAX];
     struct timespec now;
