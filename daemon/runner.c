@@ -280,6 +280,7 @@ static void tell_service_manager(struct runner *r)
     if (strcmp(status, r->status) == 0)
         return;
     memcpy(r->status, status, sizeof(status));
+    r->metrics_at_ns = 0; /* that is news as well: at the next second */
     sd_notifyf(0, "STATUS=%s", status);
 }
 
