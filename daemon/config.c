@@ -145,7 +145,7 @@ static int read_file(struct reader *reader, const char *path, bool may_be_missin
     if (strlen(path) >= CONFIG_PATH_MAX)
         return refuse(reader, path, ENAMETOOLONG);
     if (config->n_files == CONFIG_FILES_MAX)
-        return refuse(reader, path, EMFILE);
+        return refuse(reader, path, E2BIG);
     reader->stream = fopen(path, "re");
     if (!reader->stream && errno == ENOENT && may_be_missing)
         return 0;

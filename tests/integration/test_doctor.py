@@ -128,6 +128,9 @@ class DoctorTest(ScriptedCase):
         self.assertEqual(result, "warning")
         self.assertIn("chrony.conf:3 has minpoll 6 and maxpoll 9", message)
         self.assertIn('"6 9"', mend)
+        for polls in ("minpoll 4 maxpoll 7", "minpoll 3 maxpoll 6"):
+            path = self.chrony_conf("makestep 1 3", f"server 192.0.2.1 {polls}")
+            self.assertEqual(self.checks(daemon, path)["boost"][0], "warning")
         path = self.chrony_conf("makestep 1 3", "server ntp.example.com minpoll 4 maxpoll 6")
         self.assertEqual(self.checks(daemon, path)["boost"][0], "warning")
 
