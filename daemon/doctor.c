@@ -18,6 +18,7 @@
 #include "daemon/chronyd.h"
 #include "daemon/human.h"
 #include "daemon/journal.h"
+#include "daemon/node.h"
 #include "daemon/page_report.h"
 #include "daemon/state_reader.h"
 #include "daemon/system_clock.h"
@@ -101,7 +102,7 @@ static void check_device(struct doctor *d)
 {
     const char *path = d->config->device;
     struct page_reading reading;
-    struct stat status;
+    struct utsname system;
     const int r = page_report_read(d->config, &reading);
 
     if (r == -EACCES || r == -EPERM) {
@@ -120,12 +121,12 @@ static void check_device(struct doctor *d)
         if (!valid)
             mend(d, "look at it with \"vmclockctl page\"; the host fills it in");
     }
-    if (stat(path, &status) == 0 && S_ISCHR(status.st_mode) && (status.st_mode & 0044)) {
-        found(d, WARNING, "device's mode",
-            "others than root may read %s: kernels with "
-            "CVE-2026-80724 let them forge the time",
-            path);
-        mend(d, "chmod 600 %s, and install 60-vmclock.rules for udev", path);
+    if (node_is_forgeable(path, &system)) {
+        found(d, PROBLEM, "device's mode",
+            "everybody may read %s, and forge the time by it if Linux %s is not mended "
+            "(CVE-2026-80724)",
+            path, system.release);
+        mend(d, "chmod o-r %s, and install 60-vmclock.rules for udev", path);
     }
 }
 

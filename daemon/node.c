@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 
 #include "daemon/log.h"
 
@@ -38,13 +37,19 @@ bool node_release_is_forgeable(const char *release)
            number == RELEASE(7, 2, 0);
 }
 
+bool node_is_forgeable(const char *device, struct utsname *ret_system)
+{
+    struct stat status;
+
+    return stat(device, &status) == 0 && S_ISCHR(status.st_mode) && (status.st_mode & S_IROTH) &&
+           uname(ret_system) == 0 && node_release_is_forgeable(ret_system->release);
+}
+
 static void warn_of_readers(const char *device)
 {
     struct utsname system;
-    struct stat status;
 
-    if (stat(device, &status) < 0 || !S_ISCHR(status.st_mode) || !(status.st_mode & S_IROTH) ||
-        uname(&system) < 0 || !node_release_is_forgeable(system.release))
+    if (!node_is_forgeable(device, &system))
         return;
     log_warning("%s can be read by everybody, who can forge the host's time by it if Linux %s is "
                 "not mended (CVE-2026-80724): chmod o-r %s, and install 60-vmclock.rules",

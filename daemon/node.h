@@ -4,6 +4,7 @@
 #define DAEMON_NODE_H
 
 #include <stdbool.h>
+#include <sys/utsname.h>
 
 /*
  * Does CVE-2026-80724 let whoever may read the node forge the host's time under this release of
@@ -11,6 +12,9 @@
  * mended it without another number. False for what is no release.
  */
 bool node_release_is_forgeable(const char *release);
+
+/* May everybody read the device, under such a kernel? Then *ret_system is what uname() gives. */
+bool node_is_forgeable(const char *device, struct utsname *ret_system);
 
 /* Warn, in the log, of a device that others may read under such a kernel, and of more devices. */
 void node_warn(const char *device);

@@ -13,6 +13,7 @@ import threading
 import time
 import unittest
 
+import harness
 import page
 import scripted_chronyd as script
 from daemon import DEVICE
@@ -74,6 +75,20 @@ class NodeTest(ScriptedCase):
         self.assertEqual(len(daemon.said("CVE-2026-80724", "6.18.46", "chmod o-r")), 1)
         self.assertEqual(self.started(0o644, "6.18.47").said("CVE"), [])
         self.assertEqual(self.started(0o640, "6.18.46").said("CVE"), [])
+
+    def test_the_doctor_finds_it_too(self):
+        daemon = self.prepared(device=self.node(0o644))
+        for release, found in (("6.18.46", True), ("6.18.47", False)):
+            done = subprocess.run(
+                [harness.program("vmclockctl"), "-c", daemon.configuration, "doctor"],
+                env={**os.environ, "LD_PRELOAD": self.preload(), "UNAME_RELEASE": release},
+                capture_output=True,
+                text=True,
+                timeout=20,
+                check=False,
+            )
+            self.assertEqual("problem  device's mode" in done.stdout, found, done.stdout)
+            self.assertEqual("(CVE-2026-80724)" in done.stdout, found)
 
     def test_another_device_beside_it_is_said(self):
         page.marker_page(self.path("vmclock0"))
