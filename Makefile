@@ -147,6 +147,16 @@ fuzz-sources: # what every harness is linked with
 fuzz: packages-fuzz
 	BUILD=$(BUILD) tests/fuzz/run.sh $(SECONDS)
 
+# Disruptions in virtual time, of every kind, with losses, under every policy.
+DISRUPTIONS ?= 1000000
+
+soak: soak-virtual
+
+soak-virtual: packages-check
+	@$(MAKE) --no-print-directory $(BUILD)/check_tracker
+	CK_RUN_CASE=random CK_FORK=no RANDOM_FIRST=$(or $(FIRST),0) RANDOM_RUNS=$(DISRUPTIONS) \
+	    $(BUILD)/check_tracker
+
 bench: packages-check
 	@$(MAKE) --no-print-directory all $(BUILD)/bench/detect $(BUILD)/bench/empty_timer
 	BUILD=$(BUILD) tests/bench/run.py
@@ -215,7 +225,7 @@ clean:
 
 .PHONY: all demo check check-layers check-vectors check-manuals check-units check-recovery check-corpora \
         check-vm check-cross \
-        check-vm-arm64 faults fuzz fuzz-sources bench \
+        check-vm-arm64 faults fuzz fuzz-sources soak soak-virtual bench \
         format tidy install uninstall clean
 .SECONDARY:
 -include $(wildcard $(addsuffix /*.d,$(addprefix $(BUILD)/,refclock daemon tests tests/sim tests/fuzz tests/bench)))

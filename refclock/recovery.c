@@ -145,6 +145,10 @@ static void after_probe(struct recovery *r, const struct recovery_config *config
 {
     const bool stepped = r->lost == RECOVERY_STEP; /* or not: a second step may go back */
 
+    if (r->lost == RECOVERY_OFFSET && r->losses < ROUNDS_MAX) {
+        r->losses++; /* it was not carried out, most likely: that was no round */
+        r->round--;
+    }
     if (r->lost == RECOVERY_RATE)
         enter(r, RECOVERY_RATE);
     else if (r->slews || (stepped && config->step == RECOVERY_STEP_FORWARD))
@@ -319,7 +323,7 @@ static void step_offset(struct recovery *r, const struct recovery_config *config
     r->slews = !may_step(r, config, offset);
     if (!r->slews && config->step == RECOVERY_STEP_FORWARD)
         send_sec -= FORWARD_SHORT_SEC;
-    if (r->round++ == 0)
+    if (r->round++ == 0 && r->losses == 0)
         r->offset_sec = offset;
     send(r, order, (struct chrony_command){.id = CHRONY_DOFFSET2, .offset_sec = -send_sec});
 }

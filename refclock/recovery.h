@@ -122,7 +122,7 @@ struct recovery {
     bool polls_changed;
     bool reset_confirmed;
     bool slews; /* what was sent last is to be slewed, not stepped */
-    unsigned round, server, failures;
+    unsigned round, losses, server, failures;
     int64_t wait_until_ns;                                /* nothing is sent before */
     int64_t started_ns, reset_ns, corrected_ns, ended_ns; /* 0: has not been */
     /* What was corrected, for the report. */

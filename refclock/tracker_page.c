@@ -98,6 +98,13 @@ static void judge_clock(struct step *s, const struct vmclock_page *page)
     t->verdict = verdict;
 }
 
+/* Rewritten since the marker was seen, from a later reference. */
+static bool formula_is_later(const struct tracker *t, const struct vmclock_page *before)
+{
+    return before->counter_value != t->model.counter_value &&
+           counter_difference(t->model.counter_value, t->detected_counter) > 0;
+}
+
 /*
  * Whose formula is it? A host may change the marker before the formula, and the old host may have
  * rewritten its own just before: a formula that continues the last one from before the marker is
@@ -108,8 +115,7 @@ static bool formula_is_the_new_hosts(
 {
     if (!clock_model_continues(&t->old, &t->model))
         return true;
-    return !marker_changed && before->counter_value != t->model.counter_value &&
-           counter_difference(t->model.counter_value, t->detected_counter) > 0;
+    return !marker_changed && formula_is_later(t, before);
 }
 
 static void watch_guarantee(struct step *s)
@@ -166,6 +172,7 @@ static void take_page(struct step *s, const struct vmclock_page *page)
     const struct clock_model model_before = t->model, old_before = t->old;
     const bool had_model = t->has_model, had_old = t->has_old;
     const bool marker_changed = t->page_known && page->disruption_marker != t->marker;
+    const bool in_doubt = marker_changed && t->unproven;
     bool jumped, proven = false;
 
     if (tracker_page_in_trouble(t) && before.magic != 0)
@@ -193,6 +200,9 @@ static void take_page(struct step *s, const struct vmclock_page *page)
         t->has_old = true;
         watch_guarantee(s);
     }
+    /* It may be that of a host in between, which was never seen by itself. */
+    if (in_doubt && t->has_model && !t->unproven)
+        t->host_late = true;
     if (marker_changed || !t->has_model)
         return;
     if (had_old && !t->unproven && !proven)
@@ -208,7 +218,7 @@ static void take_page(struct step *s, const struct vmclock_page *page)
     if (jumped && !tracker_is_unsteady(t, s->seen->now_ns) &&
         (t->host_late || recovery_acts_on_formula(&t->recovery)))
         step_begin_recovery(s, RECOVERY_CAUSE_FORMULA);
-    if (proven)
+    if (proven || (!jumped && !t->unproven && formula_is_later(t, &before)))
         t->host_late = false;
 }
 

@@ -315,6 +315,21 @@ START_TEST(a_lost_reply_is_followed_by_a_measurement_never_by_a_repetition)
 }
 END_TEST
 
+START_TEST(an_offset_that_is_lost_twice_is_sent_a_third_time)
+{
+    config.recovery.step = (enum recovery_step_policy)_i;
+    start_converged(3);
+    vm.fates[2] = VIRTUAL_COMMAND_LOST;
+    vm.fates[_i == RECOVERY_STEP_NEVER ? 3 : 4] = VIRTUAL_COMMAND_LOST;
+    virtual_migrate(&vm, -0.3, 50);
+    virtual_run(&vm, 30 * VIRTUAL_SEC);
+    ck_assert_uint_ge(virtual_count_commands(&vm, CHRONY_DOFFSET2), 3);
+    assert_error_below(1e-6);
+    ck_assert_double_eq_tol(vm.tracker.recovery.offset_sec, 0.3, 1e-3);
+    ck_assert_uint_eq(vm.n_stray_samples, 0);
+}
+END_TEST
+
 START_TEST(a_chronyd_that_is_always_late_is_understood_in_the_end)
 {
     start_converged(3);
@@ -515,6 +530,38 @@ START_TEST(the_old_hosts_formula_is_not_believed_for_a_reference_in_the_near_fut
 }
 END_TEST
 
+/* The old host's last rewrite, shown only after the marker. */
+START_TEST(a_formula_from_before_the_marker_is_not_believed_for_being_shown_after_it)
+{
+    struct vmclock_page last;
+
+    start_converged(5);
+    vm.update_page = false;
+    last = vm.page;
+    virtual_run(&vm, 50 * VIRTUAL_MS);
+    virtual_write_formula(&vm);
+    last.counter_value = vm.page.counter_value;
+    last.time_sec = vm.page.time_sec;
+    last.time_frac_sec = vm.page.time_frac_sec;
+    vm.page.counter_value -= 1000000; /* nobody has seen it */
+    vm.page.time_frac_sec -= (uint64_t)ldexp(1000000 / vm.hz, 64);
+    virtual_run(&vm, 20 * VIRTUAL_MS);
+    virtual_disrupt_counter(&vm, 0.005, 60);
+    virtual_write_marker(&vm);
+    virtual_run(&vm, 30 * VIRTUAL_MS);
+    vm.page.counter_value = last.counter_value;
+    vm.page.time_sec = last.time_sec;
+    vm.page.time_frac_sec = last.time_frac_sec;
+    vm.page.seq_count += 2;
+    vm.formula_at_ns = vm.now_ns + 300 * VIRTUAL_MS;
+    virtual_run(&vm, 290 * VIRTUAL_MS);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES);
+    ck_assert_uint_eq(vm.n_samples, 1); /* before the marker */
+    virtual_run(&vm, 30 * VIRTUAL_MS);
+    assert_error_below(50e-9);
+}
+END_TEST
+
 START_TEST(a_formula_that_comes_before_its_marker_is_used_once_rewritten)
 {
     start_converged(5);
@@ -632,6 +679,30 @@ START_TEST(a_counter_that_starts_again_from_zero_is_a_disruption_as_any_other)
     ASSERT_COMMANDS(CHRONY_RESET_SOURCES);
     virtual_run(&vm, 70 * VIRTUAL_MS);
     assert_error_below(50e-9);
+}
+END_TEST
+
+/* Seen together with the next marker, the formula of the host in between passes for the new one. */
+START_TEST(a_formula_of_a_host_in_between_is_corrected_when_the_new_one_comes)
+{
+    start_converged(5);
+    vm.update_page = false;
+    virtual_disrupt_counter(&vm, 0.005, 60);
+    virtual_write_marker(&vm);
+    virtual_run(&vm, 305 * VIRTUAL_MS);
+    virtual_write_formula(&vm); /* late, and moved on before anybody looked */
+    virtual_disrupt_counter(&vm, -0.003, -30);
+    virtual_write_marker(&vm);
+    virtual_run(&vm, 3 * VIRTUAL_SEC); /* it is over by then */
+    vm.formula_at_ns = vm.now_ns;
+    virtual_run(&vm, 30 * VIRTUAL_MS);
+    assert_error_below(50e-9);
+    ck_assert_int_eq(vm.tracker.recovery.cause, RECOVERY_CAUSE_FORMULA);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    vm.host_error_sec = 0.002; /* the new host's own correction is one again */
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.tracker.recoveries, 3);
+    ck_assert_uint_eq(vm.tracker.disruptions, 2);
 }
 END_TEST
 
@@ -1224,9 +1295,80 @@ START_TEST(random_disruptions_end_with_a_confirmed_reset_and_a_right_clock)
 }
 END_TEST
 
+/* One migration, with marker and formula in any order. */
+static void migrate_by_a_host_of_any_kind(void)
+{
+    const double jump = (virtual_random(&vm) - 0.5) * 0.02;
+    const double ppm = (virtual_random(&vm) - 0.5) * 100;
+    const int64_t late_ns = (int64_t)(virtual_random(&vm) * 600e6);
+    const int kind = (int)(virtual_random(&vm) * 6);
+
+    vm.formula_at_ns = INT64_MAX; /* the host before will not write it any more */
+    vm.page.clock_status = VMCLOCK_STATUS_SYNCHRONISED;
+    if (kind == 0) {
+        virtual_migrate(&vm, jump, ppm);
+        vm.update_page = true;
+        return;
+    }
+    vm.update_page = false;
+    if (kind == 1) /* formula, then marker */ {
+        virtual_disrupt_counter(&vm, jump, ppm);
+        virtual_write_formula(&vm);
+        vm.update_page = true;
+        virtual_run(&vm, late_ns / 10);
+        virtual_write_marker(&vm);
+        return;
+    }
+    if (kind == 2) /* the old host's last rewrite */
+        virtual_write_formula(&vm);
+    virtual_disrupt_counter(&vm, jump, ppm);
+    if (kind == 3)
+        vm.counter_at_since = 1000 * virtual_random(&vm);
+    if (kind == 4)
+        vm.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
+    if (kind == 5 && virtual_random(&vm) < 0.5) { /* unreliable, and then the old formula again */
+        vm.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
+        virtual_write_marker(&vm);
+        virtual_run(&vm, late_ns / 2);
+        vm.page.clock_status = VMCLOCK_STATUS_SYNCHRONISED;
+        vm.page.seq_count += 2;
+    } else {
+        virtual_write_marker(&vm);
+    }
+    vm.formula_at_ns = vm.now_ns + late_ns;
+}
+
+/* Several within a second; in the end the clock is right, whoever wrote what when. */
+START_TEST(migrations_in_a_row_to_hosts_of_any_kind_end_with_a_right_clock)
+{
+    const unsigned n = 1 + (unsigned)_i % 5;
+
+    start_converged((uint64_t)_i + 1);
+    virtual_random(&vm);
+    vm.n_resets = vm.n_wrong_samples = 0;
+    for (unsigned i = 0; i < n; i++) {
+        virtual_run(&vm, (int64_t)(virtual_random(&vm) * (_i % 2 ? 30e6 : 400e6)));
+        migrate_by_a_host_of_any_kind();
+    }
+    virtual_run(&vm, 15 * VIRTUAL_SEC);
+    assert_error_below(200e-9);
+    ck_assert_uint_ge(vm.n_resets, 1);
+    ck_assert(!vm.tracker.reset_pending);
+    ck_assert_uint_eq(vm.tracker.confirmed_marker, 1 + n);
+    ck_assert_uint_eq(vm.n_stray_samples, 0);
+    ck_assert(vm.tracker.chronyd.synchronised);
+    ck_assert(!vm.tracker.host_late && !vm.tracker.unproven);
+    if (n == 1) /* with more, that of a host in between may pass for a while */
+        ck_assert_uint_eq(vm.n_wrong_samples, 0);
+}
+END_TEST
+
 int main(void)
 {
+    const char *first = getenv("RANDOM_FIRST");
+    const int start = first ? (int)strtol(first, NULL, 10) : 0;
     const char *runs = getenv("RANDOM_RUNS");
+    const int n_runs = runs ? (int)strtol(runs, NULL, 10) : 3000;
     Suite *suite = suite_create("tracker");
     TCase *feeding = tcase_create("feeding"), *full = tcase_create("full recovery"),
           *formula = tcase_create("whose formula"), *less = tcase_create("less than a full page"),
@@ -1261,6 +1403,7 @@ int main(void)
     tcase_add_test(full, hours_of_offset_are_corrected_as_well);
     tcase_add_loop_test(
         full, a_lost_reply_is_followed_by_a_measurement_never_by_a_repetition, 0, 36);
+    tcase_add_loop_test(full, an_offset_that_is_lost_twice_is_sent_a_third_time, 0, 3);
     tcase_add_test(full, a_chronyd_that_is_always_late_is_understood_in_the_end);
     tcase_add_loop_test(full, no_step_goes_back_where_only_forward_is_allowed, 0, 20);
     tcase_add_loop_test(full, a_lost_step_forward_is_not_followed_by_another, 0, 20);
@@ -1277,6 +1420,8 @@ int main(void)
     tcase_add_test(formula, the_old_hosts_formula_rewritten_before_the_marker_is_not_believed);
     tcase_add_test(
         formula, the_old_hosts_formula_is_not_believed_for_a_reference_in_the_near_future);
+    tcase_add_test(
+        formula, a_formula_from_before_the_marker_is_not_believed_for_being_shown_after_it);
     tcase_add_test(formula, a_formula_that_comes_before_its_marker_is_used_once_rewritten);
     tcase_add_test(formula, an_unreliable_page_is_waited_for);
     tcase_add_test(formula, a_page_that_turns_unreliable_before_the_marker_changes_nothing_of_that);
@@ -1284,6 +1429,7 @@ int main(void)
     tcase_add_test(formula, a_formula_that_is_never_rewritten_is_used_in_the_end);
     tcase_add_test(formula, a_formula_that_is_never_rewritten_is_used_by_the_rules_for_its_rate);
     tcase_add_test(formula, a_formula_that_comes_later_than_that_recovers_once_more);
+    tcase_add_test(formula, a_formula_of_a_host_in_between_is_corrected_when_the_new_one_comes);
     tcase_add_test(formula, a_counter_that_starts_again_from_zero_is_a_disruption_as_any_other);
 
     tcase_add_test(less, a_marker_alone_brings_reset_rearm_boost_and_burst_and_all_is_put_back);
@@ -1317,8 +1463,10 @@ int main(void)
     tcase_add_test(broken, a_clock_status_that_flaps_is_said_once);
     tcase_add_test(broken, a_formula_that_jumps_during_a_recovery_is_no_storm_of_resets);
 
-    tcase_add_loop_test(random, random_disruptions_end_with_a_confirmed_reset_and_a_right_clock, 0,
-        runs ? (int)strtol(runs, NULL, 10) : 3000);
+    tcase_add_loop_test(random, migrations_in_a_row_to_hosts_of_any_kind_end_with_a_right_clock,
+        start, start + n_runs);
+    tcase_add_loop_test(random, random_disruptions_end_with_a_confirmed_reset_and_a_right_clock,
+        start, start + n_runs);
 
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

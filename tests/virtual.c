@@ -394,6 +394,8 @@ static void step(struct virtual_machine *vm, struct observation *seen)
             vm->n_samples++;
             vm->n_stray_samples +=
                 recovery_holds_samples(&vm->tracker.recovery) || vm->tracker.reset_pending;
+            vm->n_wrong_samples +=
+                fabs(vm->orders.sample.offset + vm->error_sec - vm->host_error_sec) > 1e-6;
             vm->last_sample_sec = vm->orders.sample.offset;
             vm->last_sample_ns = vm->now_ns;
             vm->worst_sample_sec =

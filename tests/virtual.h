@@ -99,7 +99,7 @@ struct virtual_machine {
     /* What happened. */
     unsigned n_commands, n_read;
     struct virtual_command commands[VIRTUAL_LOG]; /* but TRACKING */
-    unsigned n_resets, n_samples, n_stray_samples, n_events, n_steps;
+    unsigned n_resets, n_samples, n_stray_samples, n_wrong_samples, n_events, n_steps;
     enum event_id events[VIRTUAL_LOG];
     double last_sample_sec;
     int64_t last_sample_ns;

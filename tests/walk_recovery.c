@@ -54,7 +54,7 @@ struct node {
     uint8_t state, cause, lost, plan, outcome;
     uint8_t sent, measuring, exact_unavailable, cannot_step;
     uint8_t makestep_changed, polls_changed, reset_confirmed, corrected;
-    uint8_t round, server, failures, remaining, slews, waits, age, reset_age;
+    uint8_t round, losses, server, failures, remaining, slews, waits, age, reset_age;
     /* The witness. */
     uint8_t unanswered;     /* of DFREQ, DOFFSET2, MAKESTEP: may or may not have been carried out */
     uint8_t slewing;        /* a DOFFSET2 was, or may have been, and nothing has ended it */
@@ -157,6 +157,7 @@ static struct recovery concrete(const struct node *n)
         .polls_changed = n->polls_changed,
         .reset_confirmed = n->reset_confirmed,
         .round = n->round,
+        .losses = n->losses ? 3 : 0,
         .server = n->server,
         .failures = n->failures,
         .slews = n->slews,
@@ -204,6 +205,7 @@ static void abstract(const struct recovery *r, struct node *n)
     n->reset_confirmed = r->reset_confirmed;
     n->corrected = since(r->corrected_ns);
     n->round = (uint8_t)r->round;
+    n->losses = r->losses >= 3; /* those that are forgiven may still be few */
     n->server = (uint8_t)r->server;
     n->failures = r->failures ? 6 : 0; /* it only makes the wait longer, up to the fifth */
     n->remaining = index_of_offset(r->remaining_sec);
@@ -216,7 +218,7 @@ static void abstract(const struct recovery *r, struct node *n)
     n->reset_age = since(r->reset_ns);
     /* What has been and is not looked at again. */
     if (r->state == RECOVERY_IDLE) {
-        n->round = n->server = n->remaining = n->slews = n->age = n->reset_age = 0;
+        n->round = n->losses = n->server = n->remaining = n->slews = n->age = n->reset_age = 0;
         n->corrected = n->cannot_step = n->plan = n->cause = 0;
         n->reset_confirmed = n->chronyd_forgot = n->steps_forward = 0;
     }
@@ -434,6 +436,10 @@ static enum recovery_state step(const struct node *before, const struct edge *ed
     check_step(before, &r, &after, &order, &view);
     abstract(&r, &after);
     arrive(&after);
+    if (r.losses > 0 && !after.losses) {
+        after.losses = 1; /* or that was the last one to be forgiven */
+        arrive(&after);
+    }
     return r.state;
 }
 
@@ -629,24 +635,22 @@ static void walk(bool all_weathers)
 
 int main(void)
 {
-    static const unsigned servers[] = {0, 2};
-    static const int32_t bursts[] = {0, 8};
     size_t total = 0;
 
     for (int policy = RECOVERY_STEP_ALWAYS; policy <= RECOVERY_STEP_NEVER; policy++) {
-        for (int i = 0; i < 4; i++) {
+        disruption = (enum recovery_cause)(RECOVERY_CAUSE_MARKER + policy);
+        for (int all = 0; all < 2; all++) {
             config = (struct recovery_config){
                 .step = (enum recovery_step_policy)policy,
                 .makestep_limit = 3,
                 .makestep_threshold_sec = 1,
-                .burst_good = bursts[i & 1] / 2,
-                .burst_total = bursts[i & 1],
+                .burst_good = all ? 4 : 0,
+                .burst_total = all ? 8 : 0,
                 .step_max_ns = 10 * SECOND,
                 .rate_max_ppm = 1000,
-                .n_servers = servers[i >> 1],
+                .n_servers = all ? 2 : 0,
             };
-            disruption = (enum recovery_cause)(RECOVERY_CAUSE_MARKER + i % 3);
-            walk(i == 3);
+            walk(all);
             total += n_nodes;
         }
     }
