@@ -2,6 +2,7 @@
 /* The tracker and its recovery in virtual time, against a model of chronyd, kernel and host. */
 #include <check.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/virtual.h"
@@ -1233,6 +1234,8 @@ START_TEST(a_formula_that_jumps_during_a_recovery_is_no_storm_of_resets)
 }
 END_TEST
 
+static unsigned long n_disruptions; /* of the random tests, where they are not forked */
+
 /* --- at random ------------------------------------------------------------------------------ */
 
 /* A disruption of every kind, with losses, under every policy: it always ends well. */
@@ -1283,6 +1286,7 @@ START_TEST(random_disruptions_end_with_a_confirmed_reset_and_a_right_clock)
     ck_assert_uint_ge(vm.tracker.disruptions, 1); /* two between two looks are one */
     ck_assert_uint_le(vm.tracker.disruptions, migrations);
     ck_assert_uint_eq(vm.tracker.confirmed_marker, 1 + migrations);
+    n_disruptions += migrations;
     ck_assert(!vm.tracker.reset_pending);
     ck_assert_uint_eq(vm.n_stray_samples, 0);
     ck_assert(!tracker_saved(&vm.tracker).put_back);
@@ -1355,6 +1359,7 @@ START_TEST(migrations_in_a_row_to_hosts_of_any_kind_end_with_a_right_clock)
     ck_assert_uint_ge(vm.n_resets, 1);
     ck_assert(!vm.tracker.reset_pending);
     ck_assert_uint_eq(vm.tracker.confirmed_marker, 1 + n);
+    n_disruptions += n;
     ck_assert_uint_eq(vm.n_stray_samples, 0);
     ck_assert(vm.tracker.chronyd.synchronised);
     ck_assert(!vm.tracker.host_late && !vm.tracker.unproven);
@@ -1471,5 +1476,7 @@ int main(void)
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
+    if (n_disruptions > 0)
+        printf("%lu disruptions at random\n", n_disruptions);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
