@@ -12,6 +12,7 @@
 #define CONFIG_PATH_MAX     256
 #define CONFIG_KEYS_MAX     32
 #define CONFIG_FILES_MAX    33
+#define CONFIG_SERVER_MAX   64 /* of a server's line */
 
 struct config {
     char device[CONFIG_PATH_MAX];
@@ -48,6 +49,10 @@ int config_read(
  * is what is behind it.
  */
 bool config_parse_number(const char *value, const char **ret_end, double *ret_number);
+
+/* "ADDRESS MINPOLL MAXPOLL"; false: it is not. */
+bool config_parse_server(const char *value, struct recovery_server *ret_server);
+void config_server_str(const struct recovery_server *server, char *ret_text, size_t size);
 
 /* The n-th server of boost, as it would be written. */
 void config_print_server(const struct config *config, unsigned n, FILE *to);

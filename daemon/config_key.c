@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define POLL_MIN         (-7)
+#define POLL_MAX         24
 #define SOCKET_PATH_MAX  (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 #define OWN_SOCKET_BYTES 22 /* "/vmclockd.4194304.sock" */
 
@@ -286,21 +288,15 @@ static void print_burst(const struct config_key *key, const struct config *confi
         fprintf(to, "%" PRId32 "/%" PRId32, r->burst_good, r->burst_total);
 }
 
-static const char *parse_boost(
-    const struct config_key *key, const char *value, struct config *config)
+bool config_parse_server(const char *value, struct recovery_server *ret_server)
 {
-    struct recovery_config *r = &config->tracker.recovery;
     struct recovery_server server = {0};
     char address[INET6_ADDRSTRLEN + 1];
     const size_t n = strcspn(value, " ");
     long polls[2];
 
-    if (strcmp(value, "none") == 0) {
-        r->n_servers = 0;
-        return NULL;
-    }
     if (n >= sizeof(address))
-        return key->allowed;
+        return false;
     memcpy(address, value, n);
     address[n] = '\0';
     if (inet_pton(AF_INET, address, server.address.bytes) == 1)
@@ -308,30 +304,53 @@ static const char *parse_boost(
     else if (inet_pton(AF_INET6, address, server.address.bytes) == 1)
         server.address.family = 2;
     else
-        return key->allowed;
+        return false;
     value += n + strspn(value + n, " ");
-    if (!parse_integers(value, ' ', 2, polls) || polls[0] < (long)key->minimum ||
-        polls[1] < polls[0] || polls[1] > (long)key->maximum)
+    if (!parse_integers(value, ' ', 2, polls) || polls[0] < POLL_MIN || polls[1] < polls[0] ||
+        polls[1] > POLL_MAX)
+        return false;
+    server.minpoll = (int32_t)polls[0];
+    server.maxpoll = (int32_t)polls[1];
+    *ret_server = server;
+    return true;
+}
+
+void config_server_str(const struct recovery_server *server, char *ret_text, size_t size)
+{
+    char address[INET6_ADDRSTRLEN];
+
+    inet_ntop(server->address.family == 1 ? AF_INET : AF_INET6, server->address.bytes, address,
+        sizeof(address));
+    snprintf(ret_text, size, "%s %" PRId32 " %" PRId32, address, server->minpoll, server->maxpoll);
+}
+
+static const char *parse_boost(
+    const struct config_key *key, const char *value, struct config *config)
+{
+    struct recovery_config *r = &config->tracker.recovery;
+    struct recovery_server server;
+
+    if (strcmp(value, "none") == 0) {
+        r->n_servers = 0;
+        return NULL;
+    }
+    if (!config_parse_server(value, &server))
         return key->allowed;
     if (r->n_servers == RECOVERY_SERVERS_MAX)
         return "at most 16 servers";
     for (unsigned i = 0; i < r->n_servers; i++)
         if (chrony_address_equal(&r->servers[i].address, &server.address))
             return "each server only once";
-    server.minpoll = (int32_t)polls[0];
-    server.maxpoll = (int32_t)polls[1];
     r->servers[r->n_servers++] = server;
     return NULL;
 }
 
 void config_print_server(const struct config *config, unsigned n, FILE *to)
 {
-    const struct recovery_server *server = &config->tracker.recovery.servers[n];
-    char address[INET6_ADDRSTRLEN];
+    char text[CONFIG_SERVER_MAX];
 
-    inet_ntop(server->address.family == 1 ? AF_INET : AF_INET6, server->address.bytes, address,
-        sizeof(address));
-    fprintf(to, "%s %" PRId32 " %" PRId32, address, server->minpoll, server->maxpoll);
+    config_server_str(&config->tracker.recovery.servers[n], text, sizeof(text));
+    fputs(text, to);
 }
 
 static void print_boost(const struct config_key *key, const struct config *config, FILE *to)

@@ -120,6 +120,10 @@ struct tracker_saved state_file_saved(const struct state_file *state, const char
     if (!boot || strcmp(boot, boot_id) != 0)
         return saved;
     saved.put_back = put_back && strcmp(put_back, "yes") == 0;
+    for (unsigned i = 0; i < state->n && saved.n_servers < RECOVERY_SERVERS_MAX; i++)
+        if (strcmp(state->entries[i].key, "put_back.server") == 0 &&
+            config_parse_server(state->entries[i].value, &saved.servers[saved.n_servers]))
+            saved.n_servers++;
     if (!marker)
         return saved;
     errno = 0;
@@ -232,7 +236,7 @@ void state_file_describe(const struct config *config, const struct tracker *trac
     const struct tracker *t = tracker;
     struct state_file *s = ret_state;
     const struct tracker_saved saved = tracker_saved(t);
-    char refid[9], namespace[STATE_NAMESPACE_MAX];
+    char refid[9], namespace[STATE_NAMESPACE_MAX], server[CONFIG_SERVER_MAX];
     struct timespec now;
 
     s->n = 0;
@@ -243,6 +247,10 @@ void state_file_describe(const struct config *config, const struct tracker *trac
     if (saved.valid)
         put(s, "confirmed_marker", "0x%" PRIx64, saved.confirmed_marker);
     put(s, "put_back", "%s", saved.put_back ? "yes" : "no");
+    for (unsigned i = 0; i < saved.n_servers; i++) {
+        config_server_str(&saved.servers[i], server, sizeof(server));
+        put(s, "put_back.server", "%s", server);
+    }
     put(s, "pid", "%ld", (long)getpid());
     put(s, "pid_namespace", "%s", namespace);
     put(s, "running", "%s", running ? "yes" : "no");

@@ -10,7 +10,7 @@
 
 #include "daemon/config.h"
 
-#define STATE_ENTRIES_MAX   64
+#define STATE_ENTRIES_MAX   96
 #define STATE_BOOT_ID_MAX   40
 #define STATE_NAMESPACE_MAX 40
 

@@ -117,13 +117,19 @@ const char *tracker_disruption_str(enum tracker_disruption kind)
 
 struct tracker_saved tracker_saved(const struct tracker *t)
 {
-    return (struct tracker_saved){
+    struct tracker_saved saved = {
         .valid = t->page_known,
         .confirmed_marker = t->confirmed_marker,
         .put_back = t->put_back_at_ns != INT64_MAX,
         .flags = t->page.flags & SAVED_FLAGS,
         .vm_generation = t->page.vm_generation,
     };
+
+    if (saved.put_back && t->put_back_polls) {
+        saved.n_servers = t->put_back.n_servers;
+        memcpy(saved.servers, t->put_back.servers, sizeof(saved.servers));
+    }
+    return saved;
 }
 
 void tracker_init(struct tracker *t, const struct tracker_config *config,
@@ -143,8 +149,10 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
     }
     if (saved->put_back) {
         t->put_back_makestep = t->put_back_polls = true;
-        t->put_back = config->recovery;
+        t->put_back.n_servers = saved->n_servers;
+        memcpy(t->put_back.servers, saved->servers, sizeof(saved->servers));
         t->put_back_at_ns = now_ns;
+        tracker_remember_put_back(t);
     }
     t->page_verdict = PAGE_BAD_MAGIC; /* none seen yet */
 }

@@ -34,6 +34,8 @@ struct tracker_saved {
     bool put_back; /* chronyd's settings were changed and not yet put back */
     uint64_t flags; /* of the last page: maintenance, and whether it had what follows */
     uint64_t vm_generation;
+    unsigned n_servers;
+    struct recovery_server servers[RECOVERY_SERVERS_MAX]; /* among them these servers' polls */
 };
 
 /* How the page looked. */

@@ -101,8 +101,7 @@ static void measure(const struct step *s, struct recovery_view *view)
             raw_rate_error_ppm(&t->rate, &t->model, s->seen->kernel_tick, s->seen->kernel_freq);
 }
 
-/* The settings of now, and those of servers that were changed under an earlier configuration. */
-static void remember_put_back(struct tracker *t)
+void tracker_remember_put_back(struct tracker *t)
 {
     const struct recovery_config before = t->put_back;
     const bool pending = t->put_back_at_ns != INT64_MAX;
@@ -197,7 +196,7 @@ static void account(struct step *s, const struct recovery *before)
         t->put_back_makestep = t->put_back_makestep || r->makestep_changed;
         t->put_back_polls = t->put_back_polls || r->polls_changed;
         if (t->put_back_makestep || t->put_back_polls) {
-            remember_put_back(t);
+            tracker_remember_put_back(t);
             t->put_back_at_ns = s->seen->now_ns + BOOST_NS;
             t->put_back_step = 0;
         }

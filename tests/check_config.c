@@ -211,7 +211,7 @@ START_TEST(the_state_file_is_read_back_by_the_same_boot_only)
     struct tracker_saved saved;
     struct state_file state;
 
-    ck_assert_int_eq(read_text(""), 0);
+    ck_assert_int_eq(read_text("boost = 192.0.2.1 4 6\nboost = 2001:db8::1 -2 10\n"), 0);
     snprintf(config.state_file, sizeof(config.state_file), "/tmp/check_state.%d/state", getpid());
     tracker_init(&tracker, &config.tracker, &nothing, 1, 0);
     tracker.page_known = true;
@@ -223,6 +223,17 @@ START_TEST(the_state_file_is_read_back_by_the_same_boot_only)
     ck_assert(saved.valid && !saved.put_back);
     ck_assert_uint_eq(saved.confirmed_marker, UINT64_C(0xfedcba9876543210));
     ck_assert(!state_file_saved(&state, "boot-2").valid);
+    ck_assert_uint_eq(saved.n_servers, 0);
+    tracker.put_back = config.tracker.recovery;
+    tracker.put_back_polls = true;
+    tracker.put_back_at_ns = 0;
+    state_file_describe(&config, &tracker, "boot-1", true, &state);
+    ck_assert_int_eq(state_file_write(config.state_file, &state), 0);
+    ck_assert_int_eq(state_file_read(config.state_file, &state), 0);
+    saved = state_file_saved(&state, "boot-1");
+    ck_assert(saved.put_back);
+    ck_assert_uint_eq(saved.n_servers, 2);
+    ck_assert_mem_eq(saved.servers, config.tracker.recovery.servers, 2 * sizeof(saved.servers[0]));
     unlink(config.state_file);
 }
 END_TEST

@@ -750,7 +750,9 @@ START_TEST(settings_are_put_back_at_the_end_and_after_a_crash)
     virtual_run(&vm, VIRTUAL_SEC);
     saved = tracker_saved(&vm.tracker);
     ck_assert_int_eq(vm.minpoll, 0);
-    if (_i == 0) { /* a crash, then the next start */
+    if (_i == 2)
+        config.recovery.n_servers = 0; /* the server has left the configuration meanwhile */
+    if (_i != 1) {                     /* a crash, then the next start */
         virtual_start(&vm, &config, saved);
     } else {
         stop.now_ns = vm.now_ns;
@@ -766,7 +768,7 @@ START_TEST(settings_are_put_back_at_the_end_and_after_a_crash)
     ck_assert_int_eq(vm.maxpoll, 10);
     ck_assert_double_eq(vm.makestep_threshold, 1);
     ck_assert(!tracker_saved(&vm.tracker).put_back);
-    ck_assert(_i == 0 || vm.orders.stopped);
+    ck_assert(_i != 1 || vm.orders.stopped);
     ck_assert_uint_eq(vm.n_resets, 1);
 }
 END_TEST
@@ -1439,7 +1441,7 @@ int main(void)
 
     tcase_add_test(less, a_marker_alone_brings_reset_rearm_boost_and_burst_and_all_is_put_back);
     tcase_add_test(less, makestep_is_not_rearmed_where_steps_are_restricted);
-    tcase_add_loop_test(less, settings_are_put_back_at_the_end_and_after_a_crash, 0, 2);
+    tcase_add_loop_test(less, settings_are_put_back_at_the_end_and_after_a_crash, 0, 3);
     tcase_add_test(less, a_monotonic_page_gives_its_period_and_never_a_sample);
     tcase_add_test(less, a_period_that_is_not_good_to_1e_8_is_not_told_to_chronyd);
 
