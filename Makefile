@@ -127,6 +127,14 @@ check-vm: packages-build
 	    tests/vm/fetch-chrony $$suite >/dev/null && tests/vm/check_vm.py --chrony $$suite || exit 1; \
 	done
 
+# What of the core the units, the walk and the corpora reach; what they do not is explained there.
+coverage: packages-coverage
+	@rm -rf $(BUILD)/coverage
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage CFLAGS="-O0 -g --coverage" RANDOM_RUNS=300 \
+	    check-units check-recovery check-corpora >/dev/null
+	gcovr --root . --object-directory $(BUILD)/coverage --filter refclock/ --branches \
+	    --exclude-lines-by-pattern '.*assert\(.*' --exclude-unreachable-branches $(BUILD)/coverage
+
 # Other architectures: their units under emulation, and an arm64 guest.
 check-cross: packages-build
 	@for arch in arm64 armhf i386; do tests/cross/check-cross $$arch || exit 1; done
@@ -225,7 +233,7 @@ clean:
 
 .PHONY: all demo check check-layers check-vectors check-manuals check-units check-recovery check-corpora \
         check-vm check-cross \
-        check-vm-arm64 faults fuzz fuzz-sources soak soak-virtual bench \
+        check-vm-arm64 faults fuzz fuzz-sources soak soak-virtual coverage bench \
         format tidy install uninstall clean
 .SECONDARY:
 -include $(wildcard $(addsuffix /*.d,$(addprefix $(BUILD)/,refclock daemon tests tests/sim tests/fuzz tests/bench)))

@@ -513,7 +513,11 @@ START_TEST(fixed_point_carries_borrows_and_saturates)
     ck_assert_int_eq(fixed_to_ns((struct fixed){-1, 0}), -1000000000);
     ck_assert_int_eq(fixed_to_ns((struct fixed){INT64_MAX, 0}), INT64_MAX);
     ck_assert_int_eq(fixed_to_ns((struct fixed){INT64_MIN, 0}), INT64_MIN);
+    ck_assert_int_eq(fixed_to_ns((struct fixed){INT64_MAX / 1000000000, UINT64_MAX}), INT64_MAX);
     ck_assert(!fixed_add((struct fixed){INT64_MAX, UINT64_MAX}, (struct fixed){0, 1}, &sum));
+    ck_assert(
+        !fixed_add((struct fixed){INT64_MAX, UINT64_MAX}, (struct fixed){INT64_MAX, 1}, &sum));
+    ck_assert(!fixed_add((struct fixed){INT64_MAX, 0}, (struct fixed){INT64_MAX, 0}, &sum));
     ck_assert(!fixed_sub((struct fixed){INT64_MIN, 0}, (struct fixed){0, 1}, &sum));
     ck_assert(fixed_add((struct fixed){INT64_MIN, 1}, (struct fixed){INT64_MAX, UINT64_MAX}, &sum));
     ck_assert_int_eq(sum.sec, 0);

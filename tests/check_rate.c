@@ -143,7 +143,74 @@ START_TEST(a_disturbed_reading_only_makes_the_baseline_longer)
 }
 END_TEST
 
+/* Of a slow counter: it is waited for up to a minute, then begun anew. */
+START_TEST(readings_of_unlike_width_make_no_baseline_of_a_slow_counter)
+{
+    const double hz = 25e6, ns_per_tick = 40;
+    struct raw_rate rate = {0};
+    struct cross_timestamp raw = raw_at(1, hz, ns_per_tick, 0);
+
+    raw.counter_after += 1000; /* 40 us wide */
+    raw_rate_observe(&rate, &raw);
+    for (int sec = 2; sec <= 62; sec++) {
+        raw = raw_at(sec, hz, ns_per_tick, 0);
+        raw_rate_observe(&rate, &raw);
+        ck_assert(!rate.known);
+    }
+    raw = raw_at(78, hz, ns_per_tick, 0);
+    raw_rate_observe(&rate, &raw);
+    ck_assert(rate.known); /* against the one that was taken after a minute */
+}
+END_TEST
+
+START_TEST(a_disturbed_first_reading_is_given_up_after_a_minute)
+{
+    const double ns_per_tick = ldexp(6452775, -24);
+    struct raw_rate rate = {0};
+    struct cross_timestamp raw = raw_at(1, 2.6e9, ns_per_tick, 0);
+
+    raw.counter_after += 100000000; /* 40 ms wide */
+    raw_rate_observe(&rate, &raw);
+    raw = raw_at(2, 2.6e9, ns_per_tick, 0);
+    raw_rate_observe(&rate, &raw);
+    ck_assert(!rate.known);
+    raw = raw_at(63, 2.6e9, ns_per_tick, 1000000); /* and here is the next, as bad */
+    raw.counter_after += 1000;
+    raw_rate_observe(&rate, &raw);
+    raw = raw_at(64, 2.6e9, ns_per_tick, 1000000);
+    raw.counter_after += 1000;
+    raw_rate_observe(&rate, &raw);
+    ck_assert(rate.known);
+    ck_assert_double_eq_tol(rate.ns_per_tick, ns_per_tick, 1e-12);
+}
+END_TEST
+
+START_TEST(a_raw_clock_that_stands_still_starts_a_new_baseline)
+{
+    const double ns_per_tick = ldexp(6452775, -24);
+    struct raw_rate rate = {0};
+    struct cross_timestamp raw = raw_at(10, 2.6e9, ns_per_tick, 0), later;
+
+    raw_rate_observe(&rate, &raw);
+    later = raw_at(12, 2.6e9, ns_per_tick, 0);
+    later.sec = raw.sec;
+    later.nsec = raw.nsec;
+    raw_rate_observe(&rate, &later);
+    ck_assert(!rate.known);
+    ck_assert_uint_eq(rate.anchor.counter_before, later.counter_before);
+    rate = (struct raw_rate){0};
+    raw_rate_observe(&rate, &raw);
+    later = raw_at(10.5, 2.6e9, ns_per_tick, 0);
+    raw_rate_observe(&rate, &later); /* too early to tell */
+    ck_assert(!rate.known);
+    ck_assert_uint_eq(rate.anchor.counter_before, raw.counter_before);
+}
+END_TEST
+
 RUN_SUITE("rate", a_second_gives_the_kernels_rate_exactly, a_slow_counter_needs_a_longer_baseline,
     the_rate_error_is_what_dfreq_takes, a_clock_source_that_is_not_the_counter_is_found_out,
     a_clock_that_jumps_back_starts_a_new_baseline, noise_only_makes_the_baseline_longer,
-    a_disturbed_reading_only_makes_the_baseline_longer)
+    a_disturbed_reading_only_makes_the_baseline_longer,
+    readings_of_unlike_width_make_no_baseline_of_a_slow_counter,
+    a_disturbed_first_reading_is_given_up_after_a_minute,
+    a_raw_clock_that_stands_still_starts_a_new_baseline)

@@ -1236,6 +1236,143 @@ START_TEST(a_formula_that_jumps_during_a_recovery_is_no_storm_of_resets)
 }
 END_TEST
 
+/* --- what the page and chronyd say beside ------------------------------------------------------
+ */
+
+START_TEST(what_the_host_announces_is_said_as_it_changes)
+{
+    static const uint64_t flags[] = {VMCLOCK_FLAG_DISRUPTION_SOON,
+        VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT, 0};
+
+    start_converged(5);
+    for (unsigned i = 0; i < 3; i++) {
+        vm.page.flags = VMCLOCK_FLAG_TAI_OFFSET_VALID | flags[i];
+        virtual_run(&vm, VIRTUAL_SEC);
+        ck_assert_uint_eq(virtual_count_events(&vm, EVENT_MAINTENANCE), i + 1);
+    }
+    ck_assert_uint_eq(vm.n_resets, 0);
+}
+END_TEST
+
+START_TEST(the_generation_tells_a_restore_from_a_migration)
+{
+    start_converged(5);
+    ck_assert_int_eq(vm.tracker.disruption.kind, TRACKER_DISRUPTION_UNKNOWN);
+    virtual_migrate(&vm, 0.001, 1);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_int_eq(vm.tracker.disruption.kind, TRACKER_DISRUPTION_UNKNOWN);
+    virtual_migrate(&vm, 0.001, 1); /* the first that has one */
+    vm.page.flags |= VMCLOCK_FLAG_VM_GENERATION_PRESENT;
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_int_eq(vm.tracker.disruption.kind, TRACKER_DISRUPTION_UNKNOWN);
+    virtual_migrate(&vm, 0.001, 1);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_int_eq(vm.tracker.disruption.kind, TRACKER_DISRUPTION_MIGRATION);
+    virtual_migrate(&vm, 0.001, 1);
+    vm.page.vm_generation++;
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_int_eq(vm.tracker.disruption.kind, TRACKER_DISRUPTION_RESTORE);
+    virtual_migrate(&vm, 0.001, 1);
+    vm.page.flags &= ~(uint64_t)VMCLOCK_FLAG_VM_GENERATION_PRESENT;
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_int_eq(vm.tracker.disruption.kind, TRACKER_DISRUPTION_UNKNOWN);
+    ck_assert_uint_eq(vm.n_resets, 5);
+}
+END_TEST
+
+START_TEST(a_request_during_a_disruption_does_not_hide_it)
+{
+    struct observation seen = {.request = true};
+
+    start_converged(5);
+    virtual_chronyd_stop(&vm);
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, VIRTUAL_SEC);
+    seen.now_ns = vm.now_ns;
+    tracker_step(&vm.tracker, &seen, &vm.orders);
+    ck_assert_int_eq(vm.tracker.recovery.cause, RECOVERY_CAUSE_MARKER);
+    virtual_chronyd_start(&vm);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.tracker.confirmed_marker, 2);
+    assert_error_below(100e-9);
+}
+END_TEST
+
+START_TEST(another_reference_than_ours_is_a_reference_and_chronyds_own_clock_is_none)
+{
+    start_converged(5);
+    vm.page_stuck = true; /* so that no sample makes it ours */
+    vm.refid = 0x7f7f0101;
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    ck_assert(!vm.tracker.chronyd.has_reference && !vm.tracker.chronyd.synchronised);
+    vm.refid = 0xc0000201;
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    ck_assert(vm.tracker.chronyd.has_reference && !vm.tracker.chronyd.synchronised);
+    vm.refid = config.refid;
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    ck_assert(vm.tracker.chronyd.synchronised);
+}
+END_TEST
+
+START_TEST(any_reference_will_do_for_a_marker_alone_and_none_is_said_after_a_minute)
+{
+    start_marker_only();
+    virtual_migrate(&vm, 0, 0);
+    virtual_run(&vm, 70 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_NOT_SYNCHRONISED), 1);
+    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_UNSYNCHRONISED);
+    virtual_migrate(&vm, 0, 0);
+    virtual_run(&vm, VIRTUAL_SEC);
+    vm.refid = 0xc0000201;
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
+}
+END_TEST
+
+START_TEST(samples_flow_though_chronyd_does_not_answer_at_the_start)
+{
+    virtual_init(&vm, 1);
+    vm.frozen = true;
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, 900 * VIRTUAL_MS);
+    ck_assert_uint_eq(vm.n_samples, 0); /* it might have to be corrected first */
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_ge(vm.n_samples, 15);
+}
+END_TEST
+
+START_TEST(foreign_datagrams_are_said_once)
+{
+    static const uint8_t garbage[40] = {1, 2, 3};
+    struct observation seen = {
+        .chronyd = TRACKER_CHRONYD_REPLY, .reply = garbage, .reply_length = sizeof(garbage)};
+    unsigned said = 0;
+
+    start_converged(5);
+    for (int i = 0; i < 3; i++) {
+        seen.now_ns = ++vm.now_ns;
+        tracker_step(&vm.tracker, &seen, &vm.orders);
+        for (unsigned k = 0; k < vm.orders.n_events; k++)
+            said += vm.orders.events[k].id == EVENT_BAD_REPLY;
+    }
+    ck_assert_uint_eq(said, 1);
+}
+END_TEST
+
+START_TEST(a_marker_that_flaps_is_no_hurry_for_a_slow_watch)
+{
+    config.watch_interval_ns = 2 * VIRTUAL_SEC;
+    virtual_init(&vm, 5);
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    run_flapping(60 * VIRTUAL_SEC, VIRTUAL_MS, flap_marker);
+    ck_assert_uint_le(vm.n_resets, 31);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.tracker.confirmed_marker, vm.page.disruption_marker);
+    assert_error_below(100e-9);
+}
+END_TEST
+
 static unsigned long n_disruptions; /* of the random tests, where they are not forked */
 
 /* --- at random ------------------------------------------------------------------------------ */
@@ -1380,8 +1517,9 @@ int main(void)
     TCase *feeding = tcase_create("feeding"), *full = tcase_create("full recovery"),
           *formula = tcase_create("whose formula"), *less = tcase_create("less than a full page"),
           *never = tcase_create("never miss, never invent"),
-          *broken = tcase_create("a broken host"), *random = tcase_create("random");
-    TCase *cases[] = {feeding, full, formula, less, never, broken, random};
+          *broken = tcase_create("a broken host"), *beside = tcase_create("what is said beside"),
+          *random = tcase_create("random");
+    TCase *cases[] = {feeding, full, formula, less, never, broken, beside, random};
     SRunner *runner = srunner_create(suite);
     int failed;
 
@@ -1469,6 +1607,18 @@ int main(void)
     tcase_add_test(broken, bounds_that_are_violated_all_the_time_are_counted_and_said_now_and_then);
     tcase_add_test(broken, a_clock_status_that_flaps_is_said_once);
     tcase_add_test(broken, a_formula_that_jumps_during_a_recovery_is_no_storm_of_resets);
+
+    tcase_add_test(broken, a_marker_that_flaps_is_no_hurry_for_a_slow_watch);
+
+    tcase_add_test(beside, what_the_host_announces_is_said_as_it_changes);
+    tcase_add_test(beside, the_generation_tells_a_restore_from_a_migration);
+    tcase_add_test(beside, a_request_during_a_disruption_does_not_hide_it);
+    tcase_add_test(
+        beside, another_reference_than_ours_is_a_reference_and_chronyds_own_clock_is_none);
+    tcase_add_test(
+        beside, any_reference_will_do_for_a_marker_alone_and_none_is_said_after_a_minute);
+    tcase_add_test(beside, samples_flow_though_chronyd_does_not_answer_at_the_start);
+    tcase_add_test(beside, foreign_datagrams_are_said_once);
 
     tcase_add_loop_test(random, migrations_in_a_row_to_hosts_of_any_kind_end_with_a_right_clock,
         start, start + n_runs);
