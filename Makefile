@@ -127,7 +127,7 @@ check-vm: packages-build
 	    tests/vm/fetch-chrony $$suite >/dev/null && tests/vm/check_vm.py --chrony $$suite || exit 1; \
 	done
 
-# What of the core the units, the walk and the corpora reach; what they do not is explained there.
+# What of the core the units, the walk and the corpora reach; tests/uncovered.md has the rest.
 coverage: packages-coverage
 	@rm -rf $(BUILD)/coverage
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage CFLAGS="-O0 -g --coverage" RANDOM_RUNS=300 \
