@@ -560,7 +560,7 @@ static void leave(const struct node *before)
 enum weather { FAIR, WITHOUT_MEASUREMENTS, WITHOUT_SUCCESS, N_WEATHERS };
 
 /* From here chronyd answers; whatever the page and the measurements are, it ends, and in time. */
-static void go_out(const struct node *from, uint8_t page, enum weather weather)
+static void go_out(const struct node *from, size_t page, enum weather weather)
 {
     struct recovery r = concrete(from);
     struct recovery_order order = {.wake_at_ns = NOW};
@@ -574,7 +574,7 @@ static void go_out(const struct node *from, uint8_t page, enum weather weather)
                           : from->cause == RECOVERY_CAUSE_START && from->age == AGE_SYNC_LATE;
 
     r.rate_ppm = r.offset_sec = 0;
-    by = (struct edge){.kind = STEP, .page = page};
+    by = (struct edge){.kind = STEP, .page = (uint8_t)page};
     for (unsigned n = 0; r.state != RECOVERY_IDLE; n++) {
         const bool was_sent = r.sent;
 
@@ -627,7 +627,7 @@ static void walk(bool all_weathers)
         const struct node node = nodes[here]; /* they move */
 
         leave(&node);
-        for (uint8_t page = 0; page < N_PAGES; page++)
+        for (size_t page = 0; page < N_PAGES; page++)
             for (int weather = FAIR; weather < (all_weathers ? N_WEATHERS : FAIR + 1); weather++)
                 go_out(&node, page, (enum weather)weather);
     }
