@@ -18,6 +18,7 @@
 #include "daemon/event_loop.h"
 #include "daemon/journal.h"
 #include "daemon/log.h"
+#include "daemon/notify.h"
 #include "daemon/metrics.h"
 #include "daemon/node.h"
 #include "daemon/sock_sender.h"
@@ -277,11 +278,10 @@ static void tell_service_manager(struct runner *r)
         : t->chronyd.has_reference ? "follows "
                                    : "is not synchronised",
         t->chronyd.reachable && t->chronyd.has_reference ? refid : "");
-    if (strcmp(status, r->status) == 0)
-        return;
-    memcpy(r->status, status, sizeof(status));
-    r->metrics_at_ns = 0; /* that is news as well: at the next second */
-    sd_notifyf(0, "STATUS=%s", status);
+    if (strcmp(status, r->status) != 0 && notify("STATUS=%s", status)) {
+        memcpy(r->status, status, sizeof(status));
+        r->metrics_at_ns = 0; /* that is news as well: at the next second */
+    }
 }
 
 static void lose_device(struct runner *r, int error)
@@ -367,14 +367,10 @@ static void on_tick(void *context)
 
     look(r, &seen);
     now_ns = system_clock_monotonic_ns();
-    if (now_ns >= r->watchdog_at_ns) {
-        sd_notify(0, "WATCHDOG=1");
+    if (now_ns >= r->watchdog_at_ns && notify("WATCHDOG=1"))
         r->watchdog_at_ns = now_ns + r->watchdog_ns;
-    }
-    if (!r->ready) {
-        r->ready = true;
-        sd_notify(0, "READY=1");
-    }
+    if (!r->ready)
+        r->ready = notify("READY=1");
     if (r->stopping)
         seen.stop = true;
     if (seen.look != TRACKER_LOOK_NONE || was_busy || seen.stop ||
@@ -452,7 +448,7 @@ static void reload(struct runner *r)
     struct tracker_config tracker;
     struct config fresh;
 
-    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, system_clock_monotonic_ns() / 1000);
+    notify("RELOADING=1\nMONOTONIC_USEC=%" PRId64, system_clock_monotonic_ns() / 1000);
     if (config_read(r->config.file_named ? r->config.file : NULL, complain, &fresh) < 0) {
         log_err("the configuration is left as it was");
     } else {
@@ -470,7 +466,7 @@ static void reload(struct runner *r)
         event_loop_set_interval(r->loop, tick_ns(&fresh));
         log_notice("the configuration %s was read anew", fresh.file);
     }
-    sd_notify(0, "READY=1");
+    r->ready = notify("READY=1");
 }
 
 static void on_signal(int number, void *context)
@@ -489,7 +485,7 @@ static void on_signal(int number, void *context)
         if (r->stopping)
             break;
         log_notice("stopping, asked by %s", strsignal(number));
-        sd_notify(0, "STOPPING=1");
+        notify("STOPPING=1");
         r->stopping = true;
         r->stop_at_ns = system_clock_monotonic_ns() + STOP_NS;
         break;

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """SIGTERM, SIGINT, SIGHUP, SIGUSR1 and what the service manager is told."""
 
+import contextlib
 import os
 import signal
+import socket
 import time
 
 import scripted_chronyd as script
@@ -303,6 +305,25 @@ class ServiceManagerTest(ScriptedCase):
         eventually(lambda: self.assignments("READY"))
         self.feeding(samples=20)
         self.assertEqual(self.assignments("WATCHDOG"), [])
+
+    def test_a_service_manager_that_does_not_read_is_not_waited_for(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as frozen:
+            frozen.bind(self.path("notify"))
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as filler:
+                filler.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        filler.sendto(b"X=1", self.path("notify"))
+            made = self.clock()
+            daemon = self.daemon(environment={"NOTIFY_SOCKET": self.path("notify")})
+            self.feeding()
+            made.migrate(offset=1e-3)
+            self.recovered(daemon)
+            # It is told when it reads again.
+            frozen.settimeout(5)
+            while b"READY=1" not in frozen.recv(4096):
+                pass
+            self.assertEqual(daemon.stop(), 0)
 
     def test_a_notify_socket_that_is_not_there_is_no_obstacle(self):
         self.clock()

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the service manager is told, by the protocol of sd_notify(3). Not by sd_notify() itself,
+ * which waits for a service manager that does not read.
+ */
+#ifndef DAEMON_NOTIFY_H
+#define DAEMON_NOTIFY_H
+
+#include <stdbool.h>
+
+/* False: it is not taken now; say it again later. True as well where nobody wants to know. */
+bool notify(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
