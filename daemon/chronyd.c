@@ -43,6 +43,7 @@ int chronyd_open(struct chronyd *chronyd)
 {
     const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     mode_t mask;
+    char earlier;
     int r = 0;
 
     if (fd < 0)
@@ -65,6 +66,8 @@ int chronyd_open(struct chronyd *chronyd)
         close(fd);
         return r;
     }
+    while (recv(fd, &earlier, sizeof(earlier), MSG_DONTWAIT) >= 0)
+        continue; /* whoever sent that, before we were connected, is not known */
     chronyd->fd = fd;
     return 0;
 }

@@ -9,7 +9,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FLAGS (O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
+/*
+ * A file of our own making, in whosoever's directory: not through a link, and none that another
+ * user has made and may go on writing to.
+ */
+static int open_fresh(const char *path)
+{
+    unlink(path); /* left behind by a process that was killed */
+    return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+}
 
 /* The directory that systemd makes is missing where somebody starts the daemon by hand. */
 static void make_directory(const char *path)
@@ -29,10 +37,10 @@ int replace_file_by(const char *fresh, const char *path, const void *bytes, size
 {
     int fd, r = 0;
 
-    fd = open(fresh, FLAGS, 0644);
+    fd = open_fresh(fresh);
     if (fd < 0 && errno == ENOENT) {
         make_directory(fresh);
-        fd = open(fresh, FLAGS, 0644);
+        fd = open_fresh(fresh);
     }
     if (fd < 0)
         return -errno;

@@ -529,14 +529,17 @@ static int open_device(struct runner *r)
     return 0;
 }
 
-/* 0: go on without. -errno: another start may be able to read it, and miss nothing. */
-static int not_remembered(const char *what, const char *path, int error)
+static void not_remembered(const char *what, const char *path, const char *why)
 {
-    log_warning(
-        "%s%s cannot be read (%s): a disruption while vmclockd was not running would not be "
-        "noticed",
-        what, path, strerror(-error));
-    return runner_exit_status(error, EXIT_SUCCESS) == EXIT_SUCCESS ? 0 : error;
+    log_warning("%s%s cannot be read (%s): a disruption while vmclockd was not running would not "
+                "be noticed",
+        what, path, why);
+}
+
+/* Another start may be able to read what this one could not, and so miss nothing. */
+static bool is_for_another_start(int error)
+{
+    return runner_exit_status(error, EXIT_SUCCESS) != EXIT_SUCCESS;
 }
 
 /* 0 or -errno. */
@@ -550,16 +553,18 @@ static int init_tracker(struct runner *r)
 
     result = state_file_boot_id(r->boot_id);
     if (result < 0)
-        result = not_remembered("this boot's id", "", result);
-    if (result < 0)
+        not_remembered("this boot's id", "", strerror(-result));
+    if (is_for_another_start(result))
         return result;
     result = state_file_read(r->config.state_file, &r->described);
-    if (result == 0) {
+    if (result == 0 && state->owner != 0 && state->owner != geteuid()) {
+        not_remembered("the state file ", r->config.state_file, "it belongs to another user");
+    } else if (result == 0) {
         saved = state_file_saved(state, r->boot_id);
         chronyd_remove_stale(r->config.command_socket, state_file_value(state, "pid"));
     } else if (result != -ENOENT) {
-        result = not_remembered("the state file ", r->config.state_file, result);
-        if (result < 0)
+        not_remembered("the state file ", r->config.state_file, strerror(-result));
+        if (is_for_another_start(result))
             return result;
     }
     /* Not to be guessed by whoever would answer in chronyd's place; not worth waiting for. */

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/journal.h"
@@ -62,17 +63,19 @@ int state_file_read(const char *path, struct state_file *ret_state)
     char bytes[FILE_BYTES], *next;
     const char *last; /* the line that says that the file is whole */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat status;
     ssize_t n;
     int error;
 
     if (fd < 0)
         return -errno;
-    n = read(fd, bytes, sizeof(bytes) - 1);
+    n = fstat(fd, &status) < 0 ? -1 : read(fd, bytes, sizeof(bytes) - 1);
     error = errno;
     close(fd);
     if (n < 0)
         return -error;
     bytes[n] = '\0';
+    ret_state->owner = status.st_uid;
     ret_state->n = 0;
     for (char *line = bytes; *line; line = next) {
         next = line + strcspn(line, "\n");

@@ -7,6 +7,7 @@
 #define DAEMON_STATE_FILE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "daemon/config.h"
 
@@ -18,6 +19,7 @@
 #define STATE_STALE_NS INT64_C(5000000000)
 
 struct state_file {
+    uid_t owner; /* of the file that was read */
     unsigned n;
     struct {
         char key[40];

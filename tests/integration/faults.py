@@ -41,6 +41,7 @@ class Control(ctypes.Structure):
         ("seen", ctypes.c_uint32),
         ("fired", ctypes.c_uint32),
         ("name", ctypes.c_char * 32),
+        ("only", ctypes.c_char * 32),
     ]
 
 
@@ -68,12 +69,12 @@ class Fault:
             "ASAN_OPTIONS": "verify_asan_link_order=0:allocator_may_return_null=1:exitcode=99",
         }
 
-    def arm(self, nth):
+    def arm(self, nth, only=""):
         control = self._control
         control.action = 0
         control.number, control.nth, control.sticky = self.number, nth, self.sticky
         control.seen = control.fired = 0
-        control.name = b""
+        control.name, control.only = b"", only.encode()
         control.action = self.action
 
     def disarm(self):

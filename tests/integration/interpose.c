@@ -36,6 +36,7 @@ struct control {
     uint32_t seen;   /* calls that counted */
     uint32_t fired;
     char name[32]; /* of the function that it struck */
+    char only[32]; /* only calls of this one count; empty: of all */
 };
 
 static struct control nothing, *control = &nothing;
@@ -59,7 +60,7 @@ static const struct function {
     const char *name;
     int errors[12];
 } functions[] = {
-    {"open", {EMFILE, ENFILE, ENOMEM, EINTR, EIO, EACCES, ENOENT}},
+    {"open", {EMFILE, ENFILE, ENOMEM, EINTR, EIO, EACCES}},
     {"open_new", {EMFILE, ENFILE, ENOMEM, EINTR, EIO, EACCES, ENOSPC, EROFS}},
     {"fopen", {EMFILE, ENFILE, ENOMEM, EINTR, EIO, EACCES}},
     {"fstat", {ENOMEM, EIO}},
@@ -109,7 +110,8 @@ static int strikes(const char *name, uint32_t action)
 {
     struct control *c = control;
 
-    if (c->action != action || (action == ACTION_FAIL && !is_among(name, (int)c->number)))
+    if (c->action != action || (c->only[0] && strcmp(c->only, name) != 0) ||
+        (action == ACTION_FAIL && !is_among(name, (int)c->number)))
         return 0;
     if (c->fired && (!c->sticky || strcmp(c->name, name) != 0))
         return 0;
