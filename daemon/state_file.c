@@ -47,13 +47,16 @@ static bool take_line(struct state_file *state, const char *line)
     const char *separator = strstr(line, " = ");
     const size_t key = separator ? (size_t)(separator - line) : 0;
     const char *value = line + key + 3;
+    size_t n;
 
-    if (key == 0 || state->n == STATE_ENTRIES_MAX || key >= sizeof(state->entries[0].key) ||
-        strlen(value) >= sizeof(state->entries[0].value))
+    if (key == 0 || state->n == STATE_ENTRIES_MAX || key >= sizeof(state->entries[0].key))
+        return false;
+    n = strlen(value);
+    if (n >= sizeof(state->entries[0].value))
         return false;
     memcpy(state->entries[state->n].key, line, key);
     state->entries[state->n].key[key] = '\0';
-    strcpy(state->entries[state->n].value, value);
+    memcpy(state->entries[state->n].value, value, n + 1);
     state->n++;
     return true;
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Install what building, testing or the demo needs on Debian and Ubuntu, if it is missing.
-# usage: install-packages.sh build|demo|check|tidy|fuzz|coverage ...
+# usage: install-packages.sh build|demo|check|tidy|fuzz|coverage|soak|analyze ...
 set -eu
 
 build="gcc make libc6-dev pkg-config libevent-dev libsystemd-dev libinih-dev libjansson-dev"
@@ -10,6 +10,8 @@ check="$build check python3 mandoc"
 tidy="$check clang clang-format clang-tidy cppcheck"
 fuzz="$build clang libclang-rt-dev"
 coverage="$check gcovr"
+soak="$check valgrind"
+analyze="$tidy clang-tools devscripts valgrind"
 
 wanted=
 for what in "$@"; do
@@ -20,7 +22,9 @@ for what in "$@"; do
     tidy) wanted="$wanted $tidy" ;;
     fuzz) wanted="$wanted $fuzz" ;;
     coverage) wanted="$wanted $coverage" ;;
-    *) echo "usage: $0 build|demo|check|tidy|fuzz|coverage ..." >&2; exit 64 ;;
+    soak) wanted="$wanted $soak" ;;
+    analyze) wanted="$wanted $analyze" ;;
+    *) echo "usage: $0 build|demo|check|tidy|fuzz|coverage|soak|analyze ..." >&2; exit 64 ;;
     esac
 done
 
