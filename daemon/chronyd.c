@@ -83,16 +83,13 @@ void chronyd_close(struct chronyd *chronyd)
 
 int chronyd_send(struct chronyd *chronyd, const uint8_t *request, size_t length)
 {
-    int r = send(chronyd->fd, request, length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+    const int r = send(chronyd->fd, request, length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 
-    switch (-r) {
-    case 0: return 0;
-    case EAGAIN:
-    case ENOBUFS:
-    case ENOMEM:
-    case EINTR: return 0; /* chronyd is none the worse for it: as good as lost on the way */
-    }
-    chronyd_close(chronyd);
+    /* After these chronyd is none the worse: as good as lost on the way. */
+    if (r == -EAGAIN || r == -ENOBUFS || r == -ENOMEM || r == -EINTR)
+        return 0;
+    if (r < 0)
+        chronyd_close(chronyd);
     return r;
 }
 
