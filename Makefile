@@ -131,8 +131,10 @@ check-vm: packages-build
 	@$(MAKE) --no-print-directory all
 	tests/vm/setup.sh
 	tests/vm/check_vm.py
+	tests/vm/check_vm_time.py
 	@for suite in trixie forky; do \
-	    tests/vm/fetch-chrony $$suite >/dev/null && tests/vm/check_vm.py --chrony $$suite || exit 1; \
+	    tests/vm/fetch-chrony $$suite >/dev/null && \
+	    tests/vm/check_vm.py --chrony $$suite marker clock || exit 1; \
 	done
 
 # What of the core the units, the walk and the corpora reach; tests/uncovered.md has the rest.
@@ -144,10 +146,10 @@ coverage: packages-coverage
 	    --exclude-lines-by-pattern '.*assert\(.*' --exclude-unreachable-branches $(BUILD)/coverage
 
 # Other architectures: their units under emulation, and an arm64 guest.
-check-cross: packages-build
+check-cross:
 	@for arch in arm64 armhf i386; do tests/cross/check-cross $$arch || exit 1; done
 
-check-vm-arm64: packages-build
+check-vm-arm64:
 	tests/vm/setup-arm64.sh
 	tests/vm/check_vm_arm64.py
 

@@ -21,8 +21,8 @@
 /*
  * Read after all that comes before in the program, and before all that comes after. The kernel's
  * clocks have a barrier of their own before they read the counter; with the one behind this
- * reading the middle of the bracket is 5 to 10 ns from what the kernel's exact cross-timestamps
- * say (in emulation), without it up to 30 ns.
+ * reading the middle of the narrowest of 4 brackets or more is 3 to 4 ns from what the kernel's
+ * exact cross-timestamps say (tests/vm/bench_reading.py, in emulation), without it up to 30 ns.
  */
 static inline uint64_t counter_read(void)
 {
@@ -37,6 +37,22 @@ static inline uint64_t counter_read(void)
 
     __asm__ volatile("isb\n\tmrs %0, cntvct_el0\n\tisb" : "=r"(value)::"memory");
     return value;
+#else
+    return 0;
+#endif
+}
+
+/*
+ * The counter's frequency in Hz as the hardware states it; 0: it does not. The ARM register is what
+ * firmware wrote there, and need not be what the counter runs at.
+ */
+static inline uint64_t counter_stated_hz(void)
+{
+#if defined(__aarch64__)
+    uint64_t value;
+
+    __asm__("mrs %0, cntfrq_el0" : "=r"(value));
+    return value & 0xffffffff;
 #else
     return 0;
 #endif

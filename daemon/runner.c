@@ -575,6 +575,19 @@ static int init_tracker(struct runner *r)
     return 0;
 }
 
+static void measure_counter(struct runner *r)
+{
+    const double stated_hz = (double)counter_stated_hz();
+    double ratio;
+
+    r->counter_period_sec = system_clock_counter_period();
+    ratio = stated_hz * r->counter_period_sec;
+    if (ratio != 0 && (ratio < 0.99 || ratio > 1.01))
+        log_warning("the counter runs at %.0f Hz, not at the %.0f that its register states: going "
+                    "by what was measured",
+            1 / r->counter_period_sec, stated_hz);
+}
+
 int runner_create(const struct config *config, bool dry_run, struct runner **ret_runner)
 {
     struct event_loop_handlers handlers = {.on_tick = on_tick,
@@ -601,7 +614,7 @@ int runner_create(const struct config *config, bool dry_run, struct runner **ret
         runner_destroy(r);
         return runner_exit_status(result, EX_UNAVAILABLE);
     }
-    r->counter_period_sec = system_clock_counter_period();
+    measure_counter(r);
     result = r->sock_fd < 0 ? r->sock_fd : event_loop_create(&handlers, tick_ns(config), &r->loop);
     if (result == 0)
         result = init_tracker(r);

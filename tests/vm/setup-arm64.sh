@@ -13,14 +13,17 @@ exec 9>"$VM_DIR/lock"; flock 9
 mkdir -p "$VM_DIR"/{bin,kernel,logs}
 cross=$build/cross/arm64
 
+tools=(device-tree-compiler cpio gcc libc6-dev python3)
 have_tools() {
-    command -v fdtput cpio >/dev/null &&
+    local status
+    status=$(dpkg-query -W -f '${db:Status-Status}\n' "${tools[@]}" 2>/dev/null) &&
+        ! grep -qvx installed <<<"$status" &&
         qemu-system-aarch64 -version 2>/dev/null | grep -Eq 'version [1-9][0-9]+\.'
 }
 install_tools() {
     # all of QEMU in one version: a part of it may be there already
     update_lists system bookworm-backports
-    private_apt system apt-get install -y --no-install-recommends device-tree-compiler cpio
+    private_apt system apt-get install -y --no-install-recommends "${tools[@]}"
     private_apt system apt-get install -y --no-install-recommends -t bookworm-backports \
         qemu-system-arm qemu-system-common qemu-system-data qemu-utils
 }
