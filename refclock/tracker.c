@@ -274,8 +274,11 @@ static void schedule(struct step *s)
     then.now_ns = s->orders->wake_at_ns;
     if (needs_raw && step_due(&later, t->raw_due_ns))
         s->orders->measure |= TRACKER_MEASURE_RAW | TRACKER_MEASURE_KERNEL;
-    if (may_feed(s) && step_due(&later, t->sample_due_ns))
+    if (may_feed(s) && step_due(&later, t->sample_due_ns)) {
         s->orders->measure |= TRACKER_MEASURE_REALTIME;
+        if (t->sample_verdict == CLOCK_LEAP_NOW) /* the kernel's TAI offset changes with it */
+            s->orders->measure |= TRACKER_MEASURE_KERNEL;
+    }
 }
 
 void tracker_step(
