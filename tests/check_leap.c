@@ -100,7 +100,7 @@ END_TEST
 START_TEST(a_kernel_that_knows_tai_is_asked_anew_before_the_first_sample_after_it)
 {
     for (int step = -1; step <= 1; step += 2)
-        for (int phase = 0; phase < 10; phase++) {
+        for (int64_t phase = 0; phase < 10; phase++) {
             start(step, VMCLOCK_TIME_TAI, 37, 20 * VIRTUAL_SEC + phase * 100 * VIRTUAL_MS);
             virtual_run(&vm, 30 * VIRTUAL_SEC);
             assert_all_is_well();
@@ -148,7 +148,7 @@ START_TEST(a_host_that_writes_its_leap_second_in_pieces_is_not_followed)
         vm.page.seq_count += 2;
         virtual_run(&vm, 60 * VIRTUAL_SEC);
         assert_all_is_well();
-        ck_assert_uint_ge(vm.n_samples, 20 * 70);
+        ck_assert_uint_ge(vm.n_samples, 1400);
     }
 }
 END_TEST
@@ -190,7 +190,7 @@ START_TEST(a_kernel_that_knows_another_tai_offset_stops_the_samples_of_utc_as_we
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 1);
     vm.kernel_tai = 1; /* it was not told */
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_ge(vm.n_samples, 20 * 3);
+    ck_assert_uint_ge(vm.n_samples, 60);
 }
 END_TEST
 
