@@ -39,7 +39,8 @@ const char *clock_verdict_str(enum clock_verdict verdict)
     case CLOCK_LEAP_INVALID: return "the leap indicator is invalid";
     case CLOCK_LEAP_NOW: return "UTC is ambiguous around the leap second";
     case CLOCK_REFERENCE_IN_FUTURE: return "the reference is over an hour in the future";
-    case CLOCK_NO_READING: return "the CPUs' counters are not synchronised";
+    case CLOCK_COUNTER_BACK:
+        return "the counter went backwards: the CPUs' counters are not synchronised";
     case CLOCK_TAI_DISAGREES: return "the kernel's TAI offset is not the page's";
     case CLOCK_SECONDS_MOVED:
         return "the page moved by whole seconds without a disruption: not believed for a minute";

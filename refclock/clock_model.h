@@ -32,7 +32,7 @@ enum clock_verdict {
     CLOCK_LEAP_INVALID,
     CLOCK_LEAP_NOW,            /* UTC is ambiguous around the leap second */
     CLOCK_REFERENCE_IN_FUTURE, /* the reference is over an hour ahead of the counter */
-    CLOCK_NO_READING,          /* the counter went backwards under every reading */
+    CLOCK_COUNTER_BACK,        /* the counter went backwards without a disruption */
     CLOCK_TAI_DISAGREES,       /* the kernel has another TAI offset than the page */
     CLOCK_SECONDS_MOVED,       /* by whole seconds, a moment ago and without a disruption */
     CLOCK_UNSTEADY,            /* the formula jumps all the time */

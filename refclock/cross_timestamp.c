@@ -6,6 +6,20 @@ static uint64_t width(const struct cross_timestamp *reading)
     return reading->counter_after - reading->counter_before;
 }
 
+bool cross_timestamp_goes_back(const struct cross_timestamp *readings, size_t n, uint64_t *last)
+{
+    bool back = false;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct cross_timestamp *r = &readings[i];
+
+        back = back || counter_difference(r->counter_before, *last) < 0 ||
+               counter_difference(r->counter_after, r->counter_before) < 0;
+        *last = r->counter_before;
+    }
+    return back;
+}
+
 const struct cross_timestamp *cross_timestamp_narrowest(
     const struct cross_timestamp *readings, size_t n)
 {

@@ -21,8 +21,15 @@ struct cross_timestamp {
 };
 
 /*
- * The narrowest of n, or NULL where none can be used: the counter went backwards (it was read on
- * CPUs whose counters are not synchronised) or the nanoseconds are out of range.
+ * Whether the counter went backwards while n readings were taken, one after the other, or since
+ * *last, which is brought up to date. CPUs whose counters are not synchronised look like that, to
+ * a reader that was moved between them; the number of the CPU would say less.
+ */
+bool cross_timestamp_goes_back(const struct cross_timestamp *readings, size_t n, uint64_t *last);
+
+/*
+ * The narrowest of n, or NULL where none can be used: the counter went backwards in it, or the
+ * nanoseconds are out of range. A reader that was preempted or moved in the middle took longer.
  */
 const struct cross_timestamp *cross_timestamp_narrowest(
     const struct cross_timestamp *readings, size_t n);

@@ -172,6 +172,18 @@ static bool may_feed(const struct step *s)
                s->seen->now_ns - t->started_ns > FIRST_ASK_NS);
 }
 
+static void watch_counter(struct step *s, const struct cross_timestamp *readings, size_t n)
+{
+    struct tracker *t = s->t;
+
+    if (n == 0)
+        return;
+    if (!t->counter_read)
+        t->counter = readings[0].counter_before;
+    t->counter_read = true;
+    t->counter_back = cross_timestamp_goes_back(readings, n, &t->counter) || t->counter_back;
+}
+
 static void take_sample_result(struct step *s)
 {
     struct tracker *t = s->t;
@@ -296,11 +308,14 @@ void tracker_step(
     if (seen->request)
         step_begin_recovery(&s, t->reset_pending ? t->recovery.cause : RECOVERY_CAUSE_REQUEST);
     if (seen->measured & TRACKER_MEASURE_RAW) {
+        watch_counter(&s, seen->raw, seen->n_raw);
         raw = cross_timestamp_narrowest(seen->raw, seen->n_raw);
-        if (raw)
+        if (raw && !t->counter_back)
             raw_rate_observe(&t->rate, raw);
         t->raw_due_ns = seen->now_ns + RAW_NS;
     }
+    if (seen->measured & TRACKER_MEASURE_REALTIME)
+        watch_counter(&s, seen->realtime, seen->n_realtime);
     if (seen->measured & TRACKER_MEASURE_KERNEL)
         t->kernel_tai = seen->kernel_tai;
     if (seen->stop && !t->stopping) {

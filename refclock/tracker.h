@@ -156,6 +156,10 @@ struct tracker {
     struct clock_model moved_from;
     int64_t moved_ns; /* when; 0: it has not */
 
+    /* The counter, as last read; once it went backwards, only a disruption makes it good again. */
+    bool counter_read, counter_back;
+    uint64_t counter;
+
     /* The recovery. */
     struct recovery recovery; /* the present one, or the last; started_ns 0: none yet */
     uint64_t confirmed_marker;

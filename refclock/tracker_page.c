@@ -39,6 +39,7 @@ static void disrupted(struct step *s, const struct vmclock_page *page)
     t->marker = marker;
     t->unproven = t->has_old;
     t->guarantee.known = false; /* another host's, or another counter */
+    t->counter_read = t->counter_back = false;
     t->detected_counter = s->seen->counter;
     raw_rate_disrupted(&t->rate);
     t->raw_due_ns = s->seen->now_ns + RAW_PAUSE_NS;

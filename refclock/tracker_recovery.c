@@ -47,6 +47,8 @@ static enum recovery_page page_for_recovery(const struct tracker *t)
     const bool rate_good =
         t->config.correct_frequency && t->has_period && t->model.rate_error <= RATE_ERROR_MAX;
 
+    if (t->counter_back)
+        return RECOVERY_PAGE_MARKER_ONLY;
     if (t->has_model)
         return rate_good ? RECOVERY_PAGE_FULL : RECOVERY_PAGE_TIME;
     if (rate_good)
@@ -64,8 +66,8 @@ enum clock_verdict step_read_offset(const struct step *s, struct offset *ret_off
         cross_timestamp_narrowest(s->seen->realtime, s->seen->n_realtime);
     enum clock_verdict verdict;
 
-    if (!reading)
-        return CLOCK_NO_READING;
+    if (t->counter_back || !reading)
+        return CLOCK_COUNTER_BACK;
     if (tracker_is_unsteady(t, s->seen->now_ns))
         return CLOCK_UNSTEADY;
     verdict = cross_timestamp_offset(reading, &t->model, ret_offset);
@@ -95,7 +97,8 @@ static void measure(const struct step *s, struct recovery_view *view)
         view->offset_sec = offset.sec;
     if (t->config.dry_run && t->recovery.round > 0)
         view->offset_sec = 0; /* as if it had been corrected */
-    view->rate_known = t->has_period && t->rate.known && s->seen->clock_source_is_counter;
+    view->rate_known =
+        t->has_period && t->rate.known && s->seen->clock_source_is_counter && !t->counter_back;
     if (view->rate_known)
         view->rate_ppm =
             raw_rate_error_ppm(&t->rate, &t->model, s->seen->kernel_tick, s->seen->kernel_freq);

@@ -209,6 +209,25 @@ START_TEST(the_bound_of_a_free_running_clock_grows_until_max_error)
 }
 END_TEST
 
+START_TEST(a_counter_that_goes_backwards_between_cpus_is_not_used_until_a_disruption)
+{
+    start_converged(1);
+    vm.counter_skew = 5000; /* the first reading is on a CPU that is ahead */
+    virtual_run(&vm, 200 * VIRTUAL_MS);
+    vm.n_samples = 0;
+    virtual_run(&vm, 20 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_samples, 0);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 1);
+    ck_assert_uint_eq(vm.n_resets, 0);
+
+    virtual_migrate(&vm, 0.005, 20); /* the marker is watched all the same */
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_ge(vm.n_samples, 80);
+    assert_error_below(100e-9);
+}
+END_TEST
+
 START_TEST(a_kernel_that_knows_another_tai_offset_stops_the_samples)
 {
     start_converged(1);
@@ -1538,6 +1557,8 @@ int main(void)
     tcase_add_test(feeding, the_hosts_own_correction_is_followed_without_a_reset);
     tcase_add_test(feeding, the_hosts_own_correction_is_followed_also_soon_after_a_recovery);
     tcase_add_test(feeding, samples_whose_bound_is_over_max_error_are_withheld);
+    tcase_add_test(
+        feeding, a_counter_that_goes_backwards_between_cpus_is_not_used_until_a_disruption);
     tcase_add_test(feeding, without_a_bound_max_error_lets_no_sample_through);
     tcase_add_test(feeding, the_bound_of_a_free_running_clock_grows_until_max_error);
     tcase_add_test(feeding, a_kernel_that_knows_another_tai_offset_stops_the_samples);

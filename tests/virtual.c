@@ -341,8 +341,9 @@ static struct cross_timestamp reading(struct virtual_machine *vm, double clock_e
 {
     const double at = (double)vm->now_ns + (clock_error + noise(vm)) * 1e9;
     const double sec = floor(at / 1e9);
-    const uint64_t counter = virtual_counter(vm);
+    const uint64_t counter = virtual_counter(vm) + (uint64_t)vm->counter_skew;
 
+    vm->counter_skew = 0;
     return (struct cross_timestamp){counter - 50, counter + 50, VIRTUAL_EPOCH + (int64_t)sec,
         (uint32_t)fmin(999999999, rint(at - sec * 1e9))};
 }

@@ -791,6 +791,9 @@ static void settle(struct world *w)
     w->sock_error = w->readings = 0;
     w->clock_source_is_counter = true;
     w->carried.stop = w->stop;
+    if (w->tracker.counter_back) /* nothing but a disruption makes it good again */
+        set_field(
+            w, VMCLOCK_AT_DISRUPTION_MARKER, 8, get_field(w, VMCLOCK_AT_DISRUPTION_MARKER, 8) + 1);
     write_page(w, false);
     if (w->config.max_error_ns)
         set_field(w, VMCLOCK_AT_FLAGS, 8,
