@@ -2,6 +2,7 @@
 #include "daemon/page_report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "daemon/counter.h"
 #include "daemon/device.h"
 #include "daemon/system_clock.h"
+#include "refclock/calendar.h"
 
 /* One line, or one member, of the report; `meaning` may be NULL. */
 static void page_field(
@@ -41,6 +43,8 @@ static void page_flags(const struct vmclock_page *page, char *ret_text, size_t s
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (page->flags & UINT64_C(1) << i && n < size)
             n += (size_t)snprintf(ret_text + n, size - n, "%s%s", n ? " " : "", names[i]);
+    if (page->flags >> sizeof(names) / sizeof(names[0]) != 0 && n < size)
+        snprintf(ret_text + n, size - n, "%sand unknown ones", n ? " " : "");
 }
 
 static void page_fields(json_t *root, const struct vmclock_page *p)
@@ -105,7 +109,6 @@ int page_report_read(const struct config *config, struct page_reading *ret_readi
         COUNTER_NATIVE, system_clock_counter_period(), config->tracker.reader.accept_freerunning};
     const struct device_view *view = &ret_reading->view;
     enum device_look look = DEVICE_BUSY;
-    struct clock_model model;
     struct device *device;
     int r = device_open(config->device, &device);
 
@@ -124,50 +127,124 @@ int page_report_read(const struct config *config, struct page_reading *ret_readi
             look == DEVICE_BUSY ? "the host has been writing for 100 ms" : "the page is gone";
         return -EIO;
     }
-    ret_reading->verdict = clock_model_init(&view->page, &reader, &model);
+    ret_reading->verdict = clock_model_init(&view->page, &reader, &ret_reading->model);
     if (ret_reading->verdict == CLOCK_OK)
-        ret_reading->verdict = clock_model_time(&model, view->counter, &ret_reading->time);
+        ret_reading->verdict =
+            clock_model_time(&ret_reading->model, view->counter, &ret_reading->time);
     ret_reading->means = view->verdict == PAGE_OK ? clock_verdict_str(ret_reading->verdict)
                                                   : page_verdict_str(view->verdict);
     return 0;
 }
 
+/* What there is of a page that cannot be read as one: too short, or for ever being written. */
+static bool read_remains(const char *path, struct page_reading *ret_reading)
+{
+    uint8_t raw[VMCLOCK_FIELDS_END] = {0};
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    const ssize_t n = fd < 0 ? -1 : read(fd, raw, sizeof(raw));
+
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0)
+        return false;
+    page_decode(raw, &ret_reading->view.page);
+    return true;
+}
+
+/* RFC 3339, with nanoseconds. */
+static void date(const struct fixed *utc, char *ret_text, size_t size)
+{
+    const int64_t day = utc->sec / CALENDAR_DAY_SEC, second = utc->sec % CALENDAR_DAY_SEC;
+    const struct calendar_month m = calendar_month_of(day);
+    const uint64_t ns = (uint64_t)(((utc->frac >> 32) * UINT64_C(1000000000)) >> 32);
+
+    snprintf(ret_text, size,
+        "%04" PRId64 "-%02d-%02" PRId64 "T%02" PRId64 ":%02" PRId64 ":%02" PRId64 ".%09" PRIu64 "Z",
+        m.year, m.month, day - m.first_day + 1, second / 3600, second / 60 % 60, second % 60, ns);
+}
+
+/* A line, or a member, of what follows from the fields; NULL: nothing does. */
+static void derived(
+    json_t *root, const char *name, const char *label, const char *value, const char *unit)
+{
+    if (root)
+        json_object_set_new(root, name, value ? json_string(value) : json_null());
+    else if (value)
+        printf("%-22s %s%s\n", label, value, unit);
+}
+
+static void derive(json_t *root, const struct page_reading *reading, bool is_clock)
+{
+    const struct vmclock_page *page = &reading->view.page;
+    const double period = clock_model_period(&(struct clock_model){
+        .period_frac = page->period_frac_sec, .period_shift = page->period_shift});
+    const bool counts = page->counter_id != VMCLOCK_COUNTER_NONE && period > 0;
+    const bool bounded = is_clock && reading->model.has_bound;
+    char text[64];
+
+    snprintf(text, sizeof(text), "%.9g", period * 1e9);
+    derived(root, "counter_period_ns", "Counter's period", counts ? text : NULL, " ns");
+    snprintf(text, sizeof(text), "%.9g", 1e-6 / (period > 0 ? period : 1));
+    derived(root, "counter_frequency_mhz", "Counter's frequency", counts ? text : NULL, " MHz");
+    snprintf(text, sizeof(text), "%" PRIu64, reading->view.counter);
+    derived(root, "counter_now", "Counter now", is_clock ? text : NULL, "");
+    if (is_clock)
+        date(&reading->model.reference, text, sizeof(text));
+    derived(root, "reference_date", "UTC at the reference", is_clock ? text : NULL, "");
+    if (is_clock)
+        date(&reading->time.utc, text, sizeof(text));
+    derived(root, "utc_date", "UTC now, as a date", is_clock ? text : NULL, "");
+    if (bounded)
+        snprintf(text, sizeof(text), "%" PRIu64,
+            clock_model_bound_ns(&reading->model, reading->view.counter));
+    derived(root, "error_bound_ns", "Wrong by at most",
+        bounded             ? text
+        : is_clock && !root ? "anything: the host states no bound"
+                            : NULL,
+        bounded ? " ns" : "");
+}
+
 int page_report(const struct config *config, bool json)
 {
     json_t *root = NULL, *fields = NULL;
-    struct page_reading reading;
-    bool valid;
+    struct page_reading reading = {.verdict = CLOCK_NO_COUNTER};
+    const bool whole = page_report_read(config, &reading) >= 0;
+    bool valid, is_clock;
     char utc[32] = "";
     int r = EXIT_SUCCESS;
 
-    if (page_report_read(config, &reading) < 0) {
+    if (!whole) {
         fprintf(stderr, "vmclockctl: %s cannot be used: %s\n", config->device, reading.means);
-        return EX_UNAVAILABLE;
+        if (!read_remains(config->device, &reading))
+            return EX_UNAVAILABLE;
     }
-    valid = reading.view.verdict == PAGE_OK;
-    if (valid && reading.verdict == CLOCK_OK)
-        snprintf(utc, sizeof(utc), "%" PRId64 ".%09" PRId64, reading.time.utc.sec,
-            fixed_to_ns((struct fixed){0, reading.time.utc.frac}));
+    valid = whole && reading.view.verdict == PAGE_OK;
+    is_clock = valid && reading.verdict == CLOCK_OK;
+    if (is_clock)
+        snprintf(utc, sizeof(utc), "%" PRId64 ".%09" PRIu64, reading.time.utc.sec,
+            (uint64_t)(((reading.time.utc.frac >> 32) * UINT64_C(1000000000)) >> 32));
 
     if (json) {
         root = json_object();
         fields = json_object();
         json_object_set_new(root, "device", json_string(config->device));
         json_object_set_new(root, "valid", json_boolean(valid));
-        json_object_set_new(root, "clock", json_boolean(utc[0] != '\0'));
+        json_object_set_new(root, "clock", json_boolean(is_clock));
         json_object_set_new(root, "verdict", json_string(reading.means));
-        json_object_set_new(root, "utc", utc[0] ? json_string(utc) : json_null());
+        json_object_set_new(root, "utc", is_clock ? json_string(utc) : json_null());
         json_object_set_new(root, "fields", fields);
     }
     page_fields(fields, &reading.view.page);
+    if (!json) {
+        printf("\n%s: %s\n", config->device, reading.means);
+        if (is_clock)
+            printf("%-22s %s s\n", "UTC now", utc);
+    }
+    derive(root, &reading, is_clock);
     if (json) {
         r = json_dumpf(root, stdout, JSON_INDENT(2)) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
         putchar('\n');
         json_decref(root);
-    } else {
-        printf("\n%s: %s\n", config->device, reading.means);
-        if (utc[0])
-            printf("UTC now: %s s\n", utc);
     }
     return valid ? r : EX_UNAVAILABLE;
 }

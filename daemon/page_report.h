@@ -9,6 +9,7 @@
 struct page_reading {
     struct device_view view;
     enum clock_verdict verdict; /* of a valid page as a clock */
+    struct clock_model model;   /* where the verdict is CLOCK_OK, as the time */
     struct clock_time time;     /* with CLOCK_OK */
     const char *means;          /* what it is good for, or why it cannot be read, in words */
 };

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The tests' own pages."""
+"""The tests' own pages, and what vmclockctl page says of whole and broken ones."""
 
 import ctypes
+import datetime
+import json
 import struct
+import subprocess
 
 import page
-from harness import Case
+from daemon import DEVICE, OK
+from harness import Case, program
 
 
 class PageTest(Case):
@@ -62,3 +66,54 @@ class PageTest(Case):
         self.assertNotEqual(before, after)
         self.assertEqual(after % 2, 0)
         self.assertEqual(after, ctypes.c_uint32.from_buffer(made.map, 12).value)
+
+
+class ReportTest(Case):
+    needs = ("vmclockctl",)
+
+    def report(self, *options):
+        with open(self.path("conf"), "w", encoding="ascii") as file:
+            file.write(f"device = {self.path('page')}\n")
+        return subprocess.run(
+            [program("vmclockctl"), "-c", self.path("conf"), *options, "page"],
+            capture_output=True, text=True, timeout=20, check=False,
+        )
+
+    def test_a_clock_is_shown_with_date_bound_period_and_unknown_flags(self):
+        made = page.clock_page(self.path("page"))
+        made.write(flags=made.fields.flags | 1 << 40)
+        done = self.report("--json")
+        self.assertEqual(done.returncode, OK, done.stderr)
+        said = json.loads(done.stdout)
+        self.assertTrue(said["valid"] and said["clock"])
+        date = datetime.datetime.fromisoformat(said["utc_date"][:26] + "+00:00")
+        self.assertAlmostEqual(date.timestamp(), float(said["utc"]), delta=1e-5)
+        self.assertAlmostEqual(float(said["counter_period_ns"]), made.period() * 1e9, delta=1e-6)
+        self.assertAlmostEqual(
+            float(said["counter_frequency_mhz"]) * float(said["counter_period_ns"]), 1e3, delta=1e-3
+        )
+        self.assertTrue(200 <= int(said["error_bound_ns"]) < 10000)
+        self.assertIn("unknown", said["fields"]["flags"]["meaning"])
+        self.assertIn(said["utc_date"][:10], self.report().stdout)
+
+    def test_a_page_without_a_bound_says_so(self):
+        page.clock_page(self.path("page"), flags=page.TAI_OFFSET_VALID)
+        self.assertIsNone(json.loads(self.report("--json").stdout)["error_bound_ns"])
+        self.assertIn("no bound", self.report().stdout)
+
+    def test_what_is_left_of_a_broken_page_is_shown_and_the_status_is_69(self):
+        whole = page.marker_page(self.path("page"), disruption_marker=0x1234).bytes()
+        for data, reason in (
+            (whole[:0x20], "shorter"),
+            (whole[:0x0C] + b"\x03\0\0\0" + whole[0x10:], "writing"),
+            (b"XXXX" + whole[4:], "magic"),
+        ):
+            with open(self.path("page"), "wb") as file:
+                file.write(data)
+            text, structured = self.report(), self.report("--json")
+            self.assertEqual((text.returncode, structured.returncode), (DEVICE, DEVICE))
+            self.assertIn("0x1234", text.stdout)
+            said = json.loads(structured.stdout)
+            self.assertFalse(said["valid"] or said["clock"])
+            self.assertIn(reason, said["verdict"])
+            self.assertEqual(said["fields"]["disruption_marker"]["raw"], "0x1234")
