@@ -311,6 +311,36 @@ static void watch_notifications(struct runner *r)
         log_info("%s: watched by notification and by timer", r->config.device);
 }
 
+/* What one reading of CLOCK_REALTIME takes, at best, and so by how much it is uncertain. */
+static double reading_ns(const struct runner *r)
+{
+    struct cross_timestamp readings[16];
+    const struct cross_timestamp *best;
+
+    system_clock_read(CLOCK_REALTIME, 16, readings);
+    best = cross_timestamp_narrowest(readings, 16);
+    return best ? (double)(best->counter_after - best->counter_before) * r->counter_period_sec * 1e9
+                : 0;
+}
+
+/* The kernel drops a counter that it finds unstable, at any time. */
+static void watch_clock_source(struct runner *r)
+{
+    const bool before = r->clock_source_is_counter;
+
+    /* Where it cannot be read, it is what it was. */
+    if (system_clock_source_is_counter(&r->clock_source_is_counter) < 0 ||
+        r->clock_source_is_counter == before || COUNTER_NATIVE == VMCLOCK_COUNTER_NONE)
+        return;
+    if (r->clock_source_is_counter)
+        log_notice("the kernel's clock source is %s again: a reading takes %.0f ns",
+            COUNTER_CLOCK_SOURCE, reading_ns(r));
+    else
+        log_warning("the kernel's clock source is no longer %s: a reading takes %.0f ns, and the "
+                    "frequency is not corrected after a disruption",
+            COUNTER_CLOCK_SOURCE, reading_ns(r));
+}
+
 static void housekeeping(struct runner *r, int64_t now_ns)
 {
     int result;
@@ -323,7 +353,7 @@ static void housekeeping(struct runner *r, int64_t now_ns)
         r->device = NULL;
     }
     watch_notifications(r);
-    system_clock_source_is_counter(&r->clock_source_is_counter); /* or what it was */
+    watch_clock_source(r);
     save_state(r, true);
     write_metrics(r, now_ns);
     r->housekeeping_at_ns = now_ns + SECOND_NS;
