@@ -371,16 +371,26 @@ class SequenceLockTest(ScriptedCase):
         self.assertLess(time.monotonic() - began, 1.5)
 
     def test_samples_of_a_page_being_rewritten_are_never_torn(self):
-        made = self.clock()
-        self.daemon(sample_interval="10ms", watch_interval="5ms")
+        made = self.clock(offset=0.5)
+        self.daemon(step="never", sample_interval="10ms", watch_interval="5ms")
         self.feeding()
         over = threading.Event()
+        # The same line written down from two references, minutes apart: half of one and half of
+        # the other would be wrong by as much.
+        now = made.clock_fields(offset=0.5)
+        ticks = round(500 / page.Counter.period())
+        earlier = (now["time_sec"] << 64) + now["time_frac_sec"]
+        earlier -= ticks * now["counter_period_frac_sec"] >> now["counter_period_shift"]
+        past = {
+            "counter_value": now["counter_value"] - ticks,
+            "time_sec": earlier >> 64,
+            "time_frac_sec": earlier % 2**64,
+        }
 
         def rewrite():
-            sign = 1
             while not over.is_set():
-                sign = -sign
-                made.write(**made.clock_fields(offset=sign * 0.5))
+                made.write(**now)
+                made.write(**past)
 
         thread = threading.Thread(target=rewrite)
         thread.start()
