@@ -163,7 +163,7 @@ faults: packages-check
 # the real one, in the slow motion of valgrind, and by live migration.
 COUNT = 100000
 
-soak: packages-soak
+soak: packages-soak soak-virtual
 	@$(MAKE) --no-print-directory all $(BUILD)/chrony/chronyd
 	BUILD=$(BUILD) tests/integration/soak.py scripted $(COUNT)
 	BUILD=$(BUILD) tests/integration/soak.py marker $(COUNT)
@@ -182,8 +182,6 @@ fuzz: packages-fuzz
 # What check does of these a few thousand times. RUNS of each of two kinds, of which one has three
 # disruptions on average: a million and more.
 RUNS ?= 300000
-
-soak: soak-virtual
 
 soak-virtual: packages-check
 	@$(MAKE) --no-print-directory $(BUILD)/check_tracker
