@@ -1,0 +1,332 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The Debian package in a real guest: Debian of that suite with its systemd, udev, AppArmor and
+chrony, the kernel's vmclock driver, and what happens to a service in its life: installed, booted,
+migrated, upgraded in the middle of a recovery, frozen, chrony upgraded and purged, a machine
+without the device, purged. Run tests/vm/setup.sh, build-deb and build-image first; `make
+check-package` does. One line per step; the last line is "N passed, N failed".
+
+usage: check_package.py [--suite SUITE] [--screens FILE] [CASE...]"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../vm"))
+
+import lab as vmlab  # noqa: E402
+from check_vm import (CLOCK_LIMIT_NS, SETTLE_S, Counts, Report, expect_agreement, expect_forgotten,  # noqa: E402, F401
+                      expect_one_reset, expect_samples_kept, migrate, wait_selected)
+from guest import SERVER_CONF, SERVER_LINE, Guest, wait_for  # noqa: E402
+
+PACKAGE_DIR = os.environ.get("PACKAGE_DIR") or os.path.join(HERE, "../../build/package")
+MEMORY_MIB = 512
+KERNEL_ARGUMENTS = "root=/dev/vda rw loglevel=0 systemd.show_status=0 audit=1 audit_backlog_limit=8192"
+INSTALL = "apt-get install -y -qq -o Dpkg::Use-Pty=0"
+UPGRADE_VMCLOCKD = "dpkg -i /repository/again/vmclockd.deb"
+
+
+class Disk:
+    """A disk of its own over the suite's image, or over another disk that is not in use."""
+
+    def __init__(self, lab, name, backing):
+        self.path = lab.path(name + ".qcow2")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", backing,
+                        "-F", "qcow2" if backing.endswith("qcow2") else "raw", self.path], check=True)
+
+    def arguments(self):
+        # a flush of this disk need not outlive a crash of this machine
+        return ["-drive", f"if=none,id=disk,format=qcow2,cache=unsafe,file={self.path}",
+                "-device", "virtio-blk-pci,drive=disk"]
+
+
+def options_of(disk, **options):
+    return {"arguments": disk.arguments(), "memory_mib": MEMORY_MIB, **options,
+            "kernel_arguments": KERNEL_ARGUMENTS + " " + options.get("kernel_arguments", "")}
+
+
+class Machine(Guest):
+    """A guest with a service manager, which starts chronyd and vmclockd and keeps their logs."""
+
+    def configure_ntp(self):
+        self.vm.write("/etc/ntp-server.conf", SERVER_CONF)
+        self.sh("systemctl enable --now lab-ntp.service")
+        self.vm.write("/etc/chrony/sources.d/lab.sources", SERVER_LINE)
+        self.sh("chronyc reload sources")
+
+    def log_lines(self, *words):
+        lines = self.sh("journalctl -b -q -u vmclockd -o cat").splitlines()
+        return [line for line in lines if not words or any(word in line for word in words)]
+
+    def show(self, unit, *properties):
+        output = self.sh(f"systemctl show {unit} -p " + ",".join(properties))
+        values = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
+        return [values.get(name, "") for name in properties]
+
+    def reboot(self, lab, name, disk, **options):
+        self.sh("systemctl --no-block reboot")
+        self.vm.process.wait(120)
+        self.vm.quit()
+        self.vm = lab.vm(name, **options_of(disk, **options))
+
+    def boot(self, report):
+        kernel, seconds = self.vm.boot()
+        state = self.sh("systemctl is-system-running --wait", check=False, timeout=240)[1]
+        report.step(f"       Linux {kernel}, {self.sh('. /etc/os-release; echo $PRETTY_NAME')}, booted in {seconds:.0f} s")
+        failed = self.sh("systemctl --failed --no-legend --plain")
+        report.check(state == "running" and not failed, f"the system is {state}; failed units: {failed or 'none'}")
+        cycles = self.sh("journalctl -b -q | grep -i 'ordering cycle'", check=False)[1]
+        report.check(not cycles, f"no ordering cycle {cycles}")
+
+
+def denials(guest):
+    """What AppArmor or the system call filter forbade vmclockd."""
+    lines = guest.sh("journalctl -b -q -o cat --grep 'DENIED|type=1326|SECCOMP'", check=False)[1].splitlines()
+    return [line for line in lines if "vmclockd" in line]
+
+
+def expect_at_work(report, guest, what):
+    enabled = guest.sh("systemctl is-enabled vmclockd", check=False)[1]
+    active, pid, restarts = guest.show("vmclockd", "ActiveState", "MainPID", "NRestarts")
+    report.check(enabled == "enabled" and active == "active", f"{what}: vmclockd is {enabled} and {active}")
+    confined = guest.sh(f"cat /proc/{pid}/attr/current", check=False)[1].strip("\0\n")
+    report.check(confined == "vmclockd (enforce)", f"{what}: AppArmor: {confined}")
+    names = [source[2] for source in guest.chronyc("sources") or []]
+    report.check("VMCL" in names, f"{what}: chronyd has the sources {' '.join(names)}")
+    mode = guest.sh("stat -c '%a %U:%G' /dev/vmclock0")
+    report.check(mode == "600 root:root", f"{what}: /dev/vmclock0 is {mode}")
+    forbidden = denials(guest)
+    report.check(not forbidden, f"{what}: nothing was forbidden to vmclockd")
+    report.quote(forbidden)
+
+
+def screen(options, guest, title, command):
+    if options.screens:
+        with open(options.screens, "a") as f:
+            f.write(f"==== {options.suite}: {title}\n# {command}\n{guest.sh(command, check=False)[1]}\n\n")
+
+
+def expect_no_reset(report, guest, before, what):
+    seen = Counts(guest).since(before)[2]
+    report.check(seen == 0, f"{what}: {seen} resets")
+
+
+def install(report, lab, options, disk):
+    guest = Machine(lab.vm("install", **options_of(disk)))
+    guest.boot(report)
+    report.check(guest.sh("test -e /dev/vmclock0; echo $?") == "0", "udev has loaded the driver")
+    guest.sh("apt-get update -qq", timeout=120)
+    report.quote(guest.sh(INSTALL + " --install-recommends vmclockd", timeout=300).splitlines()[-12:])
+    expect_at_work(report, guest, "installed")
+    screen(options, guest, "just installed", "systemctl status vmclockd chrony")
+    return guest
+
+
+def case_life(report, lab, options):
+    """QEMU's own device, nothing but the marker: the whole life of the package."""
+    disk = Disk(lab, "life", os.path.join(os.path.abspath(PACKAGE_DIR), options.suite + ".img"))
+    guest = install(report, lab, options, disk)
+    guest.configure_ntp()
+
+    guest.reboot(lab, "l0", disk)
+    guest.boot(report)
+    expect_at_work(report, guest, "rebooted")
+    boot_order(report, guest)
+    wait_for("chronyd selects the NTP server", lambda: guest.reference() == "\x7f\0\0\x01", 60)
+    report.check(guest.status()["mode"] == "marker-only", "rebooted: marker-only, chronyd follows its NTP server")
+
+    wait_for("NTP samples", lambda: (guest.ntp_span_s() or 0) > SETTLE_S + 3, 30)
+    before, moved = Counts(guest), time.monotonic()
+    migrate(report, lab, guest, "l1", **options_of(disk))
+    expect_one_reset(report, guest, before, "migration")
+    expect_forgotten(report, guest, moved, "migration")
+    screen(options, guest, "a migration with the marker alone", "journalctl -b -u vmclockd -o short-precise")
+    screen(options, guest, "after the migration", "vmclockctl status")
+
+    upgrade_in_recovery(report, lab, options, guest, disk)
+    watchdog(report, guest, options)
+    chrony_changes(report, lab, guest, disk)
+    purge(report, guest)
+
+
+def boot_order(report, guest):
+    """Readiness, by systemd's own clock, in microseconds since the boot."""
+    times = {unit: int(guest.show(unit, "ActiveEnterTimestampMonotonic")[0] or 0)
+             for unit in ("chrony.service", "vmclockd.service", "time-sync.target")}
+    report.check(0 < times["chrony.service"] <= times["vmclockd.service"] <= times["time-sync.target"],
+                 "boot order: " + ", ".join(f"{unit} {us / 1e6:.3f} s" for unit, us in times.items()))
+
+
+def upgrade_in_recovery(report, lab, options, guest, disk):
+    wait_for("NTP samples", lambda: (guest.ntp_span_s() or 0) > SETTLE_S, 30)
+    before, moved = Counts(guest), time.monotonic()
+    pid = guest.show("chrony", "MainPID")[0]
+    guest.sh(f"kill -STOP {pid}")
+    migrate(report, lab, guest, "l2", **options_of(disk))
+    guest.wait_status("a recovery that cannot go on", lambda s: s["state"] == "recovering")
+    old = guest.show("vmclockd", "MainPID")[0]
+    guest.sh(UPGRADE_VMCLOCKD, timeout=120)
+    version = guest.sh("dpkg-query -W -f '${Version}' vmclockd")
+    report.check(version.endswith("again") and guest.show("vmclockd", "MainPID")[0] != old and
+                 Counts(guest).since(before)[2] == 0, f"upgraded to {version} in the middle of a recovery")
+    guest.sh(f"kill -CONT {pid}")
+    wait_for("a confirmed reset", lambda: Counts(guest).since(before)[2] > 0, 30)
+    time.sleep(SETTLE_S)
+    seen = Counts(guest).since(before)[2]
+    report.check(seen == 1, f"upgraded in the middle of a recovery: {seen} reset(s), by the new one")
+    expect_forgotten(report, guest, moved, "upgraded in the middle of a recovery")
+    screen(options, guest, "upgraded in the middle of a recovery", "journalctl -b -u vmclockd -o short-precise -n 12")
+    report.check(guest.show("chrony", "MainPID")[0] == pid, "upgraded: chronyd was not restarted")
+
+
+def watchdog(report, guest, options):
+    wait_for("NTP samples", lambda: (guest.ntp_span_s() or 0) > 3, 30)
+    before, started = Counts(guest), time.monotonic()
+    old, restarts = guest.show("vmclockd", "MainPID", "NRestarts")
+    guest.sh(f"kill -STOP {old}")
+    wait_for("the watchdog", lambda: guest.show("vmclockd", "NRestarts")[0] != restarts, 90, 1)
+    wait_for("active", lambda: guest.show("vmclockd", "ActiveState")[0] == "active", 20)
+    time.sleep(SETTLE_S)
+    report.check(guest.show("vmclockd", "MainPID")[0] != old,
+                 f"stopped, the watchdog bit, running again after {time.monotonic() - started - SETTLE_S:.0f} s")
+    expect_no_reset(report, guest, before, "bitten by the watchdog")
+    expect_samples_kept(report, guest, started, "bitten by the watchdog")
+    screen(options, guest, "frozen, and bitten by the watchdog", "journalctl -b -u vmclockd -o short-precise -n 12")
+
+
+def chrony_changes(report, lab, guest, disk):
+    old, restarts = guest.show("vmclockd", "MainPID", "NRestarts")
+    before = Counts(guest)
+    guest.sh("dpkg -i /repository/again/chrony.deb", timeout=180)
+    guest.wait_status("chronyd is reachable", lambda s: s["chronyd"]["reachable"])
+    names = [source[2] for source in guest.chronyc("sources") or []]
+    report.check("VMCL" in names, f"chrony upgraded to {guest.sh('dpkg-query -W -f ${Version} chrony')}: "
+                 f"its sources are {' '.join(names)}")
+    guest.sh("systemctl restart chrony")
+    guest.wait_status("chronyd is reachable", lambda s: s["chronyd"]["reachable"])
+    expect_no_reset(report, guest, before, "chrony upgraded and restarted")
+    migrate(report, lab, guest, "l3", **options_of(disk))
+    expect_one_reset(report, guest, before, "migration under the new chronyd")
+
+    guest.sh("apt-get purge -y -qq chrony", timeout=180)
+    guest.wait_status("chronyd is not reachable", lambda s: not s["chronyd"]["reachable"])
+    report.check(guest.show("vmclockd", "MainPID", "NRestarts") == [old, restarts],
+                 "chrony purged: vmclockd runs on, the same process")
+    report.check(guest.sh("ls /etc/chrony/conf.d") == "vmclockd.conf", "chrony purged: our drop-in is there")
+    guest.sh(INSTALL + " chrony", timeout=180)
+    guest.wait_status("chronyd is reachable", lambda s: s["chronyd"]["reachable"])
+    report.check("VMCL" in [source[2] for source in guest.chronyc("sources")], "chrony installed again: VMCL is there")
+    report.check(guest.show("vmclockd", "MainPID", "NRestarts") == [old, restarts],
+                 "chrony installed again: still the same vmclockd")
+
+
+LEFT_OVER = ("find / -xdev \\( -path /proc -o -path /sys -o -path /repository -o -path '/usr/lib/modules' "
+             "-o -path /var/lib/apt -o -path /var/cache/apt \\) -prune -o -iname '*vmclock*' -print; "
+             "find /run /dev /tmp -iname '*vmclock*' ! -path '/dev/vmclock0' ! -path '/run/udev/*'; "
+             "grep -rl vmclock /etc /var/lib/systemd /var/lib/dpkg/info /var/lib/dpkg/triggers; "
+             "grep -A1 '^Package: vmclockd' /var/lib/dpkg/status; "
+             "grep vmclockd /sys/kernel/security/apparmor/profiles")
+
+
+def purge(report, guest):
+    guest.sh("apt-get purge -y -qq vmclockd", timeout=120)
+    left = guest.sh(LEFT_OVER, check=False)[1]
+    report.check(not left, "vmclockd purged: nothing is left")
+    report.quote(left.splitlines())
+    names = [source[2] for source in guest.chronyc("sources") or []]
+    report.check(names and "VMCL" not in names, f"vmclockd purged: chronyd has the sources {' '.join(names)}")
+    state = guest.sh("systemctl is-system-running", check=False)[1]
+    report.check(state == "running", f"vmclockd purged: the system is {state}")
+
+
+def case_image(report, lab, options):
+    """The package in an image that boots elsewhere: without the device; with a full page whose
+    driver is loaded late."""
+    disk = Disk(lab, "image", os.path.join(os.path.abspath(PACKAGE_DIR), options.suite + ".img"))
+    guest = Machine(lab.vm("build", **options_of(disk, vmclock=False)))
+    guest.boot(report)
+    guest.sh("apt-get update -qq", timeout=120)
+    guest.sh(INSTALL + " --install-recommends vmclockd", timeout=300)
+    absent(report, guest, "installed without a device")
+    guest.reboot(lab, "elsewhere", disk, vmclock=False)
+    guest.boot(report)
+    absent(report, guest, "booted without a device")
+    screen(options, guest, "booted without a device", "systemctl status vmclockd")
+
+    here = lab.host("here")
+    here("init", "status=1", "notification=1")
+    guest.reboot(lab, "i0", disk, page=here, kernel_arguments="modprobe.blacklist=ptp_vmclock")
+    guest.boot(report)
+    absent(report, guest, "booted without the driver")
+    calibration = here.calibrate(guest.vm)
+    here("serve", 100)
+    guest.sh("modprobe ptp_vmclock")
+    wait_for("vmclockd", lambda: guest.show("vmclockd", "ActiveState")[0] == "active", 20)
+    expect_at_work(report, guest, "the driver was loaded")
+    wait_selected(report, guest, "the driver was loaded", 60)
+    expect_agreement(report, here, guest, "the driver was loaded")
+
+    there = lab.host("there")
+    there("init", "status=4", "notification=1", f"marker={here('show')['marker'] + 1}")
+    before = Counts(guest)
+    destination = lab.vm("i1", incoming=True, autostart=False, **options_of(disk, page=there))
+    here("freeze")
+    downtime = guest.migrate(destination)
+    time.sleep(1)
+    destination.resume()
+    there("status", 4)
+    report.step(f"       live-migrated, downtime {downtime} ms and another second")
+    there.calibrate(guest.vm)
+    there("serve", 100)
+    expect_one_reset(report, guest, before, "migration with a new formula")
+    wait_selected(report, guest, "migrated")
+    expect_agreement(report, there, guest, "migrated")
+    expect_at_work(report, guest, "migrated")
+    screen(options, guest, "a migration with a full page", "journalctl -b -u vmclockd -o short-precise")
+    screen(options, guest, "after the migration", "systemctl status vmclockd; chronyc sources; vmclockctl status")
+
+
+def absent(report, guest, what):
+    active, result, condition = guest.show("vmclockd", "ActiveState", "Result", "ConditionResult")
+    failed = guest.sh("systemctl --failed --no-legend --plain")
+    report.check((active, result, condition, failed) == ("inactive", "success", "no", ""),
+                 f"{what}: vmclockd is {active}, result {result}, condition {condition}; failed units: {failed or 'none'}")
+
+
+CASES = {"life": case_life, "image": case_image}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--suite", default="bookworm")
+    parser.add_argument("--screens", metavar="FILE", help="append what is seen of the service's life there")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
+    options = parser.parse_args()
+    if not set(options.cases) <= set(CASES):
+        parser.error("the cases are " + ", ".join(CASES))
+
+    report = Report()
+    for name in options.cases or CASES:
+        report.step(f"       ---- {options.suite}, {name}: {CASES[name].__doc__}")
+        with vmlab.Lab(os.path.join(PACKAGE_DIR, "initrd")) as lab:
+            try:
+                CASES[name](report, lab, options)
+            except (RuntimeError, TimeoutError, OSError, KeyError, TypeError, ValueError,
+                    subprocess.SubprocessError) as error:
+                report.check(False, f"{name}: {type(error).__name__}: {error}")
+                report.quote(traceback.format_exc().splitlines()[:-1])
+    print(f"{report.passed} passed, {report.failed} failed")
+    return 1 if report.failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
