@@ -145,6 +145,14 @@ coverage: packages-coverage
 	gcovr --root . --object-directory $(BUILD)/coverage --filter refclock/ --branches \
 	    --exclude-lines-by-pattern '.*assert\(.*' --exclude-unreachable-branches $(BUILD)/coverage
 
+# The Debian package in a guest of SUITE with its systemd, udev, AppArmor and chrony; as root.
+SUITE ?= bookworm
+check-package: packages-build
+	tests/vm/setup.sh
+	tests/package/build-deb $(SUITE) --twice
+	tests/package/build-image $(SUITE)
+	tests/package/check_package.py --suite $(SUITE)
+
 # Other architectures: their units under emulation, and an arm64 guest.
 check-cross:
 	@for arch in arm64 armhf i386; do tests/cross/check-cross $$arch || exit 1; done
@@ -271,7 +279,7 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all demo check check-layers check-vectors check-manuals check-units check-recovery check-corpora \
-        check-vm check-cross \
+        check-vm check-package check-cross \
         check-vm-arm64 faults fuzz fuzz-sources soak soak-virtual coverage bench \
         format tidy analyze install uninstall clean
 .SECONDARY:
