@@ -15,8 +15,8 @@ const char *event_str(enum event_id id)
     case EVENT_MAINTENANCE: return "an announcement";
     case EVENT_RECOVERY: return "a recovery without a disruption";
     case EVENT_WOULD_SEND: return "a command that a dry run leaves out";
-    case EVENT_WOULD_FEED:
-    case EVENT_WOULD_HAVE_FED: return "samples that a dry run leaves out";
+    case EVENT_WOULD_FEED: return "samples that a dry run leaves out";
+    case EVENT_WOULD_HAVE_FED: return "the sum of what a dry run left out";
     case EVENT_RESET_CONFIRMED: return "a confirmed reset";
     case EVENT_RESET_LATE: return "an unconfirmed reset";
     case EVENT_NOT_CONFIRMED: return "a refused reset";
