@@ -263,7 +263,7 @@ START_TEST(a_time_that_does_not_fit_is_refused)
 
     /* A leap second, ahead or behind, that would take the last second of all beyond the range. */
     page.time_type = VMCLOCK_TIME_UTC;
-    page.time_sec = INT64_MAX - 32 * 86400;
+    page.time_sec = INT64_MAX - INT64_C(32) * 86400;
     for (int leap = VMCLOCK_LEAP_PRE_POSITIVE; leap <= VMCLOCK_LEAP_POST_NEGATIVE; leap++) {
         if (leap == VMCLOCK_LEAP_NOW)
             continue;
