@@ -6,9 +6,9 @@
 
 #include "refclock/tracker_step.h"
 
-#define REPEAT_NS    INT64_C(1000000000)
-#define REPEAT_MAX   10
-#define RAW_NS       INT64_C(1000000000)
+#define REPEAT_NS  INT64_C(1000000000)
+#define REPEAT_MAX 10
+#define RAW_NS     INT64_C(1000000000)
 #define SAVED_FLAGS                                                                                \
     (VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT |                             \
         VMCLOCK_FLAG_VM_GENERATION_PRESENT)

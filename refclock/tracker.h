@@ -31,7 +31,7 @@ struct tracker_config {
 struct tracker_saved {
     bool valid; /* written since this boot */
     uint64_t confirmed_marker;
-    bool put_back; /* chronyd's settings were changed and not yet put back */
+    bool put_back;  /* chronyd's settings were changed and not yet put back */
     uint64_t flags; /* of the last page: maintenance, and whether it had what follows */
     uint64_t vm_generation;
     unsigned n_servers;
@@ -205,7 +205,7 @@ struct tracker {
     struct {
         uint64_t samples;
         double least_sec, most_sec; /* their offsets */
-    } pretended; /* dry run: what would have been sent */
+    } pretended;                    /* dry run: what would have been sent */
 };
 
 void tracker_init(struct tracker *t, const struct tracker_config *config,
