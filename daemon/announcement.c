@@ -111,7 +111,7 @@ int announcement_write(const char *state_file, const char *boot_id, const char *
     int r, n;
 
     snprintf(path, sizeof(path), "%.*s", directory, state_file);
-    mkdir(path, 0755);
+    make_public_directory(path);
     snprintf(path, sizeof(path), "%.*s/events/%s", directory, state_file, kind);
     describe(record, boot_id, said);
     count = read_last(path, last);

@@ -19,8 +19,14 @@ static int open_fresh(const char *path)
     return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 }
 
+void make_public_directory(const char *path)
+{
+    if (mkdir(path, 0755) == 0)
+        chmod(path, 0755); /* whatever the umask */
+}
+
 /* The directory that systemd makes is missing where somebody starts the daemon by hand. */
-static void make_directory(const char *path)
+static void make_directory_of(const char *path)
 {
     char directory[PATH_MAX];
     char *slash;
@@ -29,7 +35,7 @@ static void make_directory(const char *path)
     slash = strrchr(directory, '/');
     if (slash && slash != directory) {
         *slash = '\0';
-        mkdir(directory, 0755);
+        make_public_directory(directory);
     }
 }
 
@@ -39,7 +45,7 @@ int replace_file_by(const char *fresh, const char *path, const void *bytes, size
 
     fd = open_fresh(fresh);
     if (fd < 0 && errno == ENOENT) {
-        make_directory(fresh);
+        make_directory_of(fresh);
         fd = open_fresh(fresh);
     }
     if (fd < 0)

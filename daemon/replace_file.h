@@ -14,4 +14,7 @@ int replace_file(const char *path, const void *bytes, size_t n);
 /* The same by another name than PATH.new, of the same file system, whose directory is made. */
 int replace_file_by(const char *fresh, const char *path, const void *bytes, size_t n);
 
+/* One level, that everybody may list and enter; it may be there already. */
+void make_public_directory(const char *path);
+
 #endif
