@@ -26,7 +26,6 @@ from check_vm import (CLOCK_LIMIT_NS, SETTLE_S, Counts, Report, expect_agreement
 from guest import SERVER_CONF, SERVER_LINE, Guest, wait_for  # noqa: E402
 
 PACKAGE_DIR = os.environ.get("PACKAGE_DIR") or os.path.join(HERE, "../../build/package")
-MEMORY_MIB = 512
 KERNEL_ARGUMENTS = "root=/dev/vda rw loglevel=0 systemd.show_status=0 audit=1 audit_backlog_limit=8192"
 INSTALL = "apt-get install -y -qq -o Dpkg::Use-Pty=0"
 UPGRADE_VMCLOCKD = "dpkg -i /repository/again/vmclockd.deb"
@@ -47,7 +46,7 @@ class Disk:
 
 
 def options_of(disk, **options):
-    return {"arguments": disk.arguments(), "memory_mib": MEMORY_MIB, **options,
+    return {"arguments": disk.arguments(), **options,
             "kernel_arguments": KERNEL_ARGUMENTS + " " + options.get("kernel_arguments", "")}
 
 

@@ -26,8 +26,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 VM_DIR = os.path.abspath(os.environ.get("VM_DIR") or os.path.join(HERE, "../../build/vm"))
 
-# As in shared.h. Of the guest's memory, 256 MiB unless it is given more, the part from
-# 128 MiB on is a file that the host maps as well.
+# As in shared.h. The guest has 256 MiB, of which the part from 128 MiB on is a file
+# that the host maps as well.
 SHARED_PHYS_MIB = 128
 SHARED_MIB = 16
 FILE_OFFSET = 0x2000
@@ -140,7 +140,7 @@ class VM:
     resume(), unless `autostart`."""
 
     def __init__(self, lab, name, page=None, incoming=False, autostart=True, snapshots=False, cpus=1, arguments=(),
-                 kernel_arguments="", memory_mib=256, vmclock=True):
+                 kernel_arguments="", vmclock=True):
         self.lab, self.name = lab, name
         self._qmp_path, self._console_path = lab.path(name + ".qmp"), lab.path(name + ".con")
         self.notify_path = lab.path(name + ".ntf")
@@ -149,7 +149,7 @@ class VM:
         self.started = time.monotonic()
         with open(self._stderr, "wb") as err:
             self.process = lab.popen(self._command(page, incoming, autostart, snapshots, cpus, arguments,
-                                                   kernel_arguments, memory_mib, vmclock),
+                                                   kernel_arguments, vmclock),
                                      stdin=subprocess.DEVNULL, stdout=err, stderr=err)
         self._qmp_socket = self._connect(self._qmp_path)
         self._qmp = self._qmp_socket.makefile("rwb")
@@ -161,17 +161,15 @@ class VM:
             # the page is the host's, not part of the guest that migrates
             self.qmp("migrate-set-capabilities", capabilities=[{"capability": "x-ignore-shared", "state": True}])
 
-    def _command(self, page, incoming, autostart, snapshots, cpus, arguments, kernel_arguments, memory_mib,
-                 vmclock):
-        command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max",
-                   "-m", f"{memory_mib}M",
+    def _command(self, page, incoming, autostart, snapshots, cpus, arguments, kernel_arguments, vmclock):
+        command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "256M",
                    "-smp", str(cpus), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                    "-chardev", f"socket,id=console,path={self._console_path},server=on,wait=off",
                    "-serial", "chardev:console", "-qmp", f"unix:{self._qmp_path},server=on,wait=off",
                    "-kernel", os.path.join(VM_DIR, "kernel/vmlinuz"), "-initrd", self.lab.initrd]
         kernel = [KERNEL_ARGUMENTS, kernel_arguments]
         if page:
-            above = memory_mib - SHARED_PHYS_MIB - SHARED_MIB
+            above = 256 - SHARED_PHYS_MIB - SHARED_MIB
             command += ["-object", f"memory-backend-ram,id=low,size={SHARED_PHYS_MIB}M",
                         "-object", f"memory-backend-file,id=page,size={SHARED_MIB}M,mem-path={page.memory},share=on",
                         "-object", f"memory-backend-ram,id=high,size={above}M",
