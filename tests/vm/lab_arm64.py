@@ -64,7 +64,7 @@ class VM(lab.VM):
         put(device, "reg", "x", high, low, "0", "0x1000")
         return path
 
-    def _command(self, page, incoming, autostart, snapshots, cpus, arguments, kernel_arguments):
+    def _command(self, page, incoming, autostart, snapshots, cpus, arguments, kernel_arguments, vmclock):
         machine = self._machine(page, cpus)
         command = ["qemu-system-aarch64", "-machine", "virt", *machine, "-dtb", self._device_tree(machine),
                    "-qmp", f"unix:{self._qmp_path},server=on,wait=off",
