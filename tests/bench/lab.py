@@ -157,9 +157,9 @@ class Lab:
                   f"state-file = {self.path('state')}", *lines, sep="\n", file=file)
         return name
 
-    def start_daemon(self, *lines, **options):
+    def start_daemon(self, *lines, how=(), **options):
         with open(self.log, "ab") as log:
-            return self.start([program("vmclockd"), "-c", self.configuration(*lines)],
+            return self.start([*how, program("vmclockd"), "-c", self.configuration(*lines)],
                               stderr=log, **options)
 
     def complaint(self, what):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Benchmarks on this machine, each beside what it is to be compared with.
 
-    run.py [--seconds N] [--long] [NAME...]        NAME: detection noise cost start
+    run.py [--seconds N] [--long] [NAME...]        NAME: detection noise realtime cost start
 
 BUILD names the directory with the programs. Exits with 1 only where something could not be
 measured: a target that is missed on a busy machine is said, not punished.
@@ -10,6 +10,7 @@ measured: a target that is missed on a busy machine is said, not punished.
 
 import argparse
 import collections
+import contextlib
 import math
 import os
 import re
@@ -47,15 +48,16 @@ def target(what, value, limit, unit):
 CHANGES = 500
 
 
-def detect(interval_ms, ideal):
-    """Times in ms from the marker's change to RESET_SOURCES."""
+def detect(interval_ms, ideal, how=(), measure=()):
+    """Times in ms from the marker's change to RESET_SOURCES; `how` runs the watcher, `measure`
+    both sides of it."""
     with lab.Lab() as place:
         conf = place.configuration(f"watch-interval = {interval_ms}ms")
         watcher = ["--ideal"] if ideal else [lab.program("vmclockd"), "-c", conf]
         with open(place.log, "wb") as log:
             result = subprocess.run(
-                [lab.program("bench/detect"), place.directory, str(interval_ms * 1000000),
-                 str(CHANGES), *watcher], stdout=subprocess.PIPE, stderr=log, check=False)
+                [*measure, lab.program("bench/detect"), place.directory,
+                 str(interval_ms * 1000000), str(CHANGES), *how, *watcher], stdout=subprocess.PIPE, stderr=log, check=False)
         if result.returncode:
             raise place.complaint("detect failed")
         return [int(line) / 1e6 for line in result.stdout.split()]
@@ -87,12 +89,12 @@ def fit(points):
     return slope, [y - mean_y - slope * (x - mean_x) for x, y in points]
 
 
-def record(readings, seconds):
+def record(readings, seconds, how=()):
     """(s, ns) of the samples that chronyd is sent."""
     with lab.Lab() as place:
         place.start_chronyd()
         host = place.start_host()
-        daemon = place.start_daemon(f"readings = {readings}")
+        daemon = place.start_daemon(f"readings = {readings}", how=how)
         time.sleep(2)
         place.chronyd.samples.clear()
         time.sleep(seconds)
@@ -121,6 +123,50 @@ def noise(options):
     table(["", "samples", "rms", "median", "99 %", "max", "slope ppb", "bend ppb"], rows)
     print("  (a bend far from 0: something disciplines this machine's clock meanwhile)")
     target("rms at defaults", found[16], 10, "ns")
+
+
+# --- realtime -------------------------------------------------------------------------------
+
+# detect wants a path
+CHRT = shutil.which("chrt") or "chrt"
+ORDINARY = [CHRT, "--other", "0"]
+# What the service could be run with, by the unit's names.
+SCHEDULING = (
+    ("nothing", ORDINARY),
+    ("TimerSlackNSec=1", [*ORDINARY, "sh", "-c", 'echo 1 >/proc/self/timerslack_ns; exec "$0" "$@"']),
+    ("CPUAffinity=0", [*ORDINARY, "taskset", "--cpu-list", "0"]),
+    ("Nice=-10", [*ORDINARY, "nice", "-n", "-10"]),
+    ("Nice=-20", [*ORDINARY, "nice", "-n", "-20"]),
+    ("CPUSchedulingPolicy=rr, priority 1", [CHRT, "--rr", "1"]),
+    ("CPUSchedulingPolicy=fifo, priority 10", [CHRT, "--fifo", "10"]),
+)
+
+
+@contextlib.contextmanager
+def full_load():
+    """Two processes for each processor that want all of it."""
+    with lab.Lab() as place:
+        for _ in range(2 * os.cpu_count()):
+            place.start(["sh", "-c", "while :; do :; done"])
+        yield
+
+
+def realtime(options):
+    print(f"realtime: every processor wanted by two others; {CHANGES} detections at 10 ms, ms; and "
+          f"the noise of the samples over {options.seconds} s, ns")
+    rows = []
+    with contextlib.ExitStack() as stack:
+        for name, how in (("idle machine, nothing", ORDINARY), *SCHEDULING):
+            if len(rows) == 1:
+                stack.enter_context(full_load())
+            # the host and chronyd's side are not what is measured
+            times = detect(10, False, how, [CHRT, "--fifo", "50"])
+            points = record(16, options.seconds, how)
+            sizes = [abs(y) for y in fit(points)[1]]
+            rms = math.sqrt(sum(y * y for y in sizes) / len(sizes))
+            rows.append([name, *(f"{percentile(times, p):.3f}" for p in (50, 99, 100)), len(points),
+                         f"{rms:.1f}", f"{percentile(sizes, 99):.1f}", f"{max(sizes):.1f}"])
+    table(["", "median", "99 %", "max", "samples", "rms", "99 %", "max"], rows)
 
 
 # --- cost -----------------------------------------------------------------------------------
@@ -286,7 +332,7 @@ def start(_):
 
 # --- all ------------------------------------------------------------------------------------
 
-BENCHMARKS = {"detection": detection, "noise": noise, "cost": cost, "start": start}
+BENCHMARKS = {"detection": detection, "noise": noise, "realtime": realtime, "cost": cost, "start": start}
 
 
 def main():
