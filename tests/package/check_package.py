@@ -9,9 +9,7 @@ check-package` does. One line per step; the last line is "N passed, N failed".
 usage: check_package.py [--suite SUITE] [--screens FILE] [CASE...]"""
 
 import argparse
-import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -21,8 +19,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../vm"))
 
 import lab as vmlab  # noqa: E402
-from check_vm import (CLOCK_LIMIT_NS, SETTLE_S, Counts, Report, expect_agreement, expect_forgotten,  # noqa: E402, F401
-                      expect_one_reset, expect_samples_kept, migrate, wait_selected)
+from check_vm import (SETTLE_S, Counts, Report, expect_agreement, expect_forgotten, expect_one_reset,  # noqa: E402
+                      expect_samples_kept, migrate, wait_selected)
 from guest import SERVER_CONF, SERVER_LINE, Guest, wait_for  # noqa: E402
 
 PACKAGE_DIR = os.environ.get("PACKAGE_DIR") or os.path.join(HERE, "../../build/package")
@@ -135,6 +133,8 @@ def case_life(report, lab, options):
     disk = Disk(lab, "life", os.path.join(os.path.abspath(PACKAGE_DIR), options.suite + ".img"))
     guest = install(report, lab, options, disk)
     guest.configure_ntp()
+    # it has the boot wait for chronyd, and pulls in time-sync.target, which trixie's chrony does not
+    guest.sh("systemctl enable chrony-wait.service")
 
     guest.reboot(lab, "l0", disk)
     guest.boot(report)
@@ -160,8 +160,9 @@ def case_life(report, lab, options):
 def boot_order(report, guest):
     """Readiness, by systemd's own clock, in microseconds since the boot."""
     times = {unit: int(guest.show(unit, "ActiveEnterTimestampMonotonic")[0] or 0)
-             for unit in ("chrony.service", "vmclockd.service", "time-sync.target")}
-    report.check(0 < times["chrony.service"] <= times["vmclockd.service"] <= times["time-sync.target"],
+             for unit in ("chrony.service", "vmclockd.service", "chrony-wait.service", "time-sync.target")}
+    report.check(0 < times["chrony.service"] <= times["vmclockd.service"] <= times["time-sync.target"] and
+                 0 < times["chrony-wait.service"] <= times["time-sync.target"],
                  "boot order: " + ", ".join(f"{unit} {us / 1e6:.3f} s" for unit, us in times.items()))
 
 
