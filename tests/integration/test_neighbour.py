@@ -113,14 +113,17 @@ class NeighbourTest(ScriptedCase):
         daemon.reaches(state="feeding")
         self.assertEqual(daemon.said("is ignored"), [])
 
-    def test_a_link_where_the_reply_socket_is_to_be_leads_nowhere(self):
-        directory = os.path.dirname(self.chronyd.command_path)
-        os.chmod(directory, 0o777)
+    def looking_for_chronyd(self):
+        """Where anybody may make files: page, daemon, and the path that its socket will have."""
+        os.chmod(os.path.dirname(self.chronyd.command_path), 0o777)
         made = self.clock()
         self.chronyd.stop_listening(unlink=True)
         daemon = self.daemon()
         daemon.reaches(mode="clock")
-        path = self.own_socket(daemon)
+        return made, daemon, self.own_socket(daemon)
+
+    def test_a_link_where_the_reply_socket_is_to_be_leads_nowhere(self):
+        made, daemon, path = self.looking_for_chronyd()
         for thing in (
             lambda: os.symlink(self.victim, path),
             lambda: os.symlink("/nowhere", path),
@@ -135,13 +138,7 @@ class NeighbourTest(ScriptedCase):
         self.assert_untouched()
 
     def test_a_directory_in_its_place_is_said_and_waited_out(self):
-        directory = os.path.dirname(self.chronyd.command_path)
-        os.chmod(directory, 0o777)
-        made = self.clock()
-        self.chronyd.stop_listening(unlink=True)
-        daemon = self.daemon()
-        daemon.reaches(mode="clock")
-        path = self.own_socket(daemon)
+        made, daemon, path = self.looking_for_chronyd()
         eventually(lambda: as_nobody(lambda: os.mkdir(path)) is True)
         self.chronyd.listen()
         made.migrate(offset=1e-3)
