@@ -7,7 +7,7 @@
 #include "refclock/tracker_step.h"
 
 #define REPEAT_NS  INT64_C(1000000000)
-#define REPEAT_MAX 10
+#define REPEAT_MAX 7 /* two kinds that take turns fit into what the log takes at once */
 #define RAW_NS     INT64_C(1000000000)
 #define SAVED_FLAGS                                                                                \
     (VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT |                             \
