@@ -7,6 +7,10 @@ Each class of tests runs in a worker process, several side by side unless the cl
 `parallel = False`. A worker leads a process group, so that whatever it started ends with it: after
 its last test, over its time limit, at Ctrl-C or SIGTERM, and if this runner is killed.
 PATTERN selects the tests whose full name contains it. BUILD names the build directory.
+
+Most tests wait for what happens within milliseconds, on machines that at times stand still for
+seconds. One that fails beside others is therefore run once more, by itself, and what it said the
+first time is printed all the same; more than a few are not an accident.
 """
 
 import argparse
@@ -25,6 +29,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+ACCIDENTS = 3  # tests that may fail once
 GRACE = 15  # seconds a test may take to clean up after its own limit
 
 
@@ -174,7 +179,8 @@ class Runner:
         self.selector = selectors.DefaultSelector()
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
         self.skipped = []
-        self.failed = []
+        self.failed = []  # (class, test, full name)
+        self.accidents = []
         self.slow = []
 
     def start(self, case, tests):
@@ -191,7 +197,7 @@ class Runner:
         if outcome == "skipped":
             self.skipped.append((name, text))
         if outcome == "failed":
-            self.failed.append(name)
+            self.failed.append((worker.case, test, name))
             print(f"FAILED {name} ({seconds:.1f} s)\n{text}\n", flush=True)
         elif self.verbose:
             print(f"{outcome} {name} ({seconds:.1f} s)", flush=True)
@@ -233,9 +239,9 @@ class Runner:
                     self.start(*self.beside.pop(0))
                 self.step()
             for item in self.alone:
-                self.start(*item)
-                while self.running:
-                    self.step()
+                self.by_itself(*item)
+            if len(self.failed) <= ACCIDENTS:
+                self.again()
         finally:
             # A second signal must not interrupt this.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -243,10 +249,26 @@ class Runner:
             for worker in self.running:
                 worker.end()
 
+    def by_itself(self, case, tests):
+        self.start(case, tests)
+        while self.running:
+            self.step()
+
+    def again(self):
+        """What has failed has another attempt, alone on the machine."""
+        failed, self.failed = self.failed, []
+        self.counts["failed"] -= len(failed)
+        for case, test, name in failed:
+            self.by_itself(case, [test])
+            if not any(name == other for *_, other in self.failed):
+                self.accidents.append(name)
+
     def report(self, seconds):
+        for name in self.accidents:
+            print(f"passed by itself, failed beside others: {name}")
         for name, reason in self.skipped:
             print(f"skipped {name}: {reason}")
-        for name in self.failed:
+        for *_, name in self.failed:
             print(f"failed {name}")
         if self.verbose:
             for took, name in sorted(self.slow, reverse=True)[:10]:

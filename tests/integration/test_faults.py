@@ -147,8 +147,9 @@ class FaultCase(ScriptedCase):
                 )
                 time.sleep(0.03)
                 fault.disarm()
-            # Another chronyd has another reset coming, and so has a request.
-            more = (1, 2) if fault.number in (errno.ECONNREFUSED, signal.SIGUSR1) else (1,)
+            # Another chronyd has another reset coming, and so has a request; the request of the
+            # call before may be late, and be carried out only now.
+            more = {errno.ECONNREFUSED: (1, 2), signal.SIGUSR1: (1, 2, 3)}.get(fault.number, (1,))
             self.settled(done + 1, [recoveries + n for n in more])
             self.what += f", {fault.struck()}"
             if not fault.disarm():
