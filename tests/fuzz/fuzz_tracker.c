@@ -103,6 +103,7 @@ struct world {
 
     uint8_t raw[VMCLOCK_FIELDS_END];
     bool dirty, busy, lost, race;
+    bool counter_jumped; /* with no new marker since */
 
     enum chronyd chronyd;
     uint16_t status;
@@ -150,6 +151,7 @@ static void add_marker(struct world *w)
 {
     set_field(
         w, VMCLOCK_AT_DISRUPTION_MARKER, 8, get_field(w, VMCLOCK_AT_DISRUPTION_MARKER, 8) + 1);
+    w->counter_jumped = false;
 }
 
 static void write_formula(struct world *w)
@@ -733,7 +735,10 @@ static void act(struct world *w, struct bytes *in)
     case ACT_CLOCK_SOURCE: w->clock_source_is_counter = take_u8(in) & 1; break;
     case ACT_READINGS: w->readings = take_u8(in) % 5; break;
     case ACT_SYSTEM_CLOCK: w->system_ahead_ns += take_i16(in) * MS; break;
-    case ACT_COUNTER: w->counter_jumps += (uint64_t)(int64_t)(int32_t)take_u32(in) << 16; break;
+    case ACT_COUNTER:
+        w->counter_jumps += (uint64_t)(int64_t)(int32_t)take_u32(in) << 16;
+        w->counter_jumped = true;
+        break;
     case ACT_RACE: w->race = true; break;
     case ACT_N: break;
     }
@@ -791,9 +796,9 @@ static void settle(struct world *w)
     w->sock_error = w->readings = 0;
     w->clock_source_is_counter = true;
     w->carried.stop = w->stop;
-    if (w->tracker.counter_back) /* nothing but a disruption makes it good again */
-        set_field(
-            w, VMCLOCK_AT_DISRUPTION_MARKER, 8, get_field(w, VMCLOCK_AT_DISRUPTION_MARKER, 8) + 1);
+    /* Nothing but a disruption makes that good again, and a page without a clock hides it. */
+    if (w->tracker.counter_back || w->counter_jumped)
+        add_marker(w);
     write_page(w, false);
     if (w->config.max_error_ns)
         set_field(w, VMCLOCK_AT_FLAGS, 8,
