@@ -152,7 +152,7 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
         t->put_back.n_servers = saved->n_servers;
         memcpy(t->put_back.servers, saved->servers, sizeof(saved->servers));
         t->put_back_at_ns = now_ns;
-        tracker_remember_put_back(t);
+        (void)tracker_remember_put_back(t);
     }
     t->page_verdict = PAGE_BAD_MAGIC; /* none seen yet */
 }

@@ -104,7 +104,7 @@ static void measure(const struct step *s, struct recovery_view *view)
             raw_rate_error_ppm(&t->rate, &t->model, s->seen->kernel_tick, s->seen->kernel_freq);
 }
 
-void tracker_remember_put_back(struct tracker *t)
+bool tracker_remember_put_back(struct tracker *t)
 {
     const struct recovery_config before = t->put_back;
     const bool pending = t->put_back_at_ns != INT64_MAX;
@@ -120,6 +120,7 @@ void tracker_remember_put_back(struct tracker *t)
         if (k == t->put_back.n_servers && k < RECOVERY_SERVERS_MAX)
             t->put_back.servers[t->put_back.n_servers++] = before.servers[i];
     }
+    return t->put_back.n_servers != before.n_servers;
 }
 
 void step_report_end(struct step *s, enum event_id id)
@@ -195,11 +196,12 @@ static void account(struct step *s, const struct recovery *before)
     if ((r->makestep_changed && !before->makestep_changed) ||
         (r->polls_changed && !before->polls_changed))
         s->orders->save_first = true;
-    if (r->state == RECOVERY_REARM || r->state == RECOVERY_MINPOLL) {
+    if (r->state == RECOVERY_REARM || r->state == RECOVERY_MINPOLL ||
+        r->state == RECOVERY_MAXPOLL) {
         t->put_back_makestep = t->put_back_makestep || r->makestep_changed;
         t->put_back_polls = t->put_back_polls || r->polls_changed;
         if (t->put_back_makestep || t->put_back_polls) {
-            tracker_remember_put_back(t);
+            s->orders->save_first = tracker_remember_put_back(t) || s->orders->save_first;
             t->put_back_at_ns = s->seen->now_ns + BOOST_NS;
             t->put_back_step = 0;
         }

@@ -26,8 +26,11 @@ bool tracker_is_unsteady(const struct tracker *t, int64_t now_ns);
 /* tracker_recovery.c: the recovery, and what it is shown. */
 void step_begin_recovery(struct step *s, enum recovery_cause cause);
 void step_run_recovery(struct step *s, enum recovery_event event);
-/* The settings of now, and those of servers that were changed under an earlier configuration. */
-void tracker_remember_put_back(struct tracker *t);
+/*
+ * The settings of now, and those of servers that were changed under an earlier configuration.
+ * Returns whether that names other servers than before, and has to be saved.
+ */
+bool tracker_remember_put_back(struct tracker *t);
 bool step_start_is_due(const struct step *s);
 void step_report_end(struct step *s, enum event_id id);
 

@@ -792,6 +792,29 @@ START_TEST(settings_are_put_back_at_the_end_and_after_a_crash)
 }
 END_TEST
 
+START_TEST(a_server_that_a_reload_brings_into_a_recovery_is_put_back_too)
+{
+    struct tracker_saved saved;
+
+    start_marker_only();
+    virtual_migrate(&vm, 0.005, 60);
+    while (virtual_count_commands(&vm, CHRONY_MODIFY_MINPOLL) == 0)
+        virtual_run(&vm, 1000);
+    /* The reload comes between the server's two polls, and nothing before the reply. */
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAXPOLL), 0);
+    config.recovery.servers[0].address.bytes[3] ^= 1;
+    tracker_reconfigure(&vm.tracker, &config);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAXPOLL), 1);
+    saved = tracker_saved(&vm.tracker);
+    ck_assert(saved.put_back);
+    ck_assert_uint_eq(saved.n_servers, 2);
+    virtual_run(&vm, 40 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAXPOLL), 3);
+    ck_assert(!tracker_saved(&vm.tracker).put_back);
+}
+END_TEST
+
 START_TEST(a_monotonic_page_gives_its_period_and_never_a_sample)
 {
     start_converged(5);
@@ -1601,6 +1624,7 @@ int main(void)
     tcase_add_test(less, a_marker_alone_brings_reset_rearm_boost_and_burst_and_all_is_put_back);
     tcase_add_test(less, makestep_is_not_rearmed_where_steps_are_restricted);
     tcase_add_loop_test(less, settings_are_put_back_at_the_end_and_after_a_crash, 0, 3);
+    tcase_add_test(less, a_server_that_a_reload_brings_into_a_recovery_is_put_back_too);
     tcase_add_test(less, a_monotonic_page_gives_its_period_and_never_a_sample);
     tcase_add_test(less, a_period_that_is_not_good_to_1e_8_is_not_told_to_chronyd);
 
