@@ -235,6 +235,8 @@ START_TEST(the_state_file_is_read_back_by_the_same_boot_only)
     ck_assert_uint_eq(saved.n_servers, 2);
     ck_assert_mem_eq(saved.servers, config.tracker.recovery.servers, 2 * sizeof(saved.servers[0]));
     unlink(config.state_file);
+    *strrchr(config.state_file, '/') = '\0';
+    ck_assert_int_eq(rmdir(config.state_file), 0);
 }
 END_TEST
 
