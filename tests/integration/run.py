@@ -9,7 +9,7 @@ its last test, over its time limit, at Ctrl-C or SIGTERM, and if this runner is 
 PATTERN selects the tests whose full name contains it. BUILD names the build directory.
 
 Most tests wait for what happens within milliseconds, on machines that at times stand still for
-seconds. One that fails beside others is therefore run once more, by itself, and what it said the
+seconds. One that fails is therefore run once more, by itself, and what it said the
 first time is printed all the same; more than a few are not an accident.
 """
 
@@ -260,12 +260,12 @@ class Runner:
         self.counts["failed"] -= len(failed)
         for case, test, name in failed:
             self.by_itself(case, [test])
-            if not any(name == other for *_, other in self.failed):
+            if (case, test, name) not in self.failed:
                 self.accidents.append(name)
 
     def report(self, seconds):
         for name in self.accidents:
-            print(f"passed by itself, failed beside others: {name}")
+            print(f"passed by itself, failed before: {name}")
         for name, reason in self.skipped:
             print(f"skipped {name}: {reason}")
         for *_, name in self.failed:
