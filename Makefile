@@ -227,7 +227,8 @@ tidy: packages-tidy
 # What finds little and takes long. -Wpadded tells of the machine, a cast of a call or a comparison
 # with an exact 0 is meant, a float is NAN or INFINITY, and a switch without a default has the
 # compiler see to it that no value is forgotten, or means to name a few of many; gcc sees to what
-# falls through. Control flow protection is ours, but not of the C library's own start-up code.
+# falls through. Control flow protection is ours, but not of the C library's own start-up code. Check
+# and inih are not built for MemorySanitizer: it has the corpora that need neither, and the walk.
 analyze: packages-analyze tidy
 	$(MAKE) --no-print-directory BUILD=$(BUILD)/weverything CC=clang CFLAGS="-O2 -Werror -Weverything \
 	    -Wno-padded -Wno-bad-function-cast -Wno-float-equal -Wno-double-promotion -Wno-switch-enum \
@@ -238,7 +239,6 @@ analyze: packages-analyze tidy
 	scan-build --status-bugs -enable-checker security.insecureAPI.strcpy $(MAKE) BUILD=$(BUILD)/scanned all
 	$(MAKE) --no-print-directory BUILD=$(BUILD)/hardened CC=gcc CFLAGS=-O2 all
 	hardening-check --nocfprotection $(addprefix $(BUILD)/hardened/,vmclockd vmclockctl)
-	# Check and inih are not built for MemorySanitizer: the corpora that need neither, and the walk.
 	$(MAKE) --no-print-directory BUILD=$(BUILD)/memory CC=clang CFLAGS="-O1 -g -fsanitize=memory" \
 	    fuzzers="page reply state tracker" check-corpora check-recovery
 	for check in $(checks); do $(MAKE) --no-print-directory $(BUILD)/$$check && CK_FORK=no \
