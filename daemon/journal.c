@@ -353,7 +353,9 @@ static void dry_run_event(
         return;
     }
     switch (e->code) {
-    case CHRONY_DFREQ: snprintf(arguments, sizeof(arguments), " %+.6f ppm", e->a); break;
+    case CHRONY_DFREQ: /* what chronyd's is now was not asked */
+        snprintf(arguments, sizeof(arguments), " to make its frequency %+.6f ppm", e->a);
+        break;
     case CHRONY_DOFFSET2: snprintf(arguments, sizeof(arguments), " %+.9f s", e->a); break;
     case CHRONY_MODIFY_MAKESTEP:
         snprintf(arguments, sizeof(arguments), " %g s %" PRId64 ", to be put back after 30 s", e->a,

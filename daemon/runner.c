@@ -89,14 +89,12 @@ static void gather(struct runner *r, struct observation *seen)
     seen->measured = r->orders.measure;
     seen->realtime = r->realtime;
     seen->raw = r->raw;
-    seen->clock_source_is_counter = r->clock_source_is_counter;
     if (seen->measured & TRACKER_MEASURE_RAW) {
         seen->n_raw = CROSS_TIMESTAMPS_MAX / 2;
         system_clock_read(CLOCK_MONOTONIC_RAW, seen->n_raw, r->raw);
     }
-    if ((seen->measured & TRACKER_MEASURE_KERNEL) &&
-        system_clock_adjustment(&seen->kernel_tick, &seen->kernel_freq, &seen->kernel_tai) < 0)
-        seen->clock_source_is_counter = false; /* the rate is not known */
+    if ((seen->measured & TRACKER_MEASURE_TAI) && !system_clock_tai_offset(&seen->kernel_tai))
+        seen->measured &= ~(unsigned)TRACKER_MEASURE_TAI;
     if (seen->measured & TRACKER_MEASURE_REALTIME) {
         seen->n_realtime = r->config.readings;
         system_clock_read(CLOCK_REALTIME, seen->n_realtime, r->realtime);
@@ -220,6 +218,7 @@ static void step(struct runner *r, struct observation *seen)
 {
     for (int i = 0; i < STEPS_AT_ONCE; i++) {
         seen->now_ns = system_clock_monotonic_ns();
+        seen->clock_source_is_counter = r->clock_source_is_counter;
         if (i > 0)
             look(r, seen);
         if (r->orders.measure && seen->now_ns >= r->orders.wake_at_ns)

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/timex.h>
 #include <unistd.h>
 
 #include "daemon/counter.h"
@@ -45,16 +44,14 @@ void system_clock_read(clockid_t clock, size_t n, struct cross_timestamp *ret_re
     }
 }
 
-int system_clock_adjustment(long *ret_tick, long *ret_freq, int *ret_tai)
+bool system_clock_tai_offset(int *ret_sec)
 {
-    struct timex timex = {.modes = 0};
+    const int64_t before_ns = read_ns(CLOCK_REALTIME);
+    const int64_t tai_ns = read_ns(CLOCK_TAI);
+    const int64_t took_ns = read_ns(CLOCK_REALTIME) - before_ns;
 
-    if (adjtimex(&timex) < 0)
-        return -errno;
-    *ret_tick = (long)timex.tick; /* 64 bits of their own with a 32-bit userland's 64-bit time_t */
-    *ret_freq = (long)timex.freq;
-    *ret_tai = timex.tai;
-    return 0;
+    *ret_sec = (int)((tai_ns - before_ns + INT64_C(500000000)) / INT64_C(1000000000));
+    return took_ns > -INT64_C(250000000) && took_ns < INT64_C(250000000);
 }
 
 double system_clock_counter_period(void)

@@ -16,8 +16,8 @@ int64_t system_clock_boottime_ns(void);
 /* n cross-timestamps of a clock. */
 void system_clock_read(clockid_t clock, size_t n, struct cross_timestamp *ret_readings);
 
-/* adjtimex's tick (us), freq (2^-16 ppm) and TAI offset (s), read only; 0 or -errno. */
-int system_clock_adjustment(long *ret_tick, long *ret_freq, int *ret_tai);
+/* The kernel's TAI - UTC in s, 0 where it was not told; false: its clock was set meanwhile. */
+bool system_clock_tai_offset(int *ret_sec);
 
 /* The counter's period in seconds, to about 1e-3; sleeps for 2 ms. 0: there is no counter. */
 double system_clock_counter_period(void);

@@ -4,8 +4,9 @@
  *
  * CLOCK_MONOTONIC_RAW advances by exactly mult / 2^shift ns a tick where the kernel's clock source
  * is the counter, so that a second's observation, rounded to the next whole mult, gives the rate
- * with no error at all. CLOCK_REALTIME runs by adjtimex's tick and freq faster or slower. Both
- * stay true through a disruption, in which only the counter's own rate changes.
+ * with no error at all. CLOCK_REALTIME runs by chronyd's frequency faster or slower, and by nothing
+ * else once a reset has ended what chronyd was slewing. Both stay true through a disruption, in
+ * which only the counter's own rate changes.
  *
  * Source: Linux kernel/time/clocksource.c for the choice of shift; measured to 0.35 ppb.
  */
@@ -32,9 +33,10 @@ void raw_rate_disrupted(struct raw_rate *rate);
 
 /*
  * By how many ppm the system's clock runs fast, seen from a model of the true time: what DFREQ
- * takes. `tick` (us) and `freq` (2^-16 ppm) are adjtimex's.
+ * takes. `frequency_ppm` is chronyd's: by how much the clock is kept slower than
+ * CLOCK_MONOTONIC_RAW.
  */
 double raw_rate_error_ppm(
-    const struct raw_rate *rate, const struct clock_model *model, long tick, long freq);
+    const struct raw_rate *rate, const struct clock_model *model, double frequency_ppm);
 
 #endif

@@ -111,6 +111,20 @@ static void end(struct recovery *r, enum recovery_outcome outcome, int64_t now_n
     enter(r, RECOVERY_IDLE);
 }
 
+/* RATE, by chronyd's frequency as it is now. */
+static void enter_rate(struct recovery *r)
+{
+    enter(r, RECOVERY_PROBE);
+    r->lost = RECOVERY_RATE;
+}
+
+/* What cannot be corrected exactly: by less than the page is good for. */
+static void settle_for_less(struct recovery *r)
+{
+    r->plan = r->plan == RECOVERY_PAGE_FULL ? RECOVERY_PAGE_TIME : RECOVERY_PAGE_MARKER_ONLY;
+    enter(r, RECOVERY_REARM);
+}
+
 static void retry_later(struct recovery *r, int64_t now_ns)
 {
     const int64_t wait_ns = RETRY_FIRST_NS << (r->failures < 5 ? r->failures : 5);
@@ -171,10 +185,6 @@ static void handle_reply(struct recovery *r, const struct recovery_config *confi
     case RECOVERY_GONE: assert(false); return;
     }
 
-    if ((r->state == RECOVERY_RATE || r->state == RECOVERY_OFFSET) && next == RECOVERY_REARM) {
-        r->exact_unavailable = r->exact_unavailable || event == RECOVERY_REPLY_INVALID;
-        r->plan = RECOVERY_PAGE_TIME;
-    }
     if (event == RECOVERY_REPLY_OK && r->state == RECOVERY_RESET) {
         r->reset_confirmed = true;
         r->reset_ns = view->now_ns;
@@ -191,6 +201,10 @@ static void handle_reply(struct recovery *r, const struct recovery_config *confi
     } else if (next == RECOVERY_SLEW) { /* chronyd would not step: then it slews */
         r->cannot_step = true;
         hold_slew(r, view->now_ns);
+    } else if ((r->state == RECOVERY_RATE || r->state == RECOVERY_OFFSET) &&
+               next == RECOVERY_REARM) {
+        r->exact_unavailable = r->exact_unavailable || event == RECOVERY_REPLY_INVALID;
+        settle_for_less(r);
     } else if (next == RECOVERY_PROBE && r->state != RECOVERY_PROBE) {
         r->lost = r->state;
         enter(r, RECOVERY_PROBE);
@@ -249,29 +263,27 @@ static void step_host(
             enter(r, RECOVERY_REARM);
         break;
     case RECOVERY_PAGE_PERIOD:
-    case RECOVERY_PAGE_FULL: enter(r, RECOVERY_RATE); break;
+    case RECOVERY_PAGE_FULL:
+        if (r->exact_unavailable)
+            settle_for_less(r);
+        else
+            enter_rate(r);
+        break;
     }
 }
 
 static void step_rate(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
-    if (r->exact_unavailable) {
-        r->plan = RECOVERY_PAGE_TIME;
-        enter(r, RECOVERY_REARM);
-    } else if (!view->measured) {
-        order_measurement(r, view, order);
-    } else if (!view->rate_known) {
+    if (!view->rate_known) {
         if (view->now_ns - r->started_ns < RATE_WAIT_NS) {
+            enter_rate(r);
             r->wait_until_ns = view->now_ns + 10 * MS;
-            return;
-        }
-        if (r->cause == RECOVERY_CAUSE_START) { /* the offset alone is worth it */
+        } else if (r->cause == RECOVERY_CAUSE_START) { /* the offset alone is worth it */
             enter(r, RECOVERY_OFFSET);
-            return;
+        } else {
+            settle_for_less(r);
         }
-        r->plan = r->plan == RECOVERY_PAGE_FULL ? RECOVERY_PAGE_TIME : RECOVERY_PAGE_MARKER_ONLY;
-        enter(r, RECOVERY_REARM);
     } else if (fabs(view->rate_ppm) > config->rate_max_ppm) {
         r->refused_correction = true;
         r->rate_ppm = view->rate_ppm;

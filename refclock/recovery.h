@@ -3,15 +3,16 @@
  * What chronyd is told after a disruption, one command at a time, each awaited before the next:
  * a table of states and events. It decides from what it is shown and never looks for itself.
  *
- *     RESET -> HOST -> RATE -> OFFSET -> STEP -> FLUSH -> OFFSET ... -> BURST -> SYNC   a full page
- *                                  `---> SLEW                          where no steps are allowed
- *                 `--------------------> REARM ----------------------> BURST -> SYNC   less than
- * that
- *                                            `--> MINPOLL, MAXPOLL
+ * With a full page, where no steps are allowed, and with less than a full page:
+ *
+ *     RESET -> HOST -> PROBE -> RATE -> OFFSET -> STEP -> FLUSH -> OFFSET ... -> BURST -> SYNC
+ *                                           `---> SLEW
+ *                 `-----------------------------> REARM -----------------------> BURST -> SYNC
+ *                                                     `--> MINPOLL, MAXPOLL
  *
  * A command whose reply was lost may have been carried out, so that it is never simply repeated:
  * PROBE finds out that chronyd has done with what was sent before, then the clock is measured anew
- * and only what remains is sent.
+ * and only what remains is sent. PROBE's answer also says what chronyd's frequency is.
  */
 #ifndef REFCLOCK_RECOVERY_H
 #define REFCLOCK_RECOVERY_H
@@ -24,12 +25,12 @@ enum recovery_state {
     RECOVERY_IDLE,
     RECOVERY_RESET,   /* RESET_SOURCES */
     RECOVERY_HOST,    /* until the page is valid and the new host's */
-    RECOVERY_RATE,    /* DFREQ */
+    RECOVERY_RATE,    /* DFREQ, by the frequency that chronyd has just told */
     RECOVERY_OFFSET,  /* measure; DOFFSET2 */
     RECOVERY_STEP,    /* MAKESTEP */
     RECOVERY_FLUSH,   /* MAKESTEP once more: empties chronyd's register of what it knows is left */
     RECOVERY_SLEW,    /* until chronyd has slewed the offset away */
-    RECOVERY_PROBE,   /* TRACKING, after a lost reply */
+    RECOVERY_PROBE,   /* TRACKING, before RATE and after a lost reply */
     RECOVERY_REARM,   /* MODIFY_MAKESTEP */
     RECOVERY_MINPOLL, /* MODIFY_MINPOLL and MODIFY_MAXPOLL of each server that may be boosted */
     RECOVERY_MAXPOLL,
@@ -92,9 +93,9 @@ struct recovery_view {
     int64_t now_ns; /* CLOCK_MONOTONIC */
     enum recovery_page page;
     bool unproven;     /* it may still be what the old host wrote */
-    bool measured;     /* the three that follow were measured for this step */
+    bool measured;     /* the offset was, for this step */
     double offset_sec; /* true time minus system time; NAN: could not be measured */
-    bool rate_known;   /* to 1e-8 or better */
+    bool rate_known;   /* to 1e-8 or better, as of chronyd's last answer to TRACKING */
     double rate_ppm;   /* by which the system's clock runs fast */
     bool
         synchronised; /* with RECOVERY_REPLY_OK to TRACKING: the reference is the one we wait for */
@@ -110,7 +111,7 @@ struct recovery_order {
 struct recovery {
     enum recovery_state state;
     enum recovery_cause cause;
-    enum recovery_state lost; /* the state whose reply was lost, in PROBE */
+    enum recovery_state lost; /* in PROBE: the state whose reply was lost, or RATE before it */
     enum recovery_page plan;  /* what the page was good for when it was last decided */
     enum recovery_outcome outcome;
     bool sent;               /* this state's command is under way */

@@ -285,11 +285,11 @@ static void schedule(struct step *s)
 
     then.now_ns = s->orders->wake_at_ns;
     if (needs_raw && step_due(&later, t->raw_due_ns))
-        s->orders->measure |= TRACKER_MEASURE_RAW | TRACKER_MEASURE_KERNEL;
+        s->orders->measure |= TRACKER_MEASURE_RAW | TRACKER_MEASURE_TAI;
     if (may_feed(s) && step_due(&later, t->sample_due_ns)) {
         s->orders->measure |= TRACKER_MEASURE_REALTIME;
         if (t->sample_verdict == CLOCK_LEAP_NOW) /* the kernel's TAI offset changes with it */
-            s->orders->measure |= TRACKER_MEASURE_KERNEL;
+            s->orders->measure |= TRACKER_MEASURE_TAI;
     }
 }
 
@@ -316,7 +316,7 @@ void tracker_step(
     }
     if (seen->measured & TRACKER_MEASURE_REALTIME)
         watch_counter(&s, seen->realtime, seen->n_realtime);
-    if (seen->measured & TRACKER_MEASURE_KERNEL)
+    if (seen->measured & TRACKER_MEASURE_TAI)
         t->kernel_tai = seen->kernel_tai;
     if (seen->stop && !t->stopping) {
         t->stopping = true;

@@ -51,7 +51,7 @@ enum tracker_chronyd { TRACKER_CHRONYD_NONE, TRACKER_CHRONYD_REPLY, TRACKER_CHRO
 enum tracker_measure {
     TRACKER_MEASURE_REALTIME = 1 << 0, /* cross-timestamps of CLOCK_REALTIME */
     TRACKER_MEASURE_RAW = 1 << 1,      /* of CLOCK_MONOTONIC_RAW */
-    TRACKER_MEASURE_KERNEL = 1 << 2,   /* adjtimex */
+    TRACKER_MEASURE_TAI = 1 << 2,      /* the kernel's TAI offset */
 };
 
 struct observation {
@@ -66,10 +66,9 @@ struct observation {
     unsigned measured; /* enum tracker_measure, of which the rest is valid */
     const struct cross_timestamp *realtime, *raw; /* taken while the page did not change */
     size_t n_realtime, n_raw;
-    long kernel_tick, kernel_freq;
-    int kernel_tai;               /* TAI - UTC in s; 0 or absurd: the kernel was not told */
-    bool clock_source_is_counter; /* the kernel's clock source is the page's counter */
+    int kernel_tai; /* TAI - UTC in s; 0 or absurd: the kernel was not told */
 
+    bool clock_source_is_counter; /* the kernel's clock source is the page's counter */
     enum tracker_chronyd chronyd;
     int chronyd_error; /* errno, with TRACKER_CHRONYD_GONE */
     const uint8_t *reply;
@@ -188,6 +187,7 @@ struct tracker {
         bool synchronised;  /* the reference is the one that we wait for */
         bool start_done;    /* this chronyd needs no start treatment, or no more */
         uint32_t refid;
+        double frequency_ppm; /* NAN: it did not say */
     } chronyd;
 
     /* The samples. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "refclock/tracker_step.h"
 
+#include <math.h>
+
 #define POLL_NS           INT64_C(1000000000)
 #define PUT_BACK_RETRY_NS INT64_C(1000000000)
 #define REFID_LOCAL       UINT32_C(0x7f7f0101) /* chronyd's own clock, by its "local" directive */
@@ -48,6 +50,7 @@ static void take_tracking(struct step *s, const struct chrony_tracking *tracking
 
     t->chronyd.tracked = true;
     t->chronyd.refid = tracking->refid;
+    t->chronyd.frequency_ppm = tracking->frequency_ppm;
     t->chronyd.has_reference =
         tracking->leap != 3 && tracking->refid != 0 && tracking->refid != REFID_LOCAL;
     t->chronyd.synchronised = t->chronyd.has_reference &&
@@ -125,6 +128,8 @@ enum recovery_event step_take_chronyd(struct step *s)
         chronyd_answered(s);
         if (t->exchange.id == CHRONY_TRACKING && t->exchange.reply.status == CHRONY_OK)
             take_tracking(s, &t->exchange.reply.tracking);
+        else if (t->exchange.id == CHRONY_TRACKING)
+            t->chronyd.frequency_ppm = NAN;
         event = t->exchange.reply.status == CHRONY_OK        ? RECOVERY_REPLY_OK
                 : t->exchange.reply.status == CHRONY_INVALID ? RECOVERY_REPLY_INVALID
                                                              : RECOVERY_REPLY_REFUSED;

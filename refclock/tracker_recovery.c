@@ -5,6 +5,7 @@
 
 #define BOOST_NS       INT64_C(30000000000)
 #define RATE_ERROR_MAX 1e-8
+#define FREQUENCY_MAX  1e5                 /* ppm; beyond what any kernel can be told */
 #define PATIENCE       10                  /* recoveries in a row that are not let finish */
 #define PAUSE_NS       INT64_C(1000000000) /* between resets, after that many */
 #define MOVED_NS       INT64_C(60000000000)
@@ -86,9 +87,15 @@ enum clock_verdict step_read_offset(const struct step *s, struct offset *ret_off
 static void measure(const struct step *s, struct recovery_view *view)
 {
     const struct tracker *t = s->t;
-    const unsigned needed = TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_KERNEL;
+    const unsigned needed = TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_TAI;
+    /* A dry run may not ask: its DFREQ is the frequency that chronyd would have in the end. */
+    const double frequency_ppm = t->config.dry_run ? 0 : t->chronyd.frequency_ppm;
     struct offset offset;
 
+    view->rate_known = t->has_period && t->rate.known && s->seen->clock_source_is_counter &&
+                       !t->counter_back && fabs(frequency_ppm) <= FREQUENCY_MAX;
+    if (view->rate_known)
+        view->rate_ppm = raw_rate_error_ppm(&t->rate, &t->model, frequency_ppm);
     if ((s->seen->measured & needed) != needed)
         return;
     view->measured = true;
@@ -97,11 +104,6 @@ static void measure(const struct step *s, struct recovery_view *view)
         view->offset_sec = offset.sec;
     if (t->config.dry_run && t->recovery.round > 0)
         view->offset_sec = 0; /* as if it had been corrected */
-    view->rate_known =
-        t->has_period && t->rate.known && s->seen->clock_source_is_counter && !t->counter_back;
-    if (view->rate_known)
-        view->rate_ppm =
-            raw_rate_error_ppm(&t->rate, &t->model, s->seen->kernel_tick, s->seen->kernel_freq);
 }
 
 bool tracker_remember_put_back(struct tracker *t)
@@ -236,7 +238,7 @@ void step_run_recovery(struct step *s, enum recovery_event event)
             t->reset_sent_ns = s->seen->now_ns;
     }
     if (order.measure) {
-        s->orders->measure |= TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_KERNEL;
+        s->orders->measure |= TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_TAI;
         s->orders->wake_at_ns = s->seen->now_ns;
     } else if (order.wake_at_ns < s->orders->wake_at_ns) {
         s->orders->wake_at_ns = order.wake_at_ns;

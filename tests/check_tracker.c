@@ -286,7 +286,7 @@ END_TEST
 
 START_TEST(a_disruption_is_corrected_by_the_exact_sequence)
 {
-    start_converged(7);
+    start_converged(1);
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 15 * VIRTUAL_MS);
     assert_error_below(50e-9);
@@ -419,6 +419,32 @@ START_TEST(a_chronyd_without_the_commands_gets_the_next_best)
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 1);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_COMMAND_MISSING), 1);
+}
+END_TEST
+
+START_TEST(a_chronyd_that_does_not_say_its_frequency_gets_the_next_best)
+{
+    start_converged(5);
+    vm.refuses_tracking = _i == 0;
+    vm.frequency_lie_ppm = _i == 0 ? 0 : -2e5; /* more than can be */
+    virtual_migrate(&vm, 0.005, 40);
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES, CHRONY_MODIFY_MAKESTEP, CHRONY_BURST);
+    ck_assert_double_eq_tol(vm.makestep_threshold, 1e-6, 1e-12);
+}
+END_TEST
+
+START_TEST(the_frequency_is_asked_for_again_once_the_rate_is_known)
+{
+    start_converged(5);
+    vm.tracker.rate.known = false;
+    virtual_migrate(&vm, 0.005, 40);
+    virtual_run(&vm, 500 * VIRTUAL_MS);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES);
+    vm.freq += 30L * 65536; /* one of its other sources was heard */
+    virtual_run(&vm, 1000 * VIRTUAL_MS);
+    ck_assert_double_eq_tol(vm.commands[1].command.ppm, 70, 0.01);
+    assert_error_below(50e-9);
 }
 END_TEST
 
@@ -827,6 +853,19 @@ START_TEST(a_monotonic_page_gives_its_period_and_never_a_sample)
         CHRONY_MODIFY_MINPOLL, CHRONY_MODIFY_MAXPOLL, CHRONY_BURST, CHRONY_MODIFY_MAKESTEP,
         CHRONY_MODIFY_MINPOLL, CHRONY_MODIFY_MAXPOLL);
     ck_assert_uint_eq(vm.n_samples, 0);
+}
+END_TEST
+
+START_TEST(a_period_that_chronyd_cannot_be_told_leaves_it_the_marker)
+{
+    start_converged(5);
+    vm.page.time_type = VMCLOCK_TIME_MONOTONIC;
+    vm.has_no_dfreq = true;
+    virtual_migrate(&vm, 0.005, 40);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_double_eq_tol(vm.makestep_threshold, 1e-4, 1e-10);
+    ck_assert_int_eq(vm.makestep_limit, 8);
+    ck_assert_int_eq(vm.minpoll, 0);
 }
 END_TEST
 
@@ -1598,6 +1637,8 @@ int main(void)
     tcase_add_loop_test(full, a_lost_step_forward_is_not_followed_by_another, 0, 20);
     tcase_add_test(full, nothing_is_stepped_where_no_step_is_allowed);
     tcase_add_test(full, a_chronyd_without_the_commands_gets_the_next_best);
+    tcase_add_loop_test(full, a_chronyd_that_does_not_say_its_frequency_gets_the_next_best, 0, 2);
+    tcase_add_test(full, the_frequency_is_asked_for_again_once_the_rate_is_known);
     tcase_add_test(full, a_chronyd_that_cannot_step_is_not_asked_for_ever);
     tcase_add_test(full, an_offset_beyond_max_step_is_left_to_chronyd);
     tcase_add_test(full, a_rate_beyond_max_rate_is_left_to_chronyd);
@@ -1626,6 +1667,7 @@ int main(void)
     tcase_add_loop_test(less, settings_are_put_back_at_the_end_and_after_a_crash, 0, 3);
     tcase_add_test(less, a_server_that_a_reload_brings_into_a_recovery_is_put_back_too);
     tcase_add_test(less, a_monotonic_page_gives_its_period_and_never_a_sample);
+    tcase_add_test(less, a_period_that_chronyd_cannot_be_told_leaves_it_the_marker);
     tcase_add_test(less, a_period_that_is_not_good_to_1e_8_is_not_told_to_chronyd);
 
     tcase_add_test(never, a_chronyd_that_is_away_gets_one_reset_for_the_newest_marker);

@@ -218,7 +218,7 @@ static int carry_out(struct virtual_machine *vm, const uint8_t *request)
     case CHRONY_MODIFY_MINPOLL: vm->minpoll = (int32_t)get32(request + 40); return 0;
     case CHRONY_MODIFY_MAXPOLL: vm->maxpoll = (int32_t)get32(request + 40); return 0;
     case CHRONY_BURST: return CHRONY_NO_SUCH_SOURCE;
-    case CHRONY_TRACKING: return 0;
+    case CHRONY_TRACKING: return vm->refuses_tracking ? CHRONY_UNAUTHORISED : 0;
     }
     assert(false);
     return 0;
@@ -249,6 +249,7 @@ static void handle_request(struct virtual_machine *vm, const uint8_t *request, i
     memcpy(reply + 16, request + 8, 4);
     put32(reply + 28, vm->refid);
     reply[28 + 27] = vm->refid ? 0 : 3;
+    put32(reply + 28 + 52, chrony_float_encode(vm->frequency_lie_ppm - (double)vm->freq / 65536));
     vm->replies[vm->n_replies++].at_ns = vm->now_ns + LATENCY_NS + delay_ns;
 }
 
@@ -370,11 +371,9 @@ static void step(struct virtual_machine *vm, struct observation *seen)
             seen->realtime = realtime;
             seen->raw = raw;
             seen->n_realtime = seen->n_raw = 16;
-            seen->kernel_tick = 10000;
-            seen->kernel_freq = vm->freq;
             seen->kernel_tai = vm->kernel_tai;
-            seen->clock_source_is_counter = !vm->other_clock_source;
         }
+        seen->clock_source_is_counter = !vm->other_clock_source;
         seen->command_queued = vm->n_queued > 0;
         tracker_step(&vm->tracker, seen, &vm->orders);
         vm->n_steps++;
@@ -422,7 +421,7 @@ static void reply(struct virtual_machine *vm)
     vm->n_replies--;
     memmove(&vm->replies[0], &vm->replies[1], vm->n_replies * sizeof(vm->replies[0]));
     seen.reply = bytes;
-    if (bytes[5] == CHRONY_TRACKING)
+    if (bytes[5] == CHRONY_TRACKING && bytes[9] == CHRONY_OK)
         seen.reply_length = 104;
     step(vm, &seen);
 }

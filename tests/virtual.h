@@ -54,7 +54,7 @@ struct virtual_machine {
     double error_sec; /* CLOCK_REALTIME minus true time without leap seconds */
     double raw_ns_per_tick;
     double raw_ticks; /* since the start, without jumps: CLOCK_MONOTONIC_RAW */
-    long freq;        /* adjtimex's, 2^-16 ppm */
+    long freq;        /* the kernel's, 2^-16 ppm; chronyd's is the negative of it */
     int kernel_tai;
     bool kernel_leaps;       /* chronyd told it to */
     bool other_clock_source; /* than the counter */
@@ -74,8 +74,9 @@ struct virtual_machine {
     double host_error_sec; /* of the host's formula */
 
     /* chronyd. */
-    bool alive, frozen, has_no_dfreq, cannot_step;
-    bool connection_dead; /* the tracker's socket is connected to a chronyd that was stopped */
+    bool alive, frozen, has_no_dfreq, cannot_step, refuses_tracking;
+    double frequency_lie_ppm; /* TRACKING says that much more */
+    bool connection_dead;     /* the tracker's socket is connected to a chronyd that was stopped */
     enum virtual_fate fates[VIRTUAL_LOG];
     int64_t stalled_until_ns; /* 0: not stalled */
     uint8_t stalled[CHRONY_REQUEST_MAX];

@@ -101,8 +101,9 @@ static void print_edge(const struct edge *e)
     case STEP:
         printf("%s, page %d%s", event_names[e->event], (int)pages[e->page].page,
             pages[e->page].unproven ? " unproven" : "");
+        printf(", %g ppm", rates[e->rate]);
         if (e->measured)
-            printf(", measured %g s, %g ppm", offsets[e->offset], rates[e->rate]);
+            printf(", measured %g s", offsets[e->offset]);
         if (e->synchronised)
             printf(", synchronised");
         break;
@@ -330,8 +331,9 @@ static void check_command(
     case CHRONY_RESET_SOURCES: must(!start, "a start resets"); break;
     case CHRONY_DFREQ:
         must(w->unanswered == 0, "DFREQ, and it is not known what of the last command was done");
-        must(view->measured && view->rate_known, "DFREQ without a measurement");
-        must(command->ppm == view->rate_ppm, "DFREQ of another rate than was measured");
+        must(nodes[here].state == RECOVERY_PROBE && nodes[here].sent && view->rate_known,
+            "DFREQ without chronyd's frequency as it is now");
+        must(command->ppm == view->rate_ppm, "DFREQ of another rate than is known");
         must(fabs(command->ppm) <= config.rate_max_ppm, "DFREQ beyond max-rate");
         break;
     case CHRONY_DOFFSET2:
@@ -418,8 +420,8 @@ static enum recovery_state step(const struct node *before, const struct edge *ed
         .unproven = pages[edge->page].unproven,
         .measured = edge->measured,
         .offset_sec = edge->measured ? offsets[edge->offset] : 0,
-        .rate_known = edge->measured && edge->rate > 0,
-        .rate_ppm = edge->measured && edge->rate > 0 ? rates[edge->rate] : 0,
+        .rate_known = edge->rate > 0,
+        .rate_ppm = edge->rate > 0 ? rates[edge->rate] : 0,
         .synchronised = edge->synchronised,
     };
     struct recovery r = concrete(before);
@@ -444,8 +446,8 @@ static enum recovery_state step(const struct node *before, const struct edge *ed
 }
 
 /*
- * What was measured is asked for in RATE and OFFSET only, and without it they go no further: where
- * a step without a measurement ends elsewhere, one measurement stands for all.
+ * The rate is asked for in RATE only, which comes out of PROBE; the offset in OFFSET only, which
+ * without it goes no further: where a step ends elsewhere, one stands for all.
  */
 static void steps(const struct node *before)
 {
@@ -454,20 +456,22 @@ static void steps(const struct node *before)
     for (int event = RECOVERY_TICK; event <= RECOVERY_GONE; event++) {
         e.event = (enum recovery_event)event;
         for (e.page = 0; e.page < N_PAGES; e.page++) {
-            enum recovery_state end;
-            size_t n_offsets, n_rates;
+            const size_t n_rates = before->state == RECOVERY_PROBE ? N_RATES : 1;
 
-            e.measured = false;
-            e.synchronised = true;
-            step(before, &e);
-            e.synchronised = false;
-            end = step(before, &e);
-            n_offsets = end == RECOVERY_RATE || end == RECOVERY_OFFSET ? N_OFFSETS : 1;
-            n_rates = end == RECOVERY_RATE ? N_RATES : 1;
-            e.measured = true;
-            for (e.offset = 0; e.offset < n_offsets; e.offset++)
-                for (e.rate = 0; e.rate < n_rates; e.rate++)
+            for (e.rate = 0; e.rate < n_rates; e.rate++) {
+                enum recovery_state end;
+                size_t n_offsets;
+
+                e.measured = false;
+                e.synchronised = true;
+                step(before, &e);
+                e.synchronised = false;
+                end = step(before, &e);
+                n_offsets = end == RECOVERY_OFFSET ? N_OFFSETS : 1;
+                e.measured = true;
+                for (e.offset = 0; e.offset < n_offsets; e.offset++)
                     step(before, &e);
+            }
         }
     }
 }

@@ -53,7 +53,7 @@ enum act {
     ACT_STOP,
     ACT_RECONFIGURE,  /* two bytes, as at the start */
     ACT_CRASH,        /* and start again from what was saved */
-    ACT_KERNEL,       /* i16 tick - 10000, i16 16 * freq */
+    ACT_FREQUENCY,    /* i16 -100 ppm, i16 -2^-12 ppm: chronyd's */
     ACT_CLOCK_SOURCE, /* u8: is it the counter? */
     ACT_READINGS,     /* u8: 0 good, 1 backwards, 2 bad nanoseconds, 3 none, 4 wide */
     ACT_SYSTEM_CLOCK, /* i16 ms: somebody sets it */
@@ -97,7 +97,7 @@ struct world {
     int64_t system_ahead_ns; /* CLOCK_REALTIME - true time */
     int64_t host_ahead_ns;   /* of the page's formula, when written */
     int64_t host_ppb;
-    long kernel_tick, kernel_freq;
+    double frequency_ppm; /* chronyd's */
     bool clock_source_is_counter;
     uint8_t readings, sock_error;
 
@@ -259,7 +259,7 @@ static void carry_out(struct world *w, struct request *request)
         break;
     case CHRONY_DFREQ:
         if (request->status == CHRONY_OK)
-            w->kernel_freq -= lrint(number * 65536);
+            w->frequency_ppm += number;
         break;
     case CHRONY_MODIFY_MINPOLL:
     case CHRONY_MODIFY_MAXPOLL:
@@ -295,6 +295,7 @@ static size_t write_reply(const struct world *w, const struct request *request, 
 {
     static const uint32_t references[] = {REFID, 0, 0xc0000201, 0x7f7f0101};
     const uint32_t refid = references[w->reference];
+    const uint32_t frequency = chrony_float_encode(w->frequency_ppm);
 
     memset(reply, 0, 104);
     reply[0] = 6;
@@ -307,6 +308,8 @@ static size_t write_reply(const struct world *w, const struct request *request, 
         reply[28 + i] = (uint8_t)(refid >> (24 - 8 * i));
     }
     reply[28 + 27] = refid ? 0 : 3;
+    for (int i = 0; i < 4; i++)
+        reply[28 + 52 + i] = (uint8_t)(frequency >> (24 - 8 * i));
     return request->id == CHRONY_TRACKING && request->status == CHRONY_OK ? 104 : 28;
 }
 
@@ -323,7 +326,7 @@ static void check_command(struct world *w)
     const struct recovery_config *r = &w->config.recovery;
     const uint8_t *request = w->orders.command;
     const enum chrony_command_id id = w->orders.command_id;
-    const unsigned both = TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_KERNEL;
+    const unsigned both = TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_TAI;
     const double number = chrony_float_decode(big_endian(request + 20));
 
     must(!w->dry_run);
@@ -338,7 +341,8 @@ static void check_command(struct world *w)
         w->stepping_forward = false;
         break;
     case CHRONY_DFREQ:
-        must((w->carried.measured & both) == both && !w->uncertain);
+        must(w->carried.chronyd == TRACKER_CHRONYD_REPLY &&
+             w->carried.reply[5] == CHRONY_TRACKING && !w->uncertain);
         must(fabs(number) <= r->rate_max_ppm * (1 + 1e-6));
         must(w->config.correct_frequency || w->reconfigured);
         w->uncertain = true;
@@ -481,9 +485,6 @@ static void gather(struct world *w, struct observation *seen)
     if (seen->look == TRACKER_LOOK_BUSY || seen->look == TRACKER_LOOK_LOST)
         return;
     seen->measured = w->orders.measure;
-    seen->clock_source_is_counter = w->clock_source_is_counter;
-    seen->kernel_tick = w->kernel_tick;
-    seen->kernel_freq = w->kernel_freq;
     seen->realtime = realtime;
     seen->raw = raw;
     seen->n_realtime = seen->n_raw = w->readings == 3 ? 0 : 4;
@@ -545,6 +546,7 @@ static void step(struct world *w)
         if (w->orders.measure && w->now_ns >= w->orders.wake_at_ns)
             gather(w, seen);
         seen->now_ns = w->now_ns;
+        seen->clock_source_is_counter = w->clock_source_is_counter;
         seen->command_queued = w->queued > 0 && !w->queue[w->queued - 1].carried_out;
         tracker_step(&w->tracker, seen, &w->orders);
         if (!known && w->tracker.page_known)
@@ -728,9 +730,9 @@ static void act(struct world *w, struct bytes *in)
         w->reconfigured = w->dirty = true;
         break;
     case ACT_CRASH: restart(w); break;
-    case ACT_KERNEL:
-        w->kernel_tick = 10000 + take_i16(in) % 1000;
-        w->kernel_freq = take_i16(in) * 16L;
+    case ACT_FREQUENCY:
+        w->frequency_ppm = take_i16(in) % 1000 * -100.0;
+        w->frequency_ppm -= ldexp(take_i16(in), -12);
         break;
     case ACT_CLOCK_SOURCE: w->clock_source_is_counter = take_u8(in) & 1; break;
     case ACT_READINGS: w->readings = take_u8(in) % 5; break;
@@ -829,7 +831,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     memset(w, 0, sizeof(*w));
     w->now_ns = START_NS;
-    w->kernel_tick = 10000;
     w->clock_source_is_counter = true;
     start = take_u8(&in);
     w->dry_run = start & 8;

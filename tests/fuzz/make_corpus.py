@@ -199,11 +199,11 @@ def states():
 
 ACTS = ("wait_ms wait_long wake marker formula migrate status poke poke_long whole marker_only "
         "busy lost chronyd status_code reply drop garbage reference sock_error request stop "
-        "reconfigure crash kernel clock_source readings system_clock counter race").split()
+        "reconfigure crash frequency clock_source readings system_clock counter race").split()
 ARGUMENTS = {"wait_ms": "B", "wait_long": "H", "formula": "hh", "migrate": "hh", "status": "B",
              "poke": "BB", "poke_long": "BQ", "busy": "B", "lost": "B", "chronyd": "B",
              "status_code": "B", "reference": "B", "sock_error": "B", "reconfigure": "BB",
-             "kernel": "hh", "clock_source": "B", "readings": "B", "system_clock": "h",
+             "frequency": "hh", "clock_source": "B", "readings": "B", "system_clock": "h",
              "counter": "i"}
 ANSWERS, SLOW, FROZEN, SILENT, AWAY = range(5)
 SAVED, SAVED_OTHER, SAVED_PUT_BACK, DRY_RUN, NO_PAGE, MARKER_ONLY = 1, 2, 4, 8, 16, 32
@@ -236,7 +236,7 @@ def worlds():
     yield "late-formula", world(0, 0, 0, *good, "marker", "wait_long 100", "formula 5000 60", *good)
     yield "very-late-formula", world(0, 0, 0, *good, "marker", "wait_long 100", *["wake"] * 60,
                                      "formula 5000 60", *good)
-    yield "late-formula-no-rate", world(0, NO_RATE, 0, *good, "kernel 0 500", "marker",
+    yield "late-formula-no-rate", world(0, NO_RATE, 0, *good, "frequency 0 500", "marker",
                                         *["wake"] * 70)
     yield "host-corrects", world(0, 0, 0, *good, "formula 100 5", *good)
     yield "unreliable-for-a-while", world(0, 0, 0, *good, "status 4", *good, "status 2", *good)
@@ -290,7 +290,7 @@ def worlds():
     yield "reload-in-recovery", world(0, 0, 0, *good, "marker", f"reconfigure {NEVER} 0", *good)
     yield "clock-set", world(0, 0, 0, *good, "system_clock 1500", *good, "request", *good)
     yield "beyond-max-step", world(0, 0, 0, *good, "system_clock 9000", "request", *good)
-    yield "beyond-max-rate", world(0, 0, 0, *good, "kernel 900 0", "request", *good)
+    yield "beyond-max-rate", world(0, 0, 0, *good, "frequency 900 0", "request", *good)
     yield "clock-source-lost", world(0, 0, 0, *good, "clock_source 0", "migrate 9 9", *good)
     for kind in range(1, 5):
         yield f"readings-{kind}", world(0, 0, 0, *good, f"readings {kind}", "request", *good)

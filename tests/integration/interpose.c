@@ -21,7 +21,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -89,7 +88,6 @@ static const struct function {
     {"pipe2", {EMFILE, ENFILE, ENOMEM}},
     {"nanosleep", {EINTR}},
     {"getrandom", {EAGAIN, EINTR, EIO}},
-    {"adjtimex", {EACCES, EIO}},
     {"malloc", {ENOMEM}},
     {"calloc", {ENOMEM}},
     {"realloc", {ENOMEM}},
@@ -197,7 +195,6 @@ WRAP(int, timerfd_settime, -1,
 WRAP(int, pipe2, -1, (int ends[2], int flags), (ends, flags))
 WRAP(int, nanosleep, -1, (const struct timespec *time, struct timespec *left), (time, left))
 WRAP(ssize_t, getrandom, -1, (void *bytes, size_t n, unsigned flags), (bytes, n, flags))
-WRAP(int, adjtimex, -1, (struct timex * timex), (timex))
 
 int open(const char *path, int flags, ...)
 {
