@@ -2,13 +2,13 @@
 #include "daemon/chrony_conf.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #define LINE_BYTES  2048
 #define WORDS_MAX   64

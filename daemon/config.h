@@ -4,7 +4,6 @@
 #define DAEMON_CONFIG_H
 
 #include <stdio.h>
-#include <sys/un.h>
 
 #include "refclock/tracker.h"
 

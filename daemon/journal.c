@@ -6,7 +6,9 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "daemon/device.h"
 #include "refclock/tracker.h"

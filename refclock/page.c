@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "refclock/page.h"
 
+#include <stddef.h>
+
 #define SIZE_MAX_BYTES (1u << 20)
 
 const char *page_verdict_str(enum page_verdict verdict)

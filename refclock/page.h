@@ -9,7 +9,6 @@
 #define REFCLOCK_PAGE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #define VMCLOCK_MAGIC   0x4b4c4356u /* "VCLK" */
