@@ -23,11 +23,19 @@ static int64_t take_number(const char **text)
     return n > 0 && n <= 3 ? strtol(digits, NULL, 10) : -1;
 }
 
+static bool take_dot(const char **text)
+{
+    const bool is_dot = **text == '.';
+
+    *text += is_dot;
+    return is_dot;
+}
+
 bool node_release_is_forgeable(const char *release)
 {
     const int64_t major = take_number(&release);
-    const int64_t minor = *release == '.' ? release++, take_number(&release) : -1;
-    const int64_t patch = *release == '.' ? release++, take_number(&release) : 0;
+    const int64_t minor = take_dot(&release) ? take_number(&release) : -1;
+    const int64_t patch = take_dot(&release) ? take_number(&release) : 0;
     const int64_t number = RELEASE(major, minor, patch);
 
     if (major < 0 || minor < 0 || patch < 0)
