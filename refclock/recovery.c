@@ -299,6 +299,7 @@ static void step_rate(struct recovery *r, const struct recovery_config *config,
 static void step_offset(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
+    const bool waited = view->now_ns - r->started_ns > HOST_WAIT_NS;
     const double offset = view->offset_sec;
     double send_sec;
     bool shrinks;
@@ -307,13 +308,14 @@ static void step_offset(struct recovery *r, const struct recovery_config *config
         enter(r, RECOVERY_REARM);
         return;
     }
-    if (!view->measured) {
+    if (!view->measured && !(r->measuring && waited)) {
         order_measurement(r, view, order);
         return;
     }
-    if (isnan(offset)) { /* the page is about to change, or it is a leap second */
+    /* The page is gone, is written or about to change, or it is a leap second. */
+    if (!view->measured || isnan(offset)) {
         r->wait_until_ns = view->now_ns + MS;
-        if (view->now_ns - r->started_ns > HOST_WAIT_NS)
+        if (waited)
             enter(r, RECOVERY_REARM);
         return;
     }

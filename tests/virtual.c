@@ -316,12 +316,20 @@ static void record(struct virtual_machine *vm)
     c->command.id = o->command_id;
     if (o->command_id == CHRONY_DFREQ || o->command_id == CHRONY_DOFFSET2)
         c->command.ppm = chrony_float_decode(get32(o->command + 20));
+    if (o->command_id == CHRONY_MODIFY_MAKESTEP)
+        c->command.makestep.threshold_sec = chrony_float_decode(get32(o->command + 24));
+    if (o->command_id == CHRONY_MODIFY_MINPOLL || o->command_id == CHRONY_MODIFY_MAXPOLL) {
+        memcpy(c->command.poll.address.bytes, o->command + 20, 16);
+        c->command.poll.address.family = (uint16_t)(o->command[36] << 8 | o->command[37]);
+        c->command.poll.log2_sec = (int32_t)get32(o->command + 40);
+    }
     vm->n_commands++;
 }
 
 static void look(struct virtual_machine *vm, struct observation *seen)
 {
     if (vm->device_lost) {
+        vm->shown_valid = false;
         seen->look = TRACKER_LOOK_LOST;
         seen->look_error = 2;
     } else if (vm->page_stuck) {
@@ -357,9 +365,11 @@ static void step(struct virtual_machine *vm, struct observation *seen)
         bool again = false;
 
         seen->now_ns = vm->now_ns;
+        if (vm->before_step)
+            vm->before_step(vm);
         look(vm, seen);
         if (vm->orders.measure && vm->now_ns >= vm->orders.wake_at_ns - vm->tick_ns / 2 &&
-            seen->look != TRACKER_LOOK_CHANGED) {
+            seen->look == TRACKER_LOOK_NONE) {
             move_clock(vm);
             for (int k = 0; k < 16; k++) {
                 const double raw_sec = vm->raw_ticks * vm->raw_ns_per_tick * 1e-9;

@@ -29,7 +29,7 @@ enum virtual_fate {
 };
 
 struct virtual_command {
-    struct chrony_command command; /* id and, where it has one, its number */
+    struct chrony_command command; /* id and, where it has them, its numbers and its server */
     uint32_t sequence;
     int64_t sent_ns, executed_ns; /* executed 0: not yet */
 };
@@ -103,6 +103,9 @@ struct virtual_machine {
     struct virtual_command commands[VIRTUAL_LOG]; /* but TRACKING */
     unsigned n_resets, n_samples, n_stray_samples, n_wrong_samples, n_events, n_steps;
     enum event_id events[VIRTUAL_LOG];
+
+    void (*before_step)(struct virtual_machine *vm); /* of the tracker's; NULL: nothing */
+
     double last_sample_sec;
     int64_t last_sample_ns;
     double worst_sample_sec;      /* the furthest that a sample was from the truth */

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The device goes away at every single step of a recovery, in virtual time: see tests/virtual.h.
+ * Each test goes through all the steps of all the courses that a
+ * recovery can take, and fails if there is a state of it in which it did not interrupt.
+ */
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "tests/virtual.h"
+
+#define ALL_IS_OVER (100 * VIRTUAL_SEC) /* the boost, and the minute to be synchronised */
+#define TEDIOUS_MAX 12
+
+static const struct course {
+    const char *name;
+    bool marker_only, monotonic; /* the page */
+    bool is_start;               /* of chronyd's, and no disruption */
+    bool has_no_dfreq;           /* chronyd */
+    enum recovery_step_policy step;
+    double jump_sec;
+    int64_t formula_late_ns;
+    unsigned fated; /* the command, from 0, that fares so */
+    enum virtual_fate fate;
+} courses[] = {
+    {.name = "full", .jump_sec = 0.005},
+    {.name = "forward", .jump_sec = -0.2, .step = RECOVERY_STEP_FORWARD},
+    {.name = "never", .jump_sec = 0.005, .step = RECOVERY_STEP_NEVER},
+    {.name = "reply lost", .jump_sec = 0.005, .fated = 2, .fate = VIRTUAL_REPLY_LOST},
+    {.name = "command lost", .jump_sec = 0.005, .fated = 3, .fate = VIRTUAL_COMMAND_LOST},
+    {.name = "late formula", .jump_sec = 0.005, .formula_late_ns = 300 * VIRTUAL_MS},
+    {.name = "marker", .jump_sec = 0.005, .marker_only = true},
+    {.name = "monotonic", .monotonic = true},
+    {.name = "old chronyd", .jump_sec = 0.005, .has_no_dfreq = true},
+    {.name = "start", .jump_sec = 0.005, .is_start = true},
+};
+#define N_COURSES (sizeof(courses) / sizeof(courses[0]))
+
+static struct virtual_machine vm;
+static struct tracker_config config;
+static const struct course *course;
+static bool interrupted_in[RECOVERY_N_STATES];
+static void (*act)(struct virtual_machine *machine);
+static unsigned steps_left, n_tedious;
+static enum recovery_state state;      /* at the interruption */
+static bool was_interrupted, was_seen; /* the latter: the disruption, before that */
+
+/* The course at its beginning: the marker is there and has not been seen. */
+static void begin(const struct course *c)
+{
+    static const struct tracker_saved nothing = {.valid = false};
+
+    course = c;
+    was_interrupted = was_seen = false;
+    virtual_config(&config);
+    config.recovery.step = c->step;
+    virtual_init(&vm, 5);
+    if (c->marker_only)
+        virtual_marker_only(&vm);
+    virtual_start(&vm, &config, nothing);
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    if (c->monotonic) {
+        vm.page.time_type = VMCLOCK_TIME_MONOTONIC;
+        virtual_run(&vm, 200 * VIRTUAL_MS);
+    }
+    if (c->is_start) {
+        virtual_chronyd_stop(&vm);
+        virtual_run(&vm, 200 * VIRTUAL_MS);
+        virtual_chronyd_start(&vm);
+        vm.error_sec += c->jump_sec;
+    } else if (c->formula_late_ns > 0) {
+        vm.update_page = false;
+        virtual_disrupt_counter(&vm, c->jump_sec, 40);
+        virtual_write_marker(&vm);
+        vm.formula_at_ns = vm.now_ns + c->formula_late_ns;
+    } else {
+        virtual_migrate(&vm, c->jump_sec, 40);
+    }
+    vm.n_commands = vm.n_read = vm.n_events = 0;
+    vm.n_resets = vm.n_stray_samples = vm.n_wrong_samples = 0;
+    vm.tracker.disruptions = vm.tracker.recoveries = 0;
+    vm.fates[c->fated] = c->fate;
+    vm.has_no_dfreq = c->has_no_dfreq;
+}
+
+/* Steps of the kind that there are hundreds of: awaiting chronyd's choice, and after that. */
+static bool is_tedious(const struct tracker *t)
+{
+    const bool waits = t->recovery.state == RECOVERY_SYNC || t->recovery.state == RECOVERY_IDLE;
+
+    return waits && t->exchange.owner != EXCHANGE_PUT_BACK;
+}
+
+static void before_step(struct virtual_machine *machine)
+{
+    const struct tracker *t = &machine->tracker;
+
+    n_tedious = is_tedious(t) ? n_tedious + 1 : 0;
+    if (n_tedious > TEDIOUS_MAX || steps_left-- > 0)
+        return;
+    machine->before_step = NULL;
+    was_interrupted = true;
+    was_seen = t->disruptions > 0;
+    state = t->recovery.state;
+    interrupted_in[state] = true;
+    act(machine);
+}
+
+/* Up to the n-th step from here; false: the recovery, and what comes after it, has less. */
+static bool run_to_step(unsigned n, void (*what)(struct virtual_machine *machine))
+{
+    const int64_t end_ns = vm.now_ns + ALL_IS_OVER;
+
+    act = what;
+    steps_left = n;
+    n_tedious = 0;
+    vm.before_step = before_step;
+    while (!was_interrupted && vm.now_ns < end_ns)
+        virtual_run(&vm, vm.tick_ns);
+    return was_interrupted;
+}
+
+#define must(condition)                                                                            \
+    ck_assert_msg(condition, "%s, step %u, %s, variant %lld: %s", course->name, step,              \
+        recovery_state_str(state), (long long)variant, #condition)
+
+/* Where there is a time; whoever had to go on without the page has left the rate to chronyd. */
+static bool clock_is_right(bool page_was_there)
+{
+    const double most_sec = page_was_there && !course->has_no_dfreq ? 1e-6 : 20e-6;
+
+    return course->marker_only || course->monotonic || fabs(vm.error_sec) < most_sec;
+}
+
+static void assert_all_states_were_interrupted(void)
+{
+    for (int s = 0; s < RECOVERY_N_STATES; s++)
+        ck_assert_msg(interrupted_in[s], "never in %s", recovery_state_str((enum recovery_state)s));
+}
+
+/* --- the device ----------------------------------------------------------------------------- */
+
+static void lose_device(struct virtual_machine *machine)
+{
+    machine->device_lost = true;
+}
+
+/* Away for `variant` ns; where `moved`, it has another host's page when it comes back. */
+static bool lose_and_return(const struct course *c, unsigned step, int64_t variant, bool moved)
+{
+    const uint64_t all = c->is_start ? 0 : 1;
+    uint64_t seen;
+
+    begin(c);
+    if (!run_to_step(step, lose_device))
+        return false;
+    virtual_run(&vm, variant / 2);
+    if (moved)
+        virtual_migrate(&vm, -0.003, 20);
+    virtual_run(&vm, variant / 2);
+    seen = vm.tracker.disruptions;
+    must(seen == (was_seen ? all : 0));
+    /* chronyd is not left to wait for a page that may never come. */
+    must(variant < 7 * VIRTUAL_SEC || !recovery_holds_samples(&vm.tracker.recovery));
+    vm.device_lost = false;
+    virtual_run(&vm, 2 * vm.tick_ns);
+    /* Two that were not seen apart are one. */
+    must(vm.tracker.disruptions == seen + (moved || (!c->is_start && !was_seen)));
+    virtual_run(&vm, ALL_IS_OVER);
+
+    must(virtual_count_events(&vm, EVENT_PAGE_LOST) == 1);
+    must(virtual_count_events(&vm, EVENT_PAGE_BACK) == 1);
+    must(vm.tracker.confirmed_marker == vm.page.disruption_marker);
+    must(!vm.tracker.reset_pending);
+    must(vm.n_resets >= vm.tracker.disruptions);
+    must(vm.tracker.recovery.state == RECOVERY_IDLE);
+    must(vm.n_stray_samples == 0);
+    must(!tracker_saved(&vm.tracker).put_back);
+    must(vm.makestep_threshold == config.recovery.makestep_threshold_sec);
+    must(vm.minpoll == config.recovery.servers[0].minpoll);
+    must(vm.maxpoll == config.recovery.servers[0].maxpoll);
+    must(clock_is_right(variant < VIRTUAL_SEC));
+    return true;
+}
+
+START_TEST(a_device_that_goes_away_at_any_step_of_a_recovery_harms_nothing)
+{
+    /* Nobody notices; the host is not waited for any more; the recovery is over. */
+    static const int64_t away_ns[] = {40 * VIRTUAL_MS, 7 * VIRTUAL_SEC, 70 * VIRTUAL_SEC};
+
+    for (size_t i = 0; i < N_COURSES; i++)
+        for (unsigned step = 0, more = 1; more; step++)
+            for (int k = 0; k < 6; k++)
+                more = lose_and_return(&courses[i], step, away_ns[k / 2], k % 2);
+    assert_all_states_were_interrupted();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("interruption");
+    TCase *tcase = tcase_create("at every step");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_set_timeout(tcase, 300);
+    tcase_add_test(tcase, a_device_that_goes_away_at_any_step_of_a_recovery_harms_nothing);
+    suite_add_tcase(suite, tcase);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
