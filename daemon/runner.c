@@ -11,23 +11,19 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "daemon/announcement.h"
 #include "daemon/chronyd.h"
 #include "daemon/counter.h"
 #include "daemon/device.h"
 #include "daemon/event_loop.h"
-#include "daemon/journal.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
-#include "daemon/metrics.h"
 #include "daemon/node.h"
+#include "daemon/publisher.h"
 #include "daemon/sock_sender.h"
 #include "daemon/state_file.h"
 #include "daemon/system_clock.h"
 
 #define SECOND_NS       INT64_C(1000000000)
-#define EVENTS_KEPT     64
-#define METRICS_NS      (15 * SECOND_NS)
 #define STOP_NS         SECOND_NS /* for chronyd to confirm what is put back */
 #define STEPS_AT_ONCE   64
 #define REPLIES_AT_ONCE 16
@@ -36,25 +32,19 @@ struct runner {
     struct config config;
     struct tracker tracker;
     struct tracker_orders orders;
+    struct publisher publisher;
     struct event_loop *loop;
     struct device *device; /* NULL: lost */
     struct device_view view;
     struct chronyd chronyd;
     int sock_fd, lost_error;
-    bool busy, dry_run, ready, stopping, save, notified;
+    bool busy, dry_run, ready, stopping, notified;
     bool clock_source_is_counter;
     double counter_period_sec;
     int64_t stop_at_ns, housekeeping_at_ns, watchdog_at_ns, watchdog_ns;
-    int state_file_error, metrics_file_error, announcement_error;
-    int64_t metrics_at_ns;
-    char boot_id[STATE_BOOT_ID_MAX];
-    struct state_file described;
     struct observation carried; /* what came of the last orders */
-    struct event events[EVENTS_KEPT];
-    unsigned n_events, events_left_out;
     struct cross_timestamp realtime[CROSS_TIMESTAMPS_MAX], raw[CROSS_TIMESTAMPS_MAX];
     uint8_t reply[CHRONY_REPLY_MAX];
-    char status[160];
 };
 
 /* --- what is seen -------------------------------------------------------------------------- */
@@ -123,46 +113,6 @@ static bool receive(struct runner *r, struct observation *seen)
 
 /* --- what is ordered ------------------------------------------------------------------------ */
 
-/* Said once when it begins and once when it ends. */
-static void report_file(const char *what, const char *path, int result, int *error)
-{
-    if (result < 0 && result != *error)
-        log_warning("the %s %s cannot be written: %s%s", what, path, strerror(-result),
-            strcmp(what, "state file") == 0
-                ? "; a disruption while vmclockd is not running will be missed"
-                : "");
-    if (result == 0 && *error < 0)
-        log_notice("the %s %s is written again", what, path);
-    *error = result;
-}
-
-static void write_metrics(struct runner *r, int64_t now_ns)
-{
-    if (!r->config.metrics_file[0] || r->dry_run || now_ns < r->metrics_at_ns)
-        return;
-    report_file("metrics file", r->config.metrics_file,
-        metrics_write(r->config.metrics_file, &r->described), &r->metrics_file_error);
-    r->metrics_at_ns = now_ns + METRICS_NS;
-}
-
-/* Whoever scrapes it must not take the last word of a daemon that has ended for news. */
-static void remove_metrics(struct runner *r)
-{
-    if (r->config.metrics_file[0] && !r->dry_run)
-        unlink(r->config.metrics_file);
-    r->metrics_at_ns = 0;
-}
-
-static void save_state(struct runner *r, bool running)
-{
-    if (r->boot_id[0] == '\0') /* what is saved without it is of no use to the next start */
-        state_file_boot_id(r->boot_id);
-    state_file_describe(&r->config, &r->tracker, r->boot_id, running, &r->described);
-    report_file("state file", r->config.state_file,
-        state_file_write(r->config.state_file, &r->described), &r->state_file_error);
-    r->save = false;
-}
-
 static int send_command(struct runner *r)
 {
     int result = 0;
@@ -188,15 +138,9 @@ static void execute(struct runner *r, struct observation *ret_next)
     int result;
 
     memset(ret_next, 0, sizeof(*ret_next));
-    r->save = r->save || orders->save;
-    for (unsigned i = 0; i < orders->n_events; i++) {
-        if (r->n_events < EVENTS_KEPT)
-            r->events[r->n_events++] = orders->events[i];
-        else
-            r->events_left_out++;
-    }
+    publisher_keep(&r->publisher, orders);
     if (orders->save_first)
-        save_state(r, true);
+        publisher_save(&r->publisher, true);
     if (orders->command_length) {
         result = send_command(r);
         log_debug("%s to chronyd: %s", chrony_command_str(orders->command_id),
@@ -240,48 +184,6 @@ static void step(struct runner *r, struct observation *seen)
 }
 
 /* --- what there is time for between ticks ----------------------------------------------------- */
-
-static void tell(struct runner *r, const struct event *event)
-{
-    const char *kind = announcement_kind(event);
-    struct journal_record record;
-
-    journal_describe(&r->config, event, &record);
-    log_entry(record.priority, &record.fields, record.text);
-    if (kind)
-        report_file("file for applications", kind,
-            announcement_write(r->config.state_file, r->boot_id, kind, &record),
-            &r->announcement_error);
-}
-
-static void flush_events(struct runner *r)
-{
-    for (unsigned i = 0; i < r->n_events; i++)
-        tell(r, &r->events[i]);
-    if (r->events_left_out)
-        log_warning("%u events were left out", r->events_left_out);
-    r->n_events = r->events_left_out = 0;
-}
-
-static void tell_service_manager(struct runner *r)
-{
-    const struct tracker *t = &r->tracker;
-    char status[sizeof(r->status)], refid[9];
-
-    journal_refid(t->chronyd.refid, refid, sizeof(refid));
-    snprintf(status, sizeof(status),
-        "%s (%s), marker 0x%" PRIx64 ", %" PRIu64 " disruptions; chronyd %s%s",
-        tracker_state_str(tracker_state(t)), tracker_mode_str(t->mode), t->marker, t->disruptions,
-        !t->chronyd.reachable      ? "is not reachable"
-        : t->chronyd.synchronised  ? "is synchronised to "
-        : t->chronyd.has_reference ? "follows "
-                                   : "is not synchronised",
-        t->chronyd.reachable && t->chronyd.has_reference ? refid : "");
-    if (strcmp(status, r->status) != 0 && notify("STATUS=%s", status)) {
-        memcpy(r->status, status, sizeof(status));
-        r->metrics_at_ns = 0; /* that is news as well: at the next second */
-    }
-}
 
 static void lose_device(struct runner *r, int error)
 {
@@ -353,8 +255,8 @@ static void housekeeping(struct runner *r, int64_t now_ns)
     }
     watch_notifications(r);
     watch_clock_source(r);
-    save_state(r, true);
-    write_metrics(r, now_ns);
+    publisher_save(&r->publisher, true);
+    publisher_write_metrics(&r->publisher, now_ns);
     r->housekeeping_at_ns = now_ns + SECOND_NS;
 }
 
@@ -363,16 +265,14 @@ static void between_ticks(struct runner *r, int64_t now_ns)
 {
     const bool housekeeping_due = now_ns >= r->housekeeping_at_ns;
 
-    if (r->n_events == 0 && !r->save && !housekeeping_due)
+    if (!publisher_has_news(&r->publisher) && !housekeeping_due)
         return;
-    if (r->n_events > 0)
-        r->metrics_at_ns = now_ns; /* at the next second */
-    flush_events(r);
+    publisher_flush(&r->publisher);
     if (housekeeping_due)
         housekeeping(r, now_ns);
     else
-        save_state(r, true);
-    tell_service_manager(r);
+        publisher_save(&r->publisher, true);
+    publisher_tell_service_manager(&r->publisher);
 }
 
 /* --- the loop's handlers -----------------------------------------------------------------------
@@ -486,7 +386,7 @@ static void reload(struct runner *r)
         keep_path("command-socket", fresh.command_socket, r->config.command_socket);
         keep_path("state-file", fresh.state_file, r->config.state_file);
         if (strcmp(fresh.metrics_file, r->config.metrics_file) != 0)
-            remove_metrics(r);
+            publisher_remove_metrics(&r->publisher);
         r->config = fresh;
         tracker_config(r, &fresh, &tracker);
         tracker_reconfigure(&r->tracker, &tracker);
@@ -576,20 +476,20 @@ static int init_tracker(struct runner *r)
 {
     struct tracker_saved saved = {.valid = false};
     struct tracker_config config;
-    const struct state_file *state = &r->described;
+    struct state_file *const state = &r->publisher.state;
     uint32_t seed = 0;
     int result;
 
-    result = state_file_boot_id(r->boot_id);
+    result = state_file_boot_id(r->publisher.boot_id);
     if (result < 0)
         not_remembered("this boot's id", "", strerror(-result));
     if (is_for_another_start(result))
         return result;
-    result = state_file_read(r->config.state_file, &r->described);
+    result = state_file_read(r->config.state_file, state);
     if (result == 0 && state->owner != 0 && state->owner != geteuid()) {
         not_remembered("the state file ", r->config.state_file, "it belongs to another user");
     } else if (result == 0) {
-        saved = state_file_saved(state, r->boot_id);
+        saved = state_file_saved(state, r->publisher.boot_id);
         chronyd_remove_stale(r->config.command_socket, state_file_value(state, "pid"));
     } else if (result != -ENOENT) {
         not_remembered("the state file ", r->config.state_file, strerror(-result));
@@ -634,6 +534,8 @@ int runner_create(const struct config *config, bool dry_run, struct runner **ret
     signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to die */
     r->config = *config;
     r->dry_run = dry_run;
+    r->publisher.config = &r->config;
+    r->publisher.tracker = &r->tracker;
     r->watchdog_ns = r->watchdog_at_ns = INT64_MAX;
     handlers.context = r;
     chronyd_init(&r->chronyd, r->config.command_socket);
@@ -691,9 +593,9 @@ int runner_run(struct runner *r)
     step(r, &seen);
     result = event_loop_run(r->loop);
     if (r->tracker.put_back_at_ns != INT64_MAX)
-        tell(r, &(struct event){.id = EVENT_NOT_PUT_BACK});
-    flush_events(r);
-    save_state(r, false);
-    remove_metrics(r);
+        publisher_tell(&r->publisher, &(struct event){.id = EVENT_NOT_PUT_BACK});
+    publisher_flush(&r->publisher);
+    publisher_save(&r->publisher, false);
+    publisher_remove_metrics(&r->publisher);
     return result;
 }

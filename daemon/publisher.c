@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/publisher.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/announcement.h"
+#include "daemon/journal.h"
+#include "daemon/log.h"
+#include "daemon/metrics.h"
+#include "daemon/notify.h"
+
+#define METRICS_NS INT64_C(15000000000)
+
+/* Said once when it begins and once when it ends. */
+static void report_file(const char *what, const char *path, int result, int *error)
+{
+    if (result < 0 && result != *error)
+        log_warning("the %s %s cannot be written: %s%s", what, path, strerror(-result),
+            strcmp(what, "state file") == 0
+                ? "; a disruption while vmclockd is not running will be missed"
+                : "");
+    if (result == 0 && *error < 0)
+        log_notice("the %s %s is written again", what, path);
+    *error = result;
+}
+
+void publisher_write_metrics(struct publisher *p, int64_t now_ns)
+{
+    if (!p->config->metrics_file[0] || p->tracker->config.dry_run || now_ns < p->metrics_at_ns)
+        return;
+    report_file("metrics file", p->config->metrics_file,
+        metrics_write(p->config->metrics_file, &p->state), &p->metrics_file_error);
+    p->metrics_at_ns = now_ns + METRICS_NS;
+}
+
+/* Whoever scrapes it must not take the last word of a daemon that has ended for news. */
+void publisher_remove_metrics(struct publisher *p)
+{
+    if (p->config->metrics_file[0] && !p->tracker->config.dry_run)
+        unlink(p->config->metrics_file);
+    p->metrics_at_ns = 0;
+}
+
+void publisher_save(struct publisher *p, bool running)
+{
+    if (p->boot_id[0] == '\0') /* what is saved without it is of no use to the next start */
+        state_file_boot_id(p->boot_id);
+    state_file_describe(p->config, p->tracker, p->boot_id, running, &p->state);
+    report_file("state file", p->config->state_file,
+        state_file_write(p->config->state_file, &p->state), &p->state_file_error);
+    p->save = false;
+}
+
+void publisher_tell(struct publisher *p, const struct event *event)
+{
+    const char *kind = announcement_kind(event);
+    struct journal_record record;
+
+    journal_describe(p->config, event, &record);
+    log_entry(record.priority, &record.fields, record.text);
+    if (kind)
+        report_file("file for applications", kind,
+            announcement_write(p->config->state_file, p->boot_id, kind, &record),
+            &p->announcement_error);
+}
+
+void publisher_keep(struct publisher *p, const struct tracker_orders *orders)
+{
+    p->save = p->save || orders->save;
+    for (unsigned i = 0; i < orders->n_events; i++) {
+        if (p->n_events < PUBLISHER_EVENTS_MAX)
+            p->events[p->n_events++] = orders->events[i];
+        else
+            p->events_left_out++;
+    }
+}
+
+bool publisher_has_news(const struct publisher *p)
+{
+    return p->n_events > 0 || p->save;
+}
+
+void publisher_flush(struct publisher *p)
+{
+    if (p->n_events > 0)
+        p->metrics_at_ns = 0;
+    for (unsigned i = 0; i < p->n_events; i++)
+        publisher_tell(p, &p->events[i]);
+    if (p->events_left_out)
+        log_warning("%u events were left out", p->events_left_out);
+    p->n_events = p->events_left_out = 0;
+}
+
+void publisher_tell_service_manager(struct publisher *p)
+{
+    const struct tracker *t = p->tracker;
+    char status[sizeof(p->status)], refid[9];
+
+    journal_refid(t->chronyd.refid, refid, sizeof(refid));
+    snprintf(status, sizeof(status),
+        "%s (%s), marker 0x%" PRIx64 ", %" PRIu64 " disruptions; chronyd %s%s",
+        tracker_state_str(tracker_state(t)), tracker_mode_str(t->mode), t->marker, t->disruptions,
+        !t->chronyd.reachable      ? "is not reachable"
+        : t->chronyd.synchronised  ? "is synchronised to "
+        : t->chronyd.has_reference ? "follows "
+                                   : "is not synchronised",
+        t->chronyd.reachable && t->chronyd.has_reference ? refid : "");
+    if (strcmp(status, p->status) != 0 && notify("STATUS=%s", status)) {
+        memcpy(p->status, status, sizeof(status));
+        p->metrics_at_ns = 0;
+    }
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the world is told, when there is time for it: events in the journal and in the files for
+ * applications, the state file, the metrics, the service manager's status line. A file that cannot
+ * be written is said once, and once more when it can be again.
+ */
+#ifndef DAEMON_PUBLISHER_H
+#define DAEMON_PUBLISHER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/config.h"
+#include "daemon/state_file.h"
+#include "refclock/tracker.h"
+
+#define PUBLISHER_EVENTS_MAX 64
+
+struct publisher {
+    const struct config *config;   /* as it is now */
+    const struct tracker *tracker; /* what is told of; nothing before tracker_init() */
+    char boot_id[STATE_BOOT_ID_MAX];
+    struct state_file state; /* as last read or written */
+    bool save;               /* it is to be written, when there is time */
+    struct event events[PUBLISHER_EVENTS_MAX];
+    unsigned n_events, events_left_out;
+    int64_t metrics_at_ns;                                        /* CLOCK_MONOTONIC; not before */
+    int state_file_error, metrics_file_error, announcement_error; /* 0 or -errno */
+    char status[160];
+};
+
+/* Keep what these orders say until there is time; events that are too many are counted. */
+void publisher_keep(struct publisher *p, const struct tracker_orders *orders);
+bool publisher_has_news(const struct publisher *p);
+
+/* Tell of the events that were kept. */
+void publisher_flush(struct publisher *p);
+
+/* One event at once. */
+void publisher_tell(struct publisher *p, const struct event *event);
+
+/* Write the state file; `running` false: the last one of this process. */
+void publisher_save(struct publisher *p, bool running);
+
+/* Write the metrics of the last state file: every 15 s, and after news. Take them away. */
+void publisher_write_metrics(struct publisher *p, int64_t now_ns);
+void publisher_remove_metrics(struct publisher *p);
+
+/* Tell the service manager, where there is something else to tell. */
+void publisher_tell_service_manager(struct publisher *p);
+
+#endif
