@@ -8,7 +8,9 @@
 #define BASELINE_ANY_NS 15e9 /* tells the rate to 1 ppb without being rounded */
 #define READING_NS      20.0 /* what two readings of one clock differ by without a cause */
 #define NEAR_INTEGER    0.2
-#define WIDTH_MAX       0.5 /* of a mult, by which brackets of unlike width may differ */
+#define FAR_OFF         1e-3 /* more than the rate ever changes by */
+#define CONTRADICTIONS  3    /* in a row: what was known is given up */
+#define WIDTH_MAX       0.5  /* of a mult, by which brackets of unlike width may differ */
 
 /* The kernel's choice: the most precise shift that still allows ten minutes between updates. */
 static int clocksource_shift(double ns_per_tick)
@@ -58,6 +60,12 @@ void raw_rate_observe(struct raw_rate *rate, const struct cross_timestamp *raw)
     }
     if (ns < BASELINE_MIN_NS)
         return;
+    if (rate->known && fabs(ns / ticks / rate->ns_per_tick - 1) > FAR_OFF) {
+        /* The machine was suspended: the counter went on, the clock did not. */
+        rate->known = ++rate->contradictions < CONTRADICTIONS;
+        anchor(rate, raw);
+        return;
+    }
 
     shift = clocksource_shift(ns / ticks);
     mult = ldexp(ns / ticks, shift);
@@ -68,6 +76,7 @@ void raw_rate_observe(struct raw_rate *rate, const struct cross_timestamp *raw)
     if (!can_round) { /* a slow counter: neighbouring mults are too near to be told apart */
         if (ns >= BASELINE_ANY_NS && doubt / mult * ns <= READING_NS) {
             rate->known = true;
+            rate->contradictions = 0;
             rate->ns_per_tick = ns / ticks;
         }
         if (ns > BASELINE_MAX_NS)
@@ -79,7 +88,7 @@ void raw_rate_observe(struct raw_rate *rate, const struct cross_timestamp *raw)
         rate->contradictions = 0;
         rate->ns_per_tick = ldexp(whole, -shift);
         anchor(rate, raw);
-    } else if (doubt <= WIDTH_MAX && ++rate->contradictions >= 3) {
+    } else if (doubt <= WIDTH_MAX && ++rate->contradictions >= CONTRADICTIONS) {
         rate->known = false; /* the clock source is not the counter, or no longer this one */
         rate->contradictions = 0;
         anchor(rate, raw);

@@ -211,10 +211,54 @@ START_TEST(a_raw_clock_that_stands_still_starts_a_new_baseline)
 }
 END_TEST
 
+/* The counter goes on in a suspended machine, CLOCK_MONOTONIC_RAW does not. */
+START_TEST(a_suspended_machine_has_no_other_rate)
+{
+    static const double machines_hz[] = {2.6e9, 1e9, 25e6};
+
+    for (size_t i = 0; i < 3; i++)
+        for (int night = 1; night < 1600; night++) {
+            const double asleep = 0.37 * night;
+            const double hz = machines_hz[i], ns_per_tick = ldexp(rint(ldexp(1e9 / hz, 23)), -23);
+            struct raw_rate rate = {0};
+
+            for (int sec = 0; sec < 60; sec++) {
+                const struct cross_timestamp awake = raw_at(1 + sec, hz, ns_per_tick, 0);
+                struct cross_timestamp raw =
+                    raw_at(1 + sec + (sec < 20 ? 0 : asleep), hz, ns_per_tick, 0);
+
+                raw.sec = awake.sec;
+                raw.nsec = awake.nsec;
+                raw_rate_observe(&rate, &raw);
+                ck_assert_int_eq(rate.known, sec >= (i < 2 ? 1 : 15));
+                if (rate.known)
+                    ck_assert_double_eq_tol(rate.ns_per_tick, ns_per_tick, ns_per_tick * 4e-9);
+            }
+        }
+}
+END_TEST
+
+/* As if it had been suspended within its first second. */
+START_TEST(a_rate_that_was_never_right_does_not_last)
+{
+    const double hz = 2.6e9, ns_per_tick = ldexp(rint(ldexp(1e9 / hz, 24)), -24);
+    struct raw_rate rate = {.known = true, .ns_per_tick = ns_per_tick / 3};
+
+    for (int sec = 0; sec < 5; sec++) {
+        const struct cross_timestamp raw = raw_at(1 + sec, hz, ns_per_tick, 0);
+
+        raw_rate_observe(&rate, &raw);
+    }
+    ck_assert(rate.known);
+    ck_assert_double_eq_tol(rate.ns_per_tick, ns_per_tick, 1e-12);
+}
+END_TEST
+
 RUN_SUITE("rate", a_second_gives_the_kernels_rate_exactly, a_slow_counter_needs_a_longer_baseline,
     the_rate_error_is_what_dfreq_takes, a_clock_source_that_is_not_the_counter_is_found_out,
     a_clock_that_jumps_back_starts_a_new_baseline, noise_only_makes_the_baseline_longer,
     a_disturbed_reading_only_makes_the_baseline_longer,
     readings_of_unlike_width_make_no_baseline_of_a_slow_counter,
     a_disturbed_first_reading_is_given_up_after_a_minute,
-    a_raw_clock_that_stands_still_starts_a_new_baseline)
+    a_raw_clock_that_stands_still_starts_a_new_baseline, a_suspended_machine_has_no_other_rate,
+    a_rate_that_was_never_right_does_not_last)
