@@ -132,6 +132,7 @@ check-vm: packages-build
 	tests/vm/setup.sh
 	tests/vm/check_vm.py
 	tests/vm/check_vm_time.py
+	tests/vm/check_vm_faults.py
 	@for suite in trixie forky; do \
 	    tests/vm/fetch-chrony $$suite >/dev/null && \
 	    tests/vm/check_vm.py --chrony $$suite marker clock || exit 1; \
@@ -168,7 +169,7 @@ faults: packages-check
 	BUILD=$(BUILD) FAULTS=all tests/integration/run.py -v faults
 
 # A hundred thousand disruptions before a scripted chronyd, with and without a clock, fewer before
-# the real one, in the slow motion of valgrind, and by live migration.
+# the real one, in the slow motion of valgrind, and by live migration; a marker that flaps for minutes.
 COUNT = 100000
 
 soak: packages-soak soak-virtual

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timex.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -440,6 +441,41 @@ static int serve_ntp(int port, double delay_us, double jitter_us)
     }
 }
 
+static void sleep_us(long us)
+{
+    struct timespec t = {us / 1000000, us % 1000000 * 1000};
+
+    nanosleep(&t, NULL);
+}
+
+/* What chronyd is not told of: the clock is stepped, the kernel's frequency changed. */
+static int disturb_clock(int64_t step_ns, double ppm)
+{
+    struct timex t = {.modes = 0};
+
+    if (adjtimex(&t) < 0)
+        die("adjtimex");
+    t.modes = ADJ_SETOFFSET | ADJ_NANO | ADJ_FREQUENCY;
+    t.time.tv_sec = step_ns / second_ns - (step_ns % second_ns < 0);
+    t.time.tv_usec = step_ns % second_ns + (step_ns % second_ns < 0 ? second_ns : 0); /* ns */
+    t.freq += (long)(ppm * 65536);
+    if (adjtimex(&t) < 0)
+        die("adjtimex");
+    return 0;
+}
+
+static void wait_for_marker(double ms)
+{
+    const volatile struct page *page = map_page();
+    uint64_t marker;
+
+    if (!page)
+        die("/dev/vmclock0");
+    for (marker = page->disruption_marker; page->disruption_marker == marker;)
+        sleep_us(100);
+    sleep_us((long)(ms * 1000));
+}
+
 static int usage(void)
 {
     fputs("usage: guest page                  print the vmclock page\n"
@@ -450,6 +486,9 @@ static int usage(void)
           "                                   store struct reading_record at that rate\n"
           "       guest ntp PORT US JITTER    a time server, each way so far away\n"
           "       guest resets SOCKET COUNT   stand in for chronyd, tell when each was sent\n"
+          "       guest disturb NS PPM [MS]   step the clock and change its frequency, now or so "
+          "long\n"
+          "                                   after the marker's next change\n"
           "       guest send FILE             put the file where the host can read it\n",
         stderr);
     return 64;
@@ -473,6 +512,10 @@ int main(int argc, char **argv)
         return serve_ntp(atoi(argv[2]), atof(argv[3]), atof(argv[4]));
     if (!strcmp(command, "resets") && argc == 4)
         return confirm_resets(argv[2], atoi(argv[3]));
+    if (!strcmp(command, "disturb") && argc == 5)
+        wait_for_marker(atof(argv[4]));
+    if (!strcmp(command, "disturb") && (argc == 4 || argc == 5))
+        return disturb_clock(atoll(argv[2]), atof(argv[3]));
     if (!strcmp(command, "send") && argc == 3)
         return send_file(argv[2]);
     return usage();

@@ -54,6 +54,14 @@ class Guest:
         self.vm = destination
         return downtime
 
+    def suspend(self, seconds):
+        """To memory; the host wakes it after that time."""
+        self.vm.start("echo mem > /sys/power/state")
+        wait_for("suspended", lambda: self.vm.qmp("query-status")["status"] == "suspended", 20)
+        time.sleep(seconds)
+        self.vm.qmp("system_wakeup")
+        self.vm.ended(60)
+
     # ---- chronyd
 
     def start_ntp_server(self):
@@ -142,3 +150,9 @@ class Guest:
         time.sleep(seconds)
         more_ticks, end = reading()
         return (more_ticks - ticks) / (end - start)  # a tick is 10 ms
+
+    def kept(self):
+        """Private memory in KiB and open descriptors of vmclockd."""
+        lines = self.sh("cat /proc/$vmclockd/smaps_rollup").splitlines()[1:]
+        fields = dict(line.split(":") for line in lines)
+        return int(fields["Private_Dirty"].split()[0]), len(self.sh("ls /proc/$vmclockd/fd").split())

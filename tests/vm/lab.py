@@ -257,14 +257,21 @@ class VM:
     def sh(self, command, timeout=60, check=True):
         """Runs one line in the guest's shell and gives its output. Without `check`, its
         status comes with it."""
-        self._console.sendall(command.encode() + b"\n")
-        output, match = self.expect(rb"GUEST-STATUS (\d+)\r?\n", timeout)
-        status, output = int(match.group(1)), output.strip("\n")
+        self.start(command)
+        status, output = self.ended(timeout)
         if not check:
             return status, output
         if status:
             raise RuntimeError(f"guest {self.name}: {command}: status {status}: {output}")
         return output
+
+    def start(self, command):
+        self._console.sendall(command.encode() + b"\n")
+
+    def ended(self, timeout):
+        """The status and the output of what was started."""
+        output, match = self.expect(rb"GUEST-STATUS (\d+)\r?\n", timeout)
+        return int(match.group(1)), output.strip("\n")
 
     def write(self, path, text):
         """A small file in the guest."""

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Live migration after live migration of one guest, its processor and the host's busy: every one
 is a disruption with one confirmed reset, nothing else is, and vmclockd keeps neither memory nor
-descriptors. Run setup.sh and build first; `make soak` does.
+descriptors. Then vmclockd is stopped for a minute, and the marker of a full page flaps for some.
+Run setup.sh and build first; `make soak` does.
 
-usage: soak.py [MIGRATIONS]"""
+usage: soak.py [MIGRATIONS [SECONDS-OF-FLAPPING]]"""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -13,18 +15,12 @@ import time
 
 import lab as vmlab
 from check_vm import Counts, Report, boot
+from check_vm_faults import MARGIN_KIB, flapping, start, stopped
 from guest import SERVER_LINE, Guest
 
-MARGIN_KIB = 64
+STOPPED_S = 60
 BUSY = "while :; do :; done"
 BOOST = "boost = 127.0.0.1 4 6"
-
-
-def kept(guest):
-    """Private memory in KiB and open descriptors of vmclockd."""
-    lines = guest.sh("cat /proc/$vmclockd/smaps_rollup").splitlines()[1:]
-    fields = dict(line.split(":") for line in lines)
-    return int(fields["Private_Dirty"].split()[0]), len(guest.sh("ls /proc/$vmclockd/fd").split())
 
 
 def soak(report, lab, migrations):
@@ -41,11 +37,11 @@ def soak(report, lab, migrations):
         guest.migrate(lab.vm(f"s{number}", incoming=True))
         guest.wait_status("a confirmed reset", lambda s: s["recoveries"] > before.recoveries, 60)
         if number == min(3, migrations):
-            first = kept(guest)
+            first = guest.kept()
         if number % 10 == 0:
-            report.step(f"       {number} migrations, {kept(guest)[0]} KiB, {kept(guest)[1]} descriptors")
+            report.step(f"       {number} migrations, {guest.kept()[0]} KiB, {guest.kept()[1]} descriptors")
     time.sleep(3)
-    got, last = Counts(guest).since(started), kept(guest)
+    got, last = Counts(guest).since(started), guest.kept()
     report.check(got == (migrations,) * 3, f"{migrations} migrations: disruptions, recoveries, resets in the log {got}")
     report.check(last[0] <= first[0] + MARGIN_KIB and last[1] == first[1],
                  f"memory from {first[0]} to {last[0]} KiB, descriptors from {first[1]} to {last[1]}")
@@ -54,19 +50,35 @@ def soak(report, lab, migrations):
     report.check(code == 0 and not guest.log_lines("will be put back"), f"settings put back; SIGTERM: status {code}")
 
 
-def main():
-    migrations = int(sys.argv[1]) if len(sys.argv) > 1 else 50
-    vmlab.build_initramfs("bookworm")
-    report = Report()
+def misuse(report, lab, seconds):
+    here, guest = start(report, lab, "f0")
+    stopped(report, here, guest, STOPPED_S)
+    flapping(report, here, guest, seconds)
+    report.check(guest.end_vmclockd() == 0, "SIGTERM: status 0")
+
+
+@contextlib.contextmanager
+def busy_host():
     burners = [subprocess.Popen(["sh", "-c", BUSY]) for _ in range(os.cpu_count())]
     try:
-        with vmlab.Lab() as lab:
-            soak(report, lab, migrations)
-    except (RuntimeError, TimeoutError, OSError) as error:
-        report.check(False, f"{type(error).__name__}: {error}")
+        yield
     finally:
         for burner in burners:
             burner.kill()
+
+
+def main():
+    migrations = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 240
+    vmlab.build_initramfs("bookworm")
+    report = Report()
+    try:
+        with vmlab.Lab() as lab, busy_host():
+            soak(report, lab, migrations)
+        with vmlab.Lab() as lab:
+            misuse(report, lab, seconds)
+    except (RuntimeError, TimeoutError, OSError) as error:
+        report.check(False, f"{type(error).__name__}: {error}")
     print(f"{report.passed} passed, {report.failed} failed")
     return 1 if report.failed else 0
 
