@@ -188,7 +188,8 @@ def flapping(report, here, guest, seconds):
                  f"{disruptions} disruptions, {resets} resets confirmed")
     said = guest.log_lines()[lines:]
     changes = [line for line in said if line.startswith("disruption marker changed")]
-    report.check(len(changes) == SAID and len(said) < 3 * SAID + took,
+    # twice as often where the host stood still for a second: then it has stopped in between
+    report.check(SAID <= len(changes) <= 2 * SAID and len(said) < 4 * SAID + took,
                  f"{len(said)} lines in the log, of which {len(changes)} of a changed marker")
     report.quote(said[-5:])
     last = guest.kept()
