@@ -188,12 +188,13 @@ fuzz-sources: # what every harness is linked with
 fuzz: packages-fuzz
 	BUILD=$(BUILD) tests/fuzz/run.sh $(SECONDS)
 
-# What check does of these a few thousand times. RUNS of each of two kinds, of which one has three
-# disruptions on average: a million and more.
+# The recovery's states with a reload in each, which takes minutes; and what check does a few thousand
+# times. RUNS of each of two kinds, of which one has three disruptions on average: a million and more.
 RUNS ?= 300000
 
 soak-virtual: packages-check
-	@$(MAKE) --no-print-directory $(BUILD)/check_tracker
+	@$(MAKE) --no-print-directory $(BUILD)/check_tracker $(BUILD)/walk_recovery
+	$(BUILD)/walk_recovery reload
 	CK_RUN_CASE=random CK_FORK=no RANDOM_RUNS=$(RUNS) $(BUILD)/check_tracker
 
 bench: packages-check

@@ -143,21 +143,28 @@ static void hold_slew(struct recovery *r, int64_t now_ns)
     r->wait_until_ns = now_ns + (ns > SLEW_MIN_NS ? ns : SLEW_MIN_NS);
 }
 
-/* Whether the offset that was measured may be stepped rather than slewed. */
-static bool may_step(const struct recovery *r, const struct recovery_config *config, double offset)
+/* Whether an offset may be stepped. */
+static bool allows_step(const struct recovery_config *config, double offset)
 {
     switch (config->step) {
     case RECOVERY_STEP_ALWAYS: return true;
-    case RECOVERY_STEP_FORWARD: return r->round == 0 && offset > 2 * FORWARD_SHORT_SEC;
+    case RECOVERY_STEP_FORWARD: return offset > 2 * FORWARD_SHORT_SEC;
     case RECOVERY_STEP_NEVER: break;
     }
     return false;
 }
 
+/* Whether the one that was measured may be, rather than slewed. */
+static bool may_step(const struct recovery *r, const struct recovery_config *config, double offset)
+{
+    return allows_step(config, offset) && (r->round == 0 || config->step == RECOVERY_STEP_ALWAYS);
+}
+
 /* The end of PROBE: chronyd has done, or will never do, what was sent before it. */
 static void after_probe(struct recovery *r, const struct recovery_config *config, int64_t now_ns)
 {
-    const bool stepped = r->lost == RECOVERY_STEP; /* or not: a second step may go back */
+    /* Or not: a second step may go back. FLUSH is one where a reload forbids what was allowed. */
+    const bool stepped = r->lost == RECOVERY_STEP || r->lost == RECOVERY_FLUSH;
 
     if (r->lost == RECOVERY_OFFSET && r->losses < ROUNDS_MAX) {
         r->losses++; /* it was not carried out, most likely: that was no round */
@@ -416,10 +423,15 @@ static void step_state(struct recovery *r, const struct recovery_config *config,
     case RECOVERY_HOST: step_host(r, view, order); break;
     case RECOVERY_RATE: step_rate(r, config, view, order); break;
     case RECOVERY_OFFSET: step_offset(r, config, view, order); break;
-    case RECOVERY_STEP: send(r, order, (struct chrony_command){.id = CHRONY_MAKESTEP}); break;
+    case RECOVERY_STEP:
+        if (allows_step(config, r->remaining_sec))
+            send(r, order, (struct chrony_command){.id = CHRONY_MAKESTEP});
+        else /* not any more, since a reload */
+            hold_slew(r, view->now_ns);
+        break;
     case RECOVERY_FLUSH:
         /* What is left may be a step back; after the second round it is next to nothing. */
-        if (config->step == RECOVERY_STEP_FORWARD || r->round > 1)
+        if (config->step != RECOVERY_STEP_ALWAYS || r->round > 1)
             enter(r, RECOVERY_OFFSET);
         else
             send(r, order, (struct chrony_command){.id = CHRONY_MAKESTEP});

@@ -160,6 +160,15 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
 void tracker_reconfigure(struct tracker *t, const struct tracker_config *config)
 {
     t->config = *config;
+    if (t->put_back_at_ns == INT64_MAX)
+        return;
+    /* By what chrony.conf says now, and all of it: some may have been put back as it was before. */
+    (void)tracker_remember_put_back(t);
+    t->put_back_step = 0;
+    if (t->exchange.owner == EXCHANGE_PUT_BACK)
+        t->exchange.owner = EXCHANGE_NONE;
+    if (tracker_steps_are_forbidden(t))
+        t->put_back_at_ns = 0;
 }
 
 static bool may_feed(const struct step *s)

@@ -125,6 +125,11 @@ bool tracker_remember_put_back(struct tracker *t)
     return t->put_back.n_servers != before.n_servers;
 }
 
+bool tracker_steps_are_forbidden(const struct tracker *t)
+{
+    return t->put_back_makestep && t->config.recovery.step != RECOVERY_STEP_ALWAYS;
+}
+
 void step_report_end(struct step *s, enum event_id id)
 {
     const struct recovery *r = &s->t->recovery;
@@ -204,7 +209,7 @@ static void account(struct step *s, const struct recovery *before)
         t->put_back_polls = t->put_back_polls || r->polls_changed;
         if (t->put_back_makestep || t->put_back_polls) {
             s->orders->save_first = tracker_remember_put_back(t) || s->orders->save_first;
-            t->put_back_at_ns = s->seen->now_ns + BOOST_NS;
+            t->put_back_at_ns = s->seen->now_ns + (tracker_steps_are_forbidden(t) ? 0 : BOOST_NS);
             t->put_back_step = 0;
         }
     }

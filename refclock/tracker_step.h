@@ -31,6 +31,8 @@ void step_run_recovery(struct step *s, enum recovery_event event);
  * Returns whether that names other servers than before, and has to be saved.
  */
 bool tracker_remember_put_back(struct tracker *t);
+/* Whether chronyd was told to step, and a reload has forbidden that: it is put back at once. */
+bool tracker_steps_are_forbidden(const struct tracker *t);
 bool step_start_is_due(const struct step *s);
 void step_report_end(struct step *s, enum event_id id);
 

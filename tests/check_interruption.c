@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The device goes away at every single step of a recovery, in virtual time: see tests/virtual.h.
- * Each test goes through all the steps of all the courses that a
+ * The device goes away, or the configuration is read anew, at every single step of a recovery, in
+ * virtual time: see tests/virtual.h. Each test goes through all the steps of all the courses that a
  * recovery can take, and fails if there is a state of it in which it did not interrupt.
  */
 #include <check.h>
@@ -197,6 +197,122 @@ START_TEST(a_device_that_goes_away_at_any_step_of_a_recovery_harms_nothing)
 }
 END_TEST
 
+/* --- the configuration ---------------------------------------------------------------------- */
+
+static struct tracker_config config_before;
+static unsigned n_commands_before;
+static unsigned n_settled; /* of those: what they changed was put back already */
+
+enum { ANOTHER_AND_THE_SAME, ANOTHER, NONE, N_SERVERS };
+
+/* As /etc/vmclockd.conf after chrony.conf was rewritten. */
+static void reload(struct virtual_machine *machine)
+{
+    tracker_reconfigure(&machine->tracker, &config);
+    machine->shown_valid = false;
+    machine->largest_backward_step_sec = 0;
+    n_commands_before = machine->n_commands;
+    n_settled = machine->tracker.put_back_at_ns == INT64_MAX ? machine->n_commands : 0;
+}
+
+static void rewrite_config(int servers, enum recovery_step_policy policy)
+{
+    struct recovery_config *r = &config.recovery;
+
+    config_before = config;
+    r->step = policy;
+    r->makestep_limit = 5;
+    r->makestep_threshold_sec = 0.5;
+    r->servers[1] = r->servers[0];
+    r->servers[1].minpoll = 5;
+    r->servers[1].maxpoll = 9;
+    r->servers[0].address.bytes[3] ^= 1;
+    r->servers[0].minpoll = 3;
+    r->servers[0].maxpoll = 7;
+    r->n_servers = servers == NONE ? 0 : servers == ANOTHER ? 1 : 2;
+}
+
+/* What a server's poll is to be: by the configuration, or if it is not in it any more, the last. */
+static int32_t poll_in(const struct tracker_config *c, const struct chrony_command *told)
+{
+    const struct recovery_config *r = &c->recovery;
+
+    for (unsigned i = 0; i < r->n_servers; i++)
+        if (chrony_address_equal(&r->servers[i].address, &told->poll.address))
+            return told->id == CHRONY_MODIFY_MINPOLL ? r->servers[i].minpoll
+                                                     : r->servers[i].maxpoll;
+    return c == &config ? poll_in(&config_before, told) : INT32_MIN;
+}
+
+static bool is_same_setting(const struct chrony_command *a, const struct chrony_command *b)
+{
+    return a->id == b->id && (a->id == CHRONY_MODIFY_MAKESTEP ||
+                                 chrony_address_equal(&a->poll.address, &b->poll.address));
+}
+
+/* Whether what chronyd was told last of each setting is what is configured. */
+static bool settings_are_as_configured(void)
+{
+    for (unsigned i = n_settled; i < vm.n_commands; i++) {
+        const struct chrony_command *told = &vm.commands[i].command;
+        bool is_last = vm.commands[i].executed_ns != 0;
+
+        if (told->id != CHRONY_MODIFY_MAKESTEP && told->id != CHRONY_MODIFY_MINPOLL &&
+            told->id != CHRONY_MODIFY_MAXPOLL)
+            continue;
+        for (unsigned k = i + 1; k < vm.n_commands; k++)
+            is_last = is_last && !is_same_setting(told, &vm.commands[k].command);
+        if (!is_last)
+            continue;
+        if (told->id == CHRONY_MODIFY_MAKESTEP
+                ? told->makestep.threshold_sec != config.recovery.makestep_threshold_sec
+                : told->poll.log2_sec != poll_in(&config, told))
+            return false;
+    }
+    return vm.n_commands <= VIRTUAL_LOG;
+}
+
+static bool is_told_after(unsigned first, enum chrony_command_id id)
+{
+    for (unsigned i = first; i < vm.n_commands; i++)
+        if (vm.commands[i].command.id == id)
+            return true;
+    return false;
+}
+
+static bool reload_and_go_on(const struct course *c, unsigned step, int variant)
+{
+    const enum recovery_step_policy policy = (enum recovery_step_policy)(variant / N_SERVERS);
+
+    begin(c);
+    rewrite_config(variant % N_SERVERS, policy);
+    if (!run_to_step(step, reload))
+        return false;
+    virtual_run(&vm, ALL_IS_OVER);
+
+    must(vm.tracker.disruptions == !c->is_start);
+    must(vm.tracker.confirmed_marker == vm.page.disruption_marker);
+    must(!vm.tracker.reset_pending);
+    must(vm.tracker.recovery.state == RECOVERY_IDLE);
+    must(vm.n_stray_samples == 0);
+    must(policy == RECOVERY_STEP_ALWAYS || vm.largest_backward_step_sec == 0);
+    must(policy != RECOVERY_STEP_NEVER || !is_told_after(n_commands_before, CHRONY_MAKESTEP));
+    must(!tracker_saved(&vm.tracker).put_back);
+    must(settings_are_as_configured());
+    must(clock_is_right(true));
+    return true;
+}
+
+START_TEST(a_reload_at_any_step_of_a_recovery_leaves_chronyd_as_it_says)
+{
+    for (size_t i = 0; i < N_COURSES; i++)
+        for (unsigned step = 0, more = 1; more; step++)
+            for (int variant = 0; variant < 3 * N_SERVERS; variant++)
+                more = reload_and_go_on(&courses[i], step, variant);
+    assert_all_states_were_interrupted();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("interruption");
@@ -206,6 +322,7 @@ int main(void)
 
     tcase_set_timeout(tcase, 300);
     tcase_add_test(tcase, a_device_that_goes_away_at_any_step_of_a_recovery_harms_nothing);
+    tcase_add_test(tcase, a_reload_at_any_step_of_a_recovery_leaves_chronyd_as_it_says);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -6,6 +6,9 @@
  * to whether they have passed, offsets and rates to one for each side of each limit.
  *
  * Beside the recovery walks a witness, which knows only what chronyd was sent and what came back.
+ *
+ * walk_recovery [reload]: with the word, the configuration may be read anew between any two steps,
+ * and be another of those that otherwise have a walk each.
  */
 #include <math.h>
 #include <stdarg.h>
@@ -51,7 +54,7 @@ static const struct {
 enum { DFREQ = 1, DOFFSET2 = 2, MAKESTEP = 4 };
 
 struct node {
-    uint8_t state, cause, lost, plan, outcome;
+    uint8_t config, state, cause, lost, plan, outcome;
     uint8_t sent, measuring, exact_unavailable, cannot_step;
     uint8_t makestep_changed, polls_changed, reset_confirmed, corrected;
     uint8_t round, losses, server, failures, remaining, slews, waits, age, reset_age;
@@ -64,7 +67,7 @@ struct node {
 };
 
 struct edge {
-    enum { BEGIN, TIME_START, TIME_RESET, TIME_CORRECTED, TIME_WAIT, PUT_BACK, STEP } kind;
+    enum { BEGIN, TIME_START, TIME_RESET, TIME_CORRECTED, TIME_WAIT, PUT_BACK, RELOAD, STEP } kind;
     enum recovery_cause cause;
     enum recovery_event event;
     uint8_t page, offset, rate;
@@ -78,9 +81,10 @@ static size_t n_nodes, n_room;
 static uint32_t *table; /* index + 1 */
 static size_t table_size;
 static uint64_t n_steps;
-static struct recovery_config config;
-static enum recovery_cause disruption; /* all but a start are alike: each has its turn */
-static size_t here;                    /* the node that is being left */
+static struct recovery_config configs[6], config; /* all there are, and that of `here` */
+#define N_CONFIGS (sizeof(configs) / sizeof(configs[0]))
+static bool reloads; /* from each configuration to each; otherwise each has a walk of its own */
+static size_t here;  /* the node that is being left */
 static struct edge by;
 
 /* --- telling what went wrong ------------------------------------------------------------------ */
@@ -98,6 +102,7 @@ static void print_edge(const struct edge *e)
     case TIME_CORRECTED: printf("time passes since the correction"); break;
     case TIME_WAIT: printf("the wait is over"); break;
     case PUT_BACK: printf("the settings are put back"); break;
+    case RELOAD: printf("the configuration is read anew"); break;
     case STEP:
         printf("%s, page %d%s", event_names[e->event], (int)pages[e->page].page,
             pages[e->page].unproven ? " unproven" : "");
@@ -118,8 +123,8 @@ static void print_path(size_t i)
         printf("  ");
         print_edge(&edges[i]);
     }
-    printf(" -> %s%s\n", recovery_state_str((enum recovery_state)nodes[i].state),
-        nodes[i].sent ? ", sent" : "");
+    printf(" -> %s%s, configuration %u\n", recovery_state_str((enum recovery_state)nodes[i].state),
+        nodes[i].sent ? ", sent" : "", nodes[i].config);
 }
 
 static void broken(const char *what)
@@ -539,10 +544,13 @@ static void pass_time(const struct node *before)
 static void leave(const struct node *before)
 {
     const bool rests = before->state == RECOVERY_IDLE || before->state == RECOVERY_SYNC;
+    /* All but a start are alike: each has its turn. */
+    const enum recovery_cause disruption =
+        reloads ? RECOVERY_CAUSE_MARKER
+                : (enum recovery_cause)(RECOVERY_CAUSE_MARKER + config.step);
 
-    for (int waits = 0; waits < 2; waits++) {
+    for (int waits = 0; waits < 2; waits++)
         begin(before, disruption, waits, false);
-    }
     if (before->state == RECOVERY_RESET && before->sent)
         begin(before, disruption, false, true);
     if (rests)
@@ -553,6 +561,13 @@ static void leave(const struct node *before)
         by = (struct edge){.kind = PUT_BACK};
         after.makestep_changed = after.polls_changed = 0;
         after.makestep_told = after.polls_told = 0;
+        arrive(&after);
+    }
+    for (uint8_t i = 0; reloads && i < N_CONFIGS; i++) {
+        struct node after = *before;
+
+        by = (struct edge){.kind = RELOAD};
+        after.config = i;
         arrive(&after);
     }
     pass_time(before);
@@ -618,9 +633,9 @@ static void go_out(const struct node *from, size_t page, enum weather weather)
         "the way out ends badly");
 }
 
-static void walk(bool all_weathers)
+static void walk(size_t from)
 {
-    const struct node first = {.state = RECOVERY_IDLE};
+    const struct node first = {.config = (uint8_t)from, .state = RECOVERY_IDLE};
 
     n_nodes = 0;
     if (table)
@@ -630,36 +645,40 @@ static void walk(bool all_weathers)
     for (here = 0; here < n_nodes; here++) {
         const struct node node = nodes[here]; /* they move */
 
+        config = configs[node.config];
         leave(&node);
         for (size_t page = 0; page < N_PAGES; page++)
-            for (int weather = FAIR; weather < (all_weathers ? N_WEATHERS : FAIR + 1); weather++)
+            for (int weather = FAIR; weather < (config.n_servers ? N_WEATHERS : FAIR + 1);
+                 weather++)
                 go_out(&node, page, (enum weather)weather);
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     size_t total = 0;
 
-    for (int policy = RECOVERY_STEP_ALWAYS; policy <= RECOVERY_STEP_NEVER; policy++) {
-        disruption = (enum recovery_cause)(RECOVERY_CAUSE_MARKER + policy);
-        for (int all = 0; all < 2; all++) {
-            config = (struct recovery_config){
-                .step = (enum recovery_step_policy)policy,
-                .makestep_limit = 3,
-                .makestep_threshold_sec = 1,
-                .burst_good = all ? 4 : 0,
-                .burst_total = all ? 8 : 0,
-                .step_max_ns = 10 * SECOND,
-                .rate_max_ppm = 1000,
-                .n_servers = all ? 2 : 0,
-            };
-            walk(all);
-            total += n_nodes;
-        }
+    reloads = argc > 1 && strcmp(argv[1], "reload") == 0;
+    for (size_t i = 0; i < N_CONFIGS; i++) {
+        const bool all = i % 2;
+
+        configs[i] = (struct recovery_config){
+            .step = (enum recovery_step_policy)(i / 2),
+            .makestep_limit = 3,
+            .makestep_threshold_sec = 1,
+            .burst_good = all ? 4 : 0,
+            .burst_total = all ? 8 : 0,
+            .step_max_ns = 10 * SECOND,
+            .rate_max_ppm = 1000,
+            .n_servers = all ? 2 : 0,
+        };
     }
-    printf(
-        "recovery: %zu states, %.0f million steps, no rule broken\n", total, (double)n_steps / 1e6);
+    for (size_t i = 0; i < (reloads ? 1 : N_CONFIGS); i++) {
+        walk(i);
+        total += n_nodes;
+    }
+    printf("recovery: %zu states%s, %.0f million steps, no rule broken\n", total,
+        reloads ? " and reloads in each" : "", (double)n_steps / 1e6);
     free(nodes);
     free(edges);
     free(parents);
