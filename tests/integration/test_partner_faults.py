@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""chronyd failing at every command of a recovery's exchange, in every way that it can."""
+"""chronyd failing at every command of a recovery's exchange, in every way that it can; and the
+device going away at each of them."""
 
 import os
 import shutil
@@ -167,11 +168,23 @@ class PartnerFaultCase(ScriptedCase):
                 self.holds_samples(since, f"{what}, {command}")
                 if not faults.EVERYTHING:
                     break
-        self.assertGreaterEqual(struck, len(MISBEHAVIOURS) // 2)
+        self.done(struck, len(MISBEHAVIOURS) // 2)
+
+    def done(self, struck, minimum):
+        """The daemon ends, and leaves chronyd's settings as they were."""
+        self.assertGreaterEqual(struck, minimum)
         if faults.EVERYTHING:
             print(f"{self.id()}: {struck} faults", flush=True)
         self.assertEqual(self.daemon_.stop(), 0)
         self.assertEqual(self.daemon_.said("will be put back"), [])
+        for command, setting in (
+            (script.MODIFY_MAKESTEP, (3, 1.0)),
+            (script.MODIFY_MINPOLL, ("192.0.2.1", 4)),
+            (script.MODIFY_MAXPOLL, ("192.0.2.1", 6)),
+        ):
+            sent = self.chronyd.sent(command)
+            self.assertTrue(sent or self.kind == "clock")
+            self.assertEqual([r.data for r in sent[-1:]], [setting] * len(sent[-1:]))
 
     def holds_samples(self, since, what):
         """Each reset that was confirmed stands before the samples of its disruption."""
@@ -195,6 +208,73 @@ class MarkerPartnerFaultTest(PartnerFaultCase):
 
     def test_no_misbehaviour_at_any_command_loses_or_invents_a_reset(self):
         self.enumerate()
+
+
+class LostDeviceFaultCase(PartnerFaultCase):
+    """The device is gone when chronyd answers the n-th command, and comes back later."""
+
+    def come_back(self, marker, offset):
+        """What was mapped before may not be touched any more."""
+        fields = {"offset": offset} if self.kind == "clock" else {}
+        make = page.clock_page if self.kind == "clock" else page.marker_page
+        self.made = make(self.path("fresh"), disruption_marker=marker, **fields)
+        os.rename(self.made.path, self.path("page"))
+        self.made.path = self.path("page")
+
+    def lose_at(self, nth, lose, moved):
+        """False if there is no such command; `moved`: another host's page comes back."""
+        self.before = self.counts()
+        what = f"{lose.__name__}, command {nth}, moved {moved}"
+        since = time.time()
+        self.chronyd.misbehave(
+            nth, lambda chronyd, request: (lose(self.made.path), chronyd.reply(request))
+        )
+        marker = self.made.fields.disruption_marker + 1
+        self.disrupt()
+        eventually(lambda: self.chronyd.struck or self.over(), what)
+        if not self.chronyd.behave():
+            return False
+        self.daemon_.says("the device is lost", since=since)
+        if moved:
+            self.offset = -self.offset
+            self.before = (self.before[0] + 1, self.before[1] + 1)
+        self.come_back(marker + moved, self.offset)
+        self.daemon_.says("the page is valid again", since=since)
+        eventually(self.over, lambda: f"{what}: {self.state}")
+        self.assertEqual(self.counts()[1], self.before[1] + 1, what)
+        self.assertEqual(len(self.daemon_.said("the device is lost", since=since)), 1, what)
+        self.holds_samples(since, what)
+        return True
+
+    def enumerate_losses(self, stride=5):
+        def removed(path):
+            os.unlink(path)
+
+        def truncated(path):
+            os.truncate(path, 0)
+
+        struck = 0
+        for lose in (removed, truncated):
+            for moved in (False, True):
+                for nth in faults.through(f"{lose.__name__} {moved} {self.kind}", stride):
+                    if not self.lose_at(nth, lose, moved):
+                        break
+                    struck += 1
+        self.done(struck, 4)
+
+
+class ClockLostDeviceFaultTest(LostDeviceFaultCase):
+    kind = "clock"
+
+    def test_no_loss_of_the_device_at_any_command_loses_or_invents_a_reset(self):
+        self.enumerate_losses()
+
+
+class MarkerLostDeviceFaultTest(LostDeviceFaultCase):
+    kind = "marker"
+
+    def test_no_loss_of_the_device_at_any_command_loses_or_invents_a_reset(self):
+        self.enumerate_losses()
 
 
 class ReplacedTest(ScriptedCase):
