@@ -264,18 +264,17 @@ const struct sim_field *sim_field_find(const char *name)
     return NULL;
 }
 
-/* While the file is cut, what is written goes to the copy that comes back with it. */
-static uint8_t *base(const struct sim_page *sim)
-{
-    return sim->truncated ? (uint8_t *)sim->saved : sim->map;
-}
+/* While the file is cut, all goes to the copy that comes back with it. */
+#define BASE(sim) ((sim)->truncated ? (sim)->saved : (sim)->map)
 
 /* Whole aligned fields at a time: a reader polls some of them without the lock. */
 static void put(struct sim_page *sim, enum vmclock_offset at, uint64_t value)
 {
-    void *p = base(sim) + at;
+    const struct sim_field *field = field_at(at);
+    void *p = BASE(sim) + at;
 
-    switch (field_at(at)->bytes) {
+    assert(field != NULL);
+    switch (field->bytes) {
     case 1: __atomic_store_n((uint8_t *)p, (uint8_t)value, __ATOMIC_RELAXED); break;
     case 2: __atomic_store_n((uint16_t *)p, htole16((uint16_t)value), __ATOMIC_RELAXED); break;
     case 4: __atomic_store_n((uint32_t *)p, htole32((uint32_t)value), __ATOMIC_RELAXED); break;
@@ -289,7 +288,7 @@ uint64_t sim_page_get(const struct sim_page *sim, enum vmclock_offset at)
     uint64_t value = 0;
 
     for (size_t i = field == NULL ? 0 : field->bytes; i-- > 0;)
-        value = value << 8 | base(sim)[at + i];
+        value = value << 8 | BASE(sim)[at + i];
     return value;
 }
 
