@@ -231,6 +231,7 @@ tidy: packages-tidy
 # compiler see to it that no value is forgotten, or means to name a few of many; gcc sees to what
 # falls through. Control flow protection is ours, but not of the C library's own start-up code. Check
 # and inih are not built for MemorySanitizer: it has the corpora that need neither, and the walk.
+# ThreadSanitizer has nothing to find: no program of ours has a second thread.
 analyze: packages-analyze tidy
 	$(MAKE) --no-print-directory BUILD=$(BUILD)/weverything CC=clang CFLAGS="-O2 -Werror -Weverything \
 	    -Wno-padded -Wno-bad-function-cast -Wno-float-equal -Wno-double-promotion -Wno-switch-enum \
