@@ -1088,6 +1088,9 @@ END_TEST
 
 START_TEST(a_dry_run_sends_nothing)
 {
+    struct observation stop = {.stop = true};
+    unsigned said = 0;
+
     config.dry_run = true;
     virtual_init(&vm, 1);
     virtual_start(&vm, &config, nothing_saved);
@@ -1111,6 +1114,13 @@ START_TEST(a_dry_run_sends_nothing)
     ck_assert_uint_eq(tracker_saved(&vm.tracker).confirmed_marker, 1);
     ck_assert(!tracker_saved(&vm.tracker).put_back);
     ck_assert_uint_gt(vm.tracker.pretended.samples, 20);
+
+    stop.now_ns = vm.now_ns;
+    tracker_step(&vm.tracker, &stop, &vm.orders);
+    ck_assert(vm.orders.stopped);
+    for (unsigned i = 0; i < vm.orders.n_events; i++)
+        said += vm.orders.events[i].id == EVENT_WOULD_HAVE_FED;
+    ck_assert_uint_eq(said, 1);
 }
 END_TEST
 
