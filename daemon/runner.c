@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/chronyd.h"
