@@ -198,7 +198,7 @@ soak-virtual: packages-check
 	CK_RUN_CASE=random CK_FORK=no RANDOM_RUNS=$(RUNS) $(BUILD)/check_tracker
 
 bench: packages-check
-	@$(MAKE) --no-print-directory all $(BUILD)/bench/detect $(BUILD)/bench/empty_timer
+	@$(MAKE) --no-print-directory all $(addprefix $(BUILD)/bench/,detect empty_timer lock_memory.so)
 	BUILD=$(BUILD) tests/bench/run.py
 	tests/vm/setup.sh
 	tests/vm/bench_recovery.py
@@ -209,6 +209,10 @@ bench: packages-check
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/bench/%.so: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) -shared -fPIC -o $@ $< $(LDFLAGS)
 
 # --- the code ----------------------------------------------------------------
 

@@ -218,7 +218,8 @@ int main(int argc, char **argv)
     if (server < 0 || bind(server, (const struct sockaddr *)&address, sizeof(address)) < 0)
         fail(address.sun_path);
     child = run(argv + 4, &address, interval_ns);
-    serve(now_ns() + SECOND_NS, 0);
+    /* Until it is up, on a machine that is short of memory too. */
+    serve(now_ns() + 3 * SECOND_NS, 0);
 
     for (long i = 0; i < changes && missed < 3; i++) {
         int64_t changed_ns, came_ns;

@@ -18,6 +18,8 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 
 import lab
@@ -130,6 +132,7 @@ def noise(options):
 # detect wants a path
 CHRT = shutil.which("chrt") or "chrt"
 ORDINARY = [CHRT, "--other", "0"]
+LOCKED = ["env", "LD_PRELOAD=" + os.path.join(lab.BUILD, "bench/lock_memory.so")]
 # What the service could be run with, by the unit's names.
 SCHEDULING = (
     ("nothing", ORDINARY),
@@ -139,6 +142,7 @@ SCHEDULING = (
     ("Nice=-20", [*ORDINARY, "nice", "-n", "-20"]),
     ("CPUSchedulingPolicy=rr, priority 1", [CHRT, "--rr", "1"]),
     ("CPUSchedulingPolicy=fifo, priority 10", [CHRT, "--fifo", "10"]),
+    ("memory locked", [*ORDINARY, *LOCKED]),
 )
 
 
@@ -151,21 +155,73 @@ def full_load():
         yield
 
 
+def forget(path):
+    """None of the file stays in memory, unless somebody has it mapped."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+@contextlib.contextmanager
+def memory_reclaimed():
+    """A cgroup, of version 2 or 1, whose memory is taken back all the time, but for what is
+    locked: the way to run vmclockd in it, with pages of files that nobody else has mapped."""
+    group = next((path for path in ("/sys/fs/cgroup", "/sys/fs/cgroup/memory")
+                  if os.path.exists(path + "/cgroup.procs")), None)
+    if not group:
+        raise lab.Failed("no cgroup of memory can be made here")
+    group += "/vmclockd-bench"
+    os.mkdir(group)
+    libraries = tempfile.mkdtemp(prefix="libraries.", dir=lab.BUILD)  # not in memory
+    ended = threading.Event()
+
+    def reclaim():
+        way, what = next((way, what) for way, what in (("memory.reclaim", "1G"), ("memory.force_empty", "0"))
+                         if os.path.exists(f"{group}/{way}"))
+        while not ended.wait(0.005):
+            # it fails where less was there
+            with contextlib.suppress(OSError), open(f"{group}/{way}", "w", encoding="ascii") as file:
+                file.write(what)
+
+    reclaiming = threading.Thread(target=reclaim)
+    try:
+        program = lab.program("vmclockd")
+        for path in re.findall(r"=> (/\S+)", subprocess.run(["ldd", program], stdout=subprocess.PIPE,
+                                                            check=True, text=True).stdout):
+            forget(shutil.copy(path, libraries))
+        forget(program)
+        reclaiming.start()
+        yield [*ORDINARY, "sh", "-c", 'echo $$ >"$0"; exec "$@"', group + "/cgroup.procs",
+               "env", "LD_LIBRARY_PATH=" + libraries]
+        read_again = re.search(r"^pgmajfault (\d+)", lab.read_text(group + "/memory.stat"), re.M)
+        print(f"  memory reclaimed: {read_again[1]} page faults that had to read")
+    finally:
+        ended.set()
+        if reclaiming.is_alive():
+            reclaiming.join()
+        shutil.rmtree(libraries)
+        os.rmdir(group)
+
+
+def realtime_row(options, name, how):
+    # the host and chronyd's side are not what is measured
+    times = detect(10, False, how, [CHRT, "--fifo", "50"])
+    points = record(16, options.seconds, how)
+    sizes = [abs(y) for y in fit(points)[1]]
+    rms = math.sqrt(sum(y * y for y in sizes) / len(sizes))
+    return [name, *(f"{percentile(times, p):.3f}" for p in (50, 99, 100)), len(points),
+            f"{rms:.1f}", f"{percentile(sizes, 99):.1f}", f"{max(sizes):.1f}"]
+
+
 def realtime(options):
     print(f"realtime: every processor wanted by two others; {CHANGES} detections at 10 ms, ms; and "
           f"the noise of the samples over {options.seconds} s, ns")
-    rows = []
-    with contextlib.ExitStack() as stack:
-        for name, how in (("idle machine, nothing", ORDINARY), *SCHEDULING):
-            if len(rows) == 1:
-                stack.enter_context(full_load())
-            # the host and chronyd's side are not what is measured
-            times = detect(10, False, how, [CHRT, "--fifo", "50"])
-            points = record(16, options.seconds, how)
-            sizes = [abs(y) for y in fit(points)[1]]
-            rms = math.sqrt(sum(y * y for y in sizes) / len(sizes))
-            rows.append([name, *(f"{percentile(times, p):.3f}" for p in (50, 99, 100)), len(points),
-                         f"{rms:.1f}", f"{percentile(sizes, 99):.1f}", f"{max(sizes):.1f}"])
+    rows = [realtime_row(options, "idle machine, nothing", ORDINARY)]
+    with full_load():
+        rows += [realtime_row(options, name, how) for name, how in SCHEDULING]
+    for name, more in ("nothing", []), ("memory locked", LOCKED):
+        with memory_reclaimed() as how:
+            rows.append(realtime_row(options, "memory reclaimed, " + name, [*how, *more]))
     table(["", "median", "99 %", "max", "samples", "rms", "99 %", "max"], rows)
 
 
