@@ -146,13 +146,15 @@ coverage: packages-coverage
 	gcovr --root . --object-directory $(BUILD)/coverage --filter refclock/ --branches \
 	    --exclude-lines-by-pattern '.*assert\(.*' --exclude-unreachable-branches $(BUILD)/coverage
 
-# The Debian package in a guest of SUITE with its systemd, udev, AppArmor and chrony; as root.
+# The Debian package in a guest of SUITE with its systemd, udev, AppArmor and chrony; as root. With
+# QUICK=1 the short of it, without lintian.
 SUITE ?= bookworm
+QUICK ?=
 check-package: packages-build
 	tests/vm/setup.sh
-	tests/package/build-deb $(SUITE) --twice
+	tests/package/build-deb $(SUITE) $(if $(QUICK),--quick,--twice)
 	tests/package/build-image $(SUITE)
-	tests/package/check_package.py --suite $(SUITE)
+	tests/package/check_package.py --suite $(SUITE) $(if $(QUICK),quick)
 
 # Other architectures: their units under emulation, and an arm64 guest.
 check-cross:

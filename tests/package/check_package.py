@@ -3,8 +3,9 @@
 """The Debian package in a real guest: Debian of that suite with its systemd, udev, AppArmor and
 chrony, the kernel's vmclock driver, and what happens to a service in its life: installed, booted,
 migrated, upgraded in the middle of a recovery, frozen, chrony upgraded and purged, a machine
-without the device, purged. Run tests/vm/setup.sh, build-deb and build-image first; `make
-check-package` does. One line per step; the last line is "N passed, N failed".
+without the device, purged; or the short of that, if CASE is "quick". Run tests/vm/setup.sh,
+build-deb and build-image first; `make check-package` does. One line per step; the last line is "N
+passed, N failed".
 
 usage: check_package.py [--suite SUITE] [--screens FILE] [CASE...]"""
 
@@ -19,8 +20,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../vm"))
 
 import lab as vmlab  # noqa: E402
-from check_vm import (SETTLE_S, Counts, Report, expect_agreement, expect_forgotten, expect_one_reset,  # noqa: E402
-                      expect_samples_kept, migrate, wait_selected)
+from check_vm import (HOST_WAIT_S, SETTLE_S, Counts, Report, expect_agreement, expect_forgotten,  # noqa: E402
+                      expect_one_reset, expect_resets, expect_samples_kept, migrate, wait_selected)
 from guest import SERVER_CONF, SERVER_LINE, Guest, wait_for  # noqa: E402
 
 PACKAGE_DIR = os.environ.get("PACKAGE_DIR") or os.path.join(HERE, "../../build/package")
@@ -106,6 +107,24 @@ def expect_at_work(report, guest, what):
     report.quote(forbidden)
 
 
+def expect_node_modes(report, guest):
+    """A later rule may open the device, but not on the kernels where that would let anybody forge
+    the host's time."""
+    later, release = "/etc/udev/rules.d/90-later.rules", "/proc/sys/kernel/osrelease"
+    guest.vm.write(later, 'KERNEL=="vmclock0", MODE="0644"')
+    guest.sh("udevadm control --reload")
+    found = {}
+    for kernel in ("6.1.0-50-amd64", "6.12.7", "6.13.0", "6.18.46-cloud-amd64", "6.19-rc1", "7.2.0", "7.3.4", "7.20.1"):
+        guest.vm.write("/run/osrelease", kernel)
+        guest.sh(f"mount --bind /run/osrelease {release}")
+        guest.sh("udevadm trigger --settle --action=change /sys/class/misc/vmclock0", timeout=60)
+        found[kernel] = guest.sh(f"umount {release}; stat -c %a /dev/vmclock0")
+    guest.sh(f"rm {later} /run/osrelease; udevadm control --reload; "
+             "udevadm trigger --settle --action=change /sys/class/misc/vmclock0", timeout=60)
+    report.check(all((mode == "600") == kernel.startswith(("6.13", "6.18", "6.19", "7.2.")) for kernel, mode in found.items()),
+                 "/dev/vmclock0, that a later rule opens, is " + ", ".join(f"{mode} on {kernel}" for kernel, mode in found.items()))
+
+
 def screen(options, guest, title, command):
     if options.screens:
         with open(options.screens, "a") as f:
@@ -124,13 +143,18 @@ def install(report, lab, options, disk):
     guest.sh("apt-get update -qq", timeout=120)
     report.quote(guest.sh(INSTALL + " --install-recommends vmclockd", timeout=300).splitlines()[-12:])
     expect_at_work(report, guest, "installed")
+    expect_node_modes(report, guest)
     screen(options, guest, "just installed", "systemctl status vmclockd chrony")
     return guest
 
 
+def suite_disk(lab, options, name):
+    return Disk(lab, name, os.path.join(os.path.abspath(PACKAGE_DIR), options.suite + ".img"))
+
+
 def case_life(report, lab, options):
     """QEMU's own device, nothing but the marker: the whole life of the package."""
-    disk = Disk(lab, "life", os.path.join(os.path.abspath(PACKAGE_DIR), options.suite + ".img"))
+    disk = suite_disk(lab, options, "life")
     guest = install(report, lab, options, disk)
     guest.configure_ntp()
     # it has the boot wait for chronyd, and pulls in time-sync.target, which trixie's chrony does not
@@ -139,7 +163,7 @@ def case_life(report, lab, options):
     guest.reboot(lab, "l0", disk)
     guest.boot(report)
     expect_at_work(report, guest, "rebooted")
-    boot_order(report, guest)
+    boot_order(report, guest, "chrony-wait.service")
     wait_for("chronyd selects the NTP server", lambda: guest.reference() == "\x7f\0\0\x01", 60)
     report.check(guest.status()["mode"] == "marker-only", "rebooted: marker-only, chronyd follows its NTP server")
 
@@ -157,12 +181,12 @@ def case_life(report, lab, options):
     purge(report, guest)
 
 
-def boot_order(report, guest):
+def boot_order(report, guest, *also):
     """Readiness, by systemd's own clock, in microseconds since the boot."""
     times = {unit: int(guest.show(unit, "ActiveEnterTimestampMonotonic")[0] or 0)
-             for unit in ("chrony.service", "vmclockd.service", "chrony-wait.service", "time-sync.target")}
+             for unit in ("chrony.service", "vmclockd.service", *also, "time-sync.target")}
     report.check(0 < times["chrony.service"] <= times["vmclockd.service"] <= times["time-sync.target"] and
-                 0 < times["chrony-wait.service"] <= times["time-sync.target"],
+                 all(0 < times[unit] <= times["time-sync.target"] for unit in also),
                  "boot order: " + ", ".join(f"{unit} {us / 1e6:.3f} s" for unit, us in times.items()))
 
 
@@ -252,7 +276,7 @@ def purge(report, guest):
 def case_image(report, lab, options):
     """The package in an image that boots elsewhere: without the device; with a full page whose
     driver is loaded late."""
-    disk = Disk(lab, "image", os.path.join(os.path.abspath(PACKAGE_DIR), options.suite + ".img"))
+    disk = suite_disk(lab, options, "image")
     guest = Machine(lab.vm("build", **options_of(disk, vmclock=False)))
     guest.boot(report)
     guest.sh("apt-get update -qq", timeout=120)
@@ -268,32 +292,44 @@ def case_image(report, lab, options):
     guest.reboot(lab, "i0", disk, page=here, kernel_arguments="modprobe.blacklist=ptp_vmclock")
     guest.boot(report)
     absent(report, guest, "booted without the driver")
-    calibration = here.calibrate(guest.vm)
-    here("serve", 100)
+    serve(here, guest)
     guest.sh("modprobe ptp_vmclock")
     wait_for("vmclockd", lambda: guest.show("vmclockd", "ActiveState")[0] == "active", 20)
     expect_at_work(report, guest, "the driver was loaded")
     wait_selected(report, guest, "the driver was loaded", 60)
     expect_agreement(report, here, guest, "the driver was loaded")
 
+    move_on(report, lab, guest, here, disk)
+    expect_at_work(report, guest, "migrated")
+    screen(options, guest, "a migration with a full page", "journalctl -b -u vmclockd -o short-precise")
+    screen(options, guest, "after the migration", "systemctl status vmclockd; chronyc sources; vmclockctl status")
+
+
+def serve(host, guest):
+    host.calibrate(guest.vm)
+    host("serve", 100)
+
+
+def move_on(report, lab, guest, here, disk):
+    """To another host with another formula, which comes a second late."""
     there = lab.host("there")
     there("init", "status=4", "notification=1", f"marker={here('show')['marker'] + 1}")
     before = Counts(guest)
-    destination = lab.vm("i1", incoming=True, autostart=False, **options_of(disk, page=there))
+    destination = lab.vm("there", incoming=True, autostart=False, **options_of(disk, page=there))
     here("freeze")
     downtime = guest.migrate(destination)
     time.sleep(1)
     destination.resume()
+    resumed = time.monotonic()
     there("status", 4)
     report.step(f"       live-migrated, downtime {downtime} ms and another second")
-    there.calibrate(guest.vm)
-    there("serve", 100)
-    expect_one_reset(report, guest, before, "migration with a new formula")
+    serve(there, guest)
+    # On a loaded machine the calibration may take longer than vmclockd waits: then it has gone on
+    # without the formula, and recovers once more when that is there.
+    resets = 2 if time.monotonic() - resumed > HOST_WAIT_S and guest.log_lines("going on without") else 1
+    expect_resets(report, guest, before, resets, "migration with a new formula")
     wait_selected(report, guest, "migrated")
     expect_agreement(report, there, guest, "migrated")
-    expect_at_work(report, guest, "migrated")
-    screen(options, guest, "a migration with a full page", "journalctl -b -u vmclockd -o short-precise")
-    screen(options, guest, "after the migration", "systemctl status vmclockd; chronyc sources; vmclockctl status")
 
 
 def absent(report, guest, what):
@@ -303,7 +339,26 @@ def absent(report, guest, what):
                  f"{what}: vmclockd is {active}, result {result}, condition {condition}; failed units: {failed or 'none'}")
 
 
-CASES = {"life": case_life, "image": case_image}
+def case_quick(report, lab, options):
+    """The short of it: installed, booted with a full page, migrated, purged."""
+    disk = suite_disk(lab, options, "quick")
+    guest = install(report, lab, options, disk)
+    here = lab.host("here")
+    here("init", "status=1", "notification=1")
+    guest.reboot(lab, "q0", disk, page=here)
+    guest.boot(report)
+    serve(here, guest)
+    expect_at_work(report, guest, "rebooted")
+    boot_order(report, guest)
+    wait_selected(report, guest, "rebooted", 60)
+    expect_agreement(report, here, guest, "rebooted")
+    move_on(report, lab, guest, here, disk)
+    expect_at_work(report, guest, "migrated")
+    purge(report, guest)
+
+
+ALL = {"life": case_life, "image": case_image}
+CASES = {**ALL, "quick": case_quick}
 
 
 def main():
@@ -316,7 +371,7 @@ def main():
         parser.error("the cases are " + ", ".join(CASES))
 
     report = Report()
-    for name in options.cases or CASES:
+    for name in options.cases or ALL:
         report.step(f"       ---- {options.suite}, {name}: {CASES[name].__doc__}")
         with vmlab.Lab(os.path.join(PACKAGE_DIR, "initrd")) as lab:
             try:

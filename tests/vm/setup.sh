@@ -23,7 +23,7 @@ step() {
     printf 'setup: %-10s %3d s\n' "$name" $((SECONDS - start))
 }
 
-tools=(busybox-static acpica-tools cpio xz-utils kmod gcc libc6-dev python3)
+tools=(busybox-static acpica-tools cpio e2fsprogs xz-utils kmod gcc libc6-dev python3)
 have_tools() {
     local status
     status=$(dpkg-query -W -f '${db:Status-Status}\n' "${tools[@]}" 2>/dev/null) &&
