@@ -178,7 +178,7 @@ def memory_reclaimed():
     def reclaim():
         way, what = next((way, what) for way, what in (("memory.reclaim", "1G"), ("memory.force_empty", "0"))
                          if os.path.exists(f"{group}/{way}"))
-        while not ended.wait(0.005):
+        while not ended.wait(0.05):
             # it fails where less was there
             with contextlib.suppress(OSError), open(f"{group}/{way}", "w", encoding="ascii") as file:
                 file.write(what)
