@@ -10,18 +10,18 @@ passed, N failed".
 usage: check_package.py [--suite SUITE] [--screens FILE] [CASE...]"""
 
 import argparse
+import functools
 import os
 import subprocess
 import sys
 import time
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../vm"))
 
 import lab as vmlab  # noqa: E402
-from check_vm import (HOST_WAIT_S, SETTLE_S, Counts, Report, expect_agreement, expect_forgotten,  # noqa: E402
-                      expect_one_reset, expect_resets, expect_samples_kept, migrate, wait_selected)
+from check_vm import (HOST_WAIT_S, SETTLE_S, Counts, expect_agreement, expect_forgotten, expect_one_reset,  # noqa: E402
+                      expect_resets, expect_samples_kept, migrate, run_cases, wait_selected)
 from guest import SERVER_CONF, SERVER_LINE, Guest, wait_for  # noqa: E402
 
 PACKAGE_DIR = os.environ.get("PACKAGE_DIR") or os.path.join(HERE, "../../build/package")
@@ -370,18 +370,8 @@ def main():
     if not set(options.cases) <= set(CASES):
         parser.error("the cases are " + ", ".join(CASES))
 
-    report = Report()
-    for name in options.cases or ALL:
-        report.step(f"       ---- {options.suite}, {name}: {CASES[name].__doc__}")
-        with vmlab.Lab(os.path.join(PACKAGE_DIR, "initrd")) as lab:
-            try:
-                CASES[name](report, lab, options)
-            except (RuntimeError, TimeoutError, OSError, KeyError, TypeError, ValueError,
-                    subprocess.SubprocessError) as error:
-                report.check(False, f"{name}: {type(error).__name__}: {error}")
-                report.quote(traceback.format_exc().splitlines()[:-1])
-    print(f"{report.passed} passed, {report.failed} failed")
-    return 1 if report.failed else 0
+    cases = {name: functools.wraps(case)(functools.partial(case, options=options)) for name, case in CASES.items()}
+    return run_cases(cases, options.cases or ALL, lambda: vmlab.Lab(os.path.join(PACKAGE_DIR, "initrd")))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ usage: check_vm.py [--chrony SUITE|DIRECTORY] [--programs DIRECTORY] [CASE...]""
 import argparse
 import os
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -354,7 +355,7 @@ def run_case(case, name, make_lab):
     with make_lab() as lab:
         try:
             case(report, lab)
-        except (RuntimeError, TimeoutError, OSError, KeyError, TypeError, ValueError) as error:
+        except (RuntimeError, TimeoutError, OSError, KeyError, TypeError, ValueError, subprocess.SubprocessError) as error:
             report.check(False, f"{name}: {type(error).__name__}: {error}")
             report.quote(traceback.format_exc().splitlines()[:-1])
     return report
