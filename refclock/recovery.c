@@ -111,11 +111,11 @@ static void end(struct recovery *r, enum recovery_outcome outcome, int64_t now_n
     enter(r, RECOVERY_IDLE);
 }
 
-/* RATE, by chronyd's frequency as it is now. */
-static void enter_rate(struct recovery *r)
+/* PROBE, on account of a reply that was lost, or for RATE of chronyd's frequency as it is now. */
+static void enter_probe(struct recovery *r, enum recovery_state lost)
 {
     enter(r, RECOVERY_PROBE);
-    r->lost = RECOVERY_RATE;
+    r->lost = lost;
 }
 
 /* What cannot be corrected exactly: by less than the page is good for. */
@@ -213,8 +213,7 @@ static void handle_reply(struct recovery *r, const struct recovery_config *confi
         r->exact_unavailable = r->exact_unavailable || event == RECOVERY_REPLY_INVALID;
         settle_for_less(r);
     } else if (next == RECOVERY_PROBE && r->state != RECOVERY_PROBE) {
-        r->lost = r->state;
-        enter(r, RECOVERY_PROBE);
+        enter_probe(r, r->state);
     } else if (next == r->state) {
         retry_later(r, view->now_ns);
     } else {
@@ -274,7 +273,7 @@ static void step_host(
         if (r->exact_unavailable)
             settle_for_less(r);
         else
-            enter_rate(r);
+            enter_probe(r, RECOVERY_RATE);
         break;
     }
 }
@@ -284,7 +283,7 @@ static void step_rate(struct recovery *r, const struct recovery_config *config,
 {
     if (!view->rate_known) {
         if (view->now_ns - r->started_ns < RATE_WAIT_NS) {
-            enter_rate(r);
+            enter_probe(r, RECOVERY_RATE);
             r->wait_until_ns = view->now_ns + 10 * MS;
         } else if (r->cause == RECOVERY_CAUSE_START) { /* the offset alone is worth it */
             enter(r, RECOVERY_OFFSET);
