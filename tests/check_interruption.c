@@ -4,10 +4,9 @@
  * virtual time: see tests/virtual.h. Each test goes through all the steps of all the courses that a
  * recovery can take, and fails if there is a state of it in which it did not interrupt.
  */
-#include <check.h>
 #include <math.h>
-#include <stdlib.h>
 
+#include "tests/suite.h"
 #include "tests/virtual.h"
 
 #define TEDIOUS_MAX 12
@@ -318,19 +317,6 @@ START_TEST(a_reload_at_any_step_of_a_recovery_leaves_chronyd_as_it_says)
 }
 END_TEST
 
-int main(void)
-{
-    Suite *suite = suite_create("interruption");
-    TCase *tcase = tcase_create("at every step");
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    tcase_set_timeout(tcase, 300);
-    tcase_add_test(tcase, a_device_that_goes_away_at_any_step_of_a_recovery_harms_nothing);
-    tcase_add_test(tcase, a_reload_at_any_step_of_a_recovery_leaves_chronyd_as_it_says);
-    suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+RUN_SUITE_WITHIN(300, "interruption",
+    a_device_that_goes_away_at_any_step_of_a_recovery_harms_nothing,
+    a_reload_at_any_step_of_a_recovery_leaves_chronyd_as_it_says)
