@@ -5,6 +5,7 @@ import atexit
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 import unittest
@@ -24,6 +25,15 @@ if not ROOT:
 
 def program(name):
     return os.path.join(BUILD, name)
+
+
+def systemd_analyze(*arguments):
+    """What came of it; the test is skipped where there is none."""
+    if not shutil.which("systemd-analyze"):
+        raise unittest.SkipTest("no systemd-analyze")
+    return subprocess.run(
+        ["systemd-analyze", *arguments], capture_output=True, text=True, check=False
+    )
 
 
 class TimeLimit(BaseException):

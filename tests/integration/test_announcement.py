@@ -7,11 +7,10 @@ import shutil
 import signal
 import subprocess
 import time
-import unittest
 
 import page
 import scripted_chronyd as script
-from harness import PROJECT, Case, eventually
+from harness import PROJECT, Case, eventually, systemd_analyze
 from scripted_case import ScriptedCase
 
 EXAMPLES = os.path.join(PROJECT, "systemd", "examples")
@@ -180,18 +179,11 @@ class ExamplesTest(Case):
     """The example units, as they are installed."""
 
     def test_systemd_has_nothing_to_say_about_them(self):
-        if not shutil.which("systemd-analyze"):
-            raise unittest.SkipTest("no systemd-analyze")
         units = sorted(os.listdir(EXAMPLES))
         self.assertEqual(len(units), 6)
         for unit in units:
             shutil.copy(os.path.join(EXAMPLES, unit), self.dir)
-        done = subprocess.run(
-            ["systemd-analyze", "verify", "--man=no", *map(self.path, units)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = systemd_analyze("verify", "--man=no", *map(self.path, units))
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_each_watches_a_kind_that_is_announced_and_takes_its_file_away(self):
