@@ -20,8 +20,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../vm"))
 
 import lab as vmlab  # noqa: E402
-from check_vm import (HOST_WAIT_S, SETTLE_S, Counts, expect_agreement, expect_forgotten, expect_one_reset,  # noqa: E402
-                      expect_resets, expect_samples_kept, migrate, run_cases, wait_selected)
+from check_vm import (SETTLE_S, Counts, expect_agreement, expect_forgotten, expect_one_reset,  # noqa: E402
+                      expect_resets, expect_samples_kept, migrate, move_on, run_cases, wait_selected)
 from guest import SERVER_CONF, SERVER_LINE, Guest, wait_for  # noqa: E402
 
 PACKAGE_DIR = os.environ.get("PACKAGE_DIR") or os.path.join(HERE, "../../build/package")
@@ -292,41 +292,25 @@ def case_image(report, lab, options):
     guest.reboot(lab, "i0", disk, page=here, kernel_arguments="modprobe.blacklist=ptp_vmclock")
     guest.boot(report)
     absent(report, guest, "booted without the driver")
-    serve(here, guest)
+    here.serve_clock(guest.vm)
     guest.sh("modprobe ptp_vmclock")
     wait_for("vmclockd", lambda: guest.show("vmclockd", "ActiveState")[0] == "active", 20)
     expect_at_work(report, guest, "the driver was loaded")
     wait_selected(report, guest, "the driver was loaded", 60)
     expect_agreement(report, here, guest, "the driver was loaded")
 
-    move_on(report, lab, guest, here, disk)
+    migrate_to_new_formula(report, lab, guest, here, disk)
     expect_at_work(report, guest, "migrated")
     screen(options, guest, "a migration with a full page", "journalctl -b -u vmclockd -o short-precise")
     screen(options, guest, "after the migration", "systemctl status vmclockd; chronyc sources; vmclockctl status")
 
 
-def serve(host, guest):
-    host.calibrate(guest.vm)
-    host("serve", 100)
-
-
-def move_on(report, lab, guest, here, disk):
-    """To another host with another formula, which comes a second late."""
+def migrate_to_new_formula(report, lab, guest, here, disk):
     there = lab.host("there")
     there("init", "status=4", "notification=1", f"marker={here('show')['marker'] + 1}")
     before = Counts(guest)
     destination = lab.vm("there", incoming=True, autostart=False, **options_of(disk, page=there))
-    here("freeze")
-    downtime = guest.migrate(destination)
-    time.sleep(1)
-    destination.resume()
-    resumed = time.monotonic()
-    there("status", 4)
-    report.step(f"       live-migrated, downtime {downtime} ms and another second")
-    serve(there, guest)
-    # On a loaded machine the calibration may take longer than vmclockd waits: then it has gone on
-    # without the formula, and recovers once more when that is there.
-    resets = 2 if time.monotonic() - resumed > HOST_WAIT_S and guest.log_lines("going on without") else 1
+    _, resets = move_on(report, guest, here, there, destination)
     expect_resets(report, guest, before, resets, "migration with a new formula")
     wait_selected(report, guest, "migrated")
     expect_agreement(report, there, guest, "migrated")
@@ -347,12 +331,12 @@ def case_quick(report, lab, options):
     here("init", "status=1", "notification=1")
     guest.reboot(lab, "q0", disk, page=here)
     guest.boot(report)
-    serve(here, guest)
+    here.serve_clock(guest.vm)
     expect_at_work(report, guest, "rebooted")
     boot_order(report, guest)
     wait_selected(report, guest, "rebooted", 60)
     expect_agreement(report, here, guest, "rebooted")
-    move_on(report, lab, guest, here, disk)
+    migrate_to_new_formula(report, lab, guest, here, disk)
     expect_at_work(report, guest, "migrated")
     purge(report, guest)
 

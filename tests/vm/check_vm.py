@@ -252,8 +252,7 @@ def case_clock(report, lab):
     here("init", "status=1", "notification=1")
     guest = Guest(lab.vm("c0", page=here))
     boot(report, guest)
-    calibration = here.calibrate(guest.vm)
-    here("serve", 100)
+    calibration = here.serve_clock(guest.vm)
     report.step(f"       guest's counter calibrated to {calibration['width_ns']} ns, the host serves its clock")
     guest.configure_chronyd()
     guest.start_chronyd()
@@ -279,13 +278,9 @@ def case_clock(report, lab):
     migrate_to_new_formula(report, lab, guest, here, calibration, "notification=1")
 
 
-def migrate_to_new_formula(report, lab, guest, here, calibration, *flags):
-    """The new host knows the marker it must give, but the guest's counter only once the guest
-    runs there."""
-    there = lab.host("there")
-    there("init", "status=4", *flags, f"marker={here('show')['marker'] + 1}")
-    before, logged = Counts(guest), chronyd_reset_lines(guest)
-    destination = lab.vm("c1", page=there, incoming=True, autostart=False)
+def move_on(report, guest, here, there, destination):
+    """To another host, which knows the marker it must give, but the guest's counter only once the
+    guest runs there. Its calibration, and how many resets it takes."""
     here("freeze")
     downtime = guest.migrate(destination)
     time.sleep(1)  # the guest's counter stands still while the guest does
@@ -293,16 +288,24 @@ def migrate_to_new_formula(report, lab, guest, here, calibration, *flags):
     resumed = time.monotonic()
     there("status", 4)  # an update, so that the guest is notified
     report.step(f"       live-migrated, downtime {downtime} ms and another second")
-    new = there.calibrate(guest.vm)
-    ticks = new["offset"] - calibration["offset"]
-    there("serve", 100)
-    report.step(f"       calibrated on the new host: the counter is off by {ticks / new['counter_mhz'] / 1e6:.3f} s; "
-                "it serves its clock")
+    calibration = there.serve_clock(guest.vm)
     # On a loaded machine the calibration may take longer than vmclockd waits: then it
     # has gone on without the formula, and recovers once more when that is there.
     resets = 2 if guest.log_lines("going on without") else 1
     report.check(resets == 1 or time.monotonic() - resumed > HOST_WAIT_S,
                  f"vmclockd waited for the new host's page, {time.monotonic() - resumed:.1f} s until now")
+    return calibration, resets
+
+
+def migrate_to_new_formula(report, lab, guest, here, calibration, *flags):
+    there = lab.host("there")
+    there("init", "status=4", *flags, f"marker={here('show')['marker'] + 1}")
+    before, logged = Counts(guest), chronyd_reset_lines(guest)
+    destination = lab.vm("c1", page=there, incoming=True, autostart=False)
+    new, resets = move_on(report, guest, here, there, destination)
+    ticks = new["offset"] - calibration["offset"]
+    report.step(f"       calibrated on the new host: the counter is off by {ticks / new['counter_mhz'] / 1e6:.3f} s; "
+                "it serves its clock")
     samples = guest.status()["samples_sent"]
     expect_resets(report, guest, before, resets, "migration with a new formula")
     expect_resets_in_chronyd(report, guest, logged, resets, "migration with a new formula")
@@ -320,8 +323,7 @@ def foreign_counter(report, lab, counter_id):
     here("init", "status=1", f"counter-id={counter_id}")
     guest = Guest(lab.vm("f0", page=here))
     boot(report, guest)
-    here.calibrate(guest.vm)
-    here("serve", 100)
+    here.serve_clock(guest.vm)
     guest.start_ntp_server()
     guest.configure_chronyd(SERVER_LINE + "\nlocal stratum 10\n")
     guest.start_chronyd()

@@ -107,8 +107,7 @@ def case_source(report, lab):
     here("init", "status=1", "notification=1")
     guest = Guest(lab.vm("s0", page=here))
     boot(report, guest)
-    here.calibrate(guest.vm)
-    here("serve", 100)
+    here.serve_clock(guest.vm)
     for source in "hpet", "acpi_pm":
         guest.sh(f"echo {source} > {CLOCK_SOURCE}")
         wait_for(f"the kernel takes {source}", lambda: guest.sh(f"cat {CLOCK_SOURCE}") == source, 10)
