@@ -451,7 +451,7 @@ static enum recovery_state step(const struct node *before, const struct edge *ed
 }
 
 /*
- * The rate is asked for in RATE only, which comes out of PROBE; the offset in OFFSET only, which
+ * The rate is asked for in RATE only, or as it comes out of PROBE; the offset in OFFSET only, which
  * without it goes no further: where a step ends elsewhere, one stands for all.
  */
 static void steps(const struct node *before)
@@ -461,7 +461,8 @@ static void steps(const struct node *before)
     for (int event = RECOVERY_TICK; event <= RECOVERY_GONE; event++) {
         e.event = (enum recovery_event)event;
         for (e.page = 0; e.page < N_PAGES; e.page++) {
-            const size_t n_rates = before->state == RECOVERY_PROBE ? N_RATES : 1;
+            const size_t n_rates =
+                before->state == RECOVERY_PROBE || before->state == RECOVERY_RATE ? N_RATES : 1;
 
             for (e.rate = 0; e.rate < n_rates; e.rate++) {
                 enum recovery_state end;
