@@ -436,7 +436,7 @@ END_TEST
 
 START_TEST(the_frequency_is_asked_for_again_once_the_rate_is_known)
 {
-    double ppm;
+    int n;
 
     start_converged(5);
     vm.tracker.rate.known = false;
@@ -444,11 +444,11 @@ START_TEST(the_frequency_is_asked_for_again_once_the_rate_is_known)
     virtual_run(&vm, 500 * VIRTUAL_MS);
     ASSERT_COMMANDS(CHRONY_RESET_SOURCES);
     /* Its other sources are heard meanwhile, and after it was last asked. */
-    for (ppm = 0; vm.n_commands == 1 && ppm < 100; ppm += 0.5) {
-        vm.freq += 65536 / 2;
+    for (n = 0; vm.n_commands == 1 && n < 200; n++) {
+        vm.freq += 65536 / 2; /* half a ppm */
         virtual_run(&vm, 10 * VIRTUAL_MS);
     }
-    ck_assert_double_eq_tol(vm.commands[1].command.ppm, 40 + ppm, 0.01);
+    ck_assert_double_eq_tol(vm.commands[1].command.ppm, 40 + 0.5 * n, 0.01);
     virtual_run(&vm, 20 * VIRTUAL_MS);
     assert_error_below(50e-9);
 }
