@@ -2,14 +2,79 @@
 #include "daemon/apparmor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <regex.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LINE_BYTES    1024
 #define PATTERN_BYTES ((size_t)LINE_BYTES * 4)
 #define SEPARATORS    " \t\r\n,"
+#define KERNEL        "/sys/kernel/security/apparmor/"
+
+/* The kernel's numbers, which are part of its interface. */
+#define CLASS_FILE 2
+#define MAY_WRITE  2U
+
+/* --- the kernel ---------------------------------------------------------------------------- */
+
+int apparmor_is_enforced(char *label)
+{
+    char *end = label + strcspn(label, "\n"), *mode;
+
+    *end = '\0';
+    mode = strrchr(label, '(');
+    if (!mode || mode == label)
+        return 0; /* "unconfined" */
+    mode[-1] = '\0';
+    return strcmp(mode, "(enforce)") == 0 || strcmp(mode, "(kill)") == 0;
+}
+
+int apparmor_loaded(const char *program, char ret_label[APPARMOR_LABEL_MAX])
+{
+    FILE *file = fopen(KERNEL "profiles", "re");
+    const char *slash = strrchr(program, '/');
+    int enforced = 0;
+
+    if (!file)
+        return -1;
+    while (fgets(ret_label, APPARMOR_LABEL_MAX, file)) {
+        enforced = apparmor_is_enforced(ret_label);
+        if (strcmp(ret_label, program) == 0 || strcmp(ret_label, slash + 1) == 0)
+            break;
+        enforced = 0;
+    }
+    fclose(file);
+    return enforced;
+}
+
+int apparmor_kernel_allows_write(const char *label, const char *path)
+{
+    char query[APPARMOR_LABEL_MAX + LINE_BYTES], answer[128];
+    unsigned allow, deny;
+    ssize_t n = -1;
+    int fd, length;
+
+    length = snprintf(query, sizeof(query), "label%c%s%c%c%s", 0, label, 0, CLASS_FILE, path);
+    if (length >= (int)sizeof(query))
+        return -ENAMETOOLONG;
+    fd = open(KERNEL ".access", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (write(fd, query, (size_t)length) == length)
+        n = read(fd, answer, sizeof(answer) - 1);
+    close(fd);
+    if (n < 0)
+        return -EIO;
+    answer[n] = '\0';
+    if (sscanf(answer, "allow %x deny %x", &allow, &deny) != 2)
+        return -EBADMSG;
+    return (allow & ~deny & MAY_WRITE) != 0;
+}
+
+/* --- a profile's text ---------------------------------------------------------------------- */
 
 /* A rule's path as an extended regular expression; false: it has a variable that is not known. */
 static bool to_regex(const char *path, char ret_regex[PATTERN_BYTES])
@@ -80,7 +145,11 @@ static bool rule_allows(char *line, const char *path)
         char *last = word + strlen(word) - 1;
 
         if (*last == ',')
+            *last-- = '\0';
+        if (word[0] == '"' && last > word && *last == '"') {
             *last = '\0';
+            word++;
+        }
         if (strcmp(word, "deny") == 0)
             return false;
         if (word[0] == '/' || word[0] == '@')

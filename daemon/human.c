@@ -59,6 +59,40 @@ const char *human_time(double sec, char ret_text[HUMAN_MAX])
     return ret_text;
 }
 
+/* The bytes of the character at `at`; 0: it is none. */
+static size_t utf8_length(const unsigned char *at)
+{
+    static const struct {
+        unsigned char mask, lead;
+        unsigned long least;
+    } kinds[] = {{0x80, 0, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
+
+    for (size_t n = 0; n < sizeof(kinds) / sizeof(kinds[0]); n++) {
+        unsigned long code = at[0] & (unsigned char)~kinds[n].mask;
+        size_t i = 1;
+
+        if ((at[0] & kinds[n].mask) != kinds[n].lead)
+            continue;
+        for (; i <= n && (at[i] & 0xc0) == 0x80; i++)
+            code = code << 6 | (at[i] & 0x3f);
+        if (i <= n || code < kinds[n].least || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+            return 0;
+        return code < 0x20 || (code >= 0x7f && code < 0xa0) ? 0 : n + 1;
+    }
+    return 0;
+}
+
+void human_make_plain(char *text)
+{
+    while (*text) {
+        const size_t n = utf8_length((const unsigned char *)text);
+
+        if (n == 0)
+            *text = '?';
+        text += n == 0 ? 1 : n;
+    }
+}
+
 void human_fold(FILE *to, const char *text, size_t column, size_t indent)
 {
     const char *word = text;

@@ -19,6 +19,9 @@ const char *human_span(double sec, char ret_text[HUMAN_MAX]);
 const char *human_date(double sec, char ret_text[HUMAN_MAX]);
 const char *human_time(double sec, char ret_text[HUMAN_MAX]);
 
+/* Replace each byte that is no UTF-8, or controls a terminal, by '?'. */
+void human_make_plain(char *text);
+
 /*
  * Print `text`, folded at blanks to 80 columns, of which `column` are taken in the first line;
  * the others are indented by `indent`. Ends with a newline.

@@ -90,6 +90,29 @@ START_TEST(the_local_file_adds_to_it)
 }
 END_TEST
 
+START_TEST(a_quoted_path_is_one)
+{
+    begin();
+    ck_assert_int_eq(allows("  \"/run/a*.sock\" rw,", "/run/ab.sock"), 1);
+    ck_assert_int_eq(allows("  \"/run/a*.sock\" r,", "/run/ab.sock"), 0);
+    end();
+}
+END_TEST
+
+START_TEST(only_an_enforced_label_confines)
+{
+    char enforced[] = "/usr/sbin/chronyd (enforce)\n", complains[] = "chronyd (complain)",
+         none[] = "unconfined\n", empty[] = "", odd[] = "(enforce)";
+
+    ck_assert_int_eq(apparmor_is_enforced(enforced), 1);
+    ck_assert_str_eq(enforced, "/usr/sbin/chronyd");
+    ck_assert_int_eq(apparmor_is_enforced(complains), 0);
+    ck_assert_int_eq(apparmor_is_enforced(none), 0);
+    ck_assert_int_eq(apparmor_is_enforced(empty), 0);
+    ck_assert_int_eq(apparmor_is_enforced(odd), 0);
+}
+END_TEST
+
 START_TEST(a_profile_that_is_not_there_says_so)
 {
     ck_assert_int_eq(apparmor_allows_write("/nowhere/profile", "/run/a"), -ENOENT);
@@ -97,4 +120,5 @@ START_TEST(a_profile_that_is_not_there_says_so)
 END_TEST
 
 RUN_SUITE("apparmor", a_rule_allows_what_its_path_matches, what_is_no_such_rule_allows_nothing,
-    the_local_file_adds_to_it, a_profile_that_is_not_there_says_so)
+    the_local_file_adds_to_it, a_quoted_path_is_one, only_an_enforced_label_confines,
+    a_profile_that_is_not_there_says_so)

@@ -66,6 +66,27 @@ START_TEST(text_is_folded_at_eighty_columns_and_words_are_never_cut)
 }
 END_TEST
 
-RUN_SUITE("human", a_number_of_nanoseconds_gets_the_unit_that_fits,
+START_TEST(text_is_made_plain)
+{
+    static const struct {
+        const char *text, *plain;
+    } cases[] = {{"/etc/chrony.conf", "/etc/chrony.conf"},
+        {"\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80", "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80"},
+        {"a\xff"
+         "b",
+            "a?b"},
+        {"\xc0\xaf", "??"}, {"\xed\xa0\x80", "???"}, {"\xe2\x82", "??"},
+        {"\xf4\x90\x80\x80", "????"}, {"a\033[2J\n\177", "a?[2J??"}, {"\xc2\x9b", "??"}};
+    char made[64];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(made, sizeof(made), "%s", cases[i].text);
+        human_make_plain(made);
+        ck_assert_str_eq(made, cases[i].plain);
+    }
+}
+END_TEST
+
+RUN_SUITE("human", text_is_made_plain, a_number_of_nanoseconds_gets_the_unit_that_fits,
     a_span_is_never_negative_and_gets_coarser, a_date_is_in_the_local_zone,
     text_is_folded_at_eighty_columns_and_words_are_never_cut)
