@@ -43,9 +43,9 @@ daemon_libs = libevent_core libsystemd inih
 ctl_libs    = inih jansson
 
 refclock = $(patsubst %.c,$(BUILD)/%.o,$(wildcard refclock/*.c))
-shared   = $(addprefix $(BUILD)/daemon/,config.o config_key.o device.o metrics.o replace_file.o state_file.o system_clock.o journal.o log.o)
+shared   = $(addprefix $(BUILD)/daemon/,chrony_conf.o chrony_conf_file.o chrony_conf_source.o chrony_settings.o chronyd_process.o config.o config_key.o device.o process.o metrics.o replace_file.o state_file.o system_clock.o journal.o log.o)
 daemon   = $(addprefix $(BUILD)/daemon/,announcement.o chronyd.o event_loop.o node.o notify.o publisher.o runner.o sock_sender.o vmclockd.o)
-ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chrony_conf.o chronyd.o doctor.o human.o node.o page_report.o state_reader.o status_report.o vmclockctl.o watch.o)
+ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chronyd.o doctor.o doctor_chrony.o doctor_chronyd.o doctor_refclock.o doctor_system.o human.o node.o page_report.o state_reader.o status_report.o vmclockctl.o watch.o)
 fuzzers  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 checks   = $(patsubst tests/%.c,%,$(wildcard tests/check_*.c))
 
@@ -66,7 +66,7 @@ $(BUILD)/%.o: %.c
 
 $(BUILD)/check_%: $(BUILD)/tests/check_%.o $(BUILD)/tests/sim/sim_page.o $(BUILD)/tests/virtual.o \
                   $(shared) $(refclock) $(addprefix $(BUILD)/daemon/, \
-                  apparmor.o chrony_conf.o chronyd.o human.o node.o sock_sender.o)
+                  apparmor.o chronyd.o human.o node.o sock_sender.o)
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs check inih) -lm $(LDLIBS)
 
 # --- trying it ---------------------------------------------------------------
@@ -92,6 +92,7 @@ check: packages-check
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="$(SANITIZE)" RANDOM_RUNS=300 \
 	    check-units check-corpora $(BUILD)/sanitized/vmclockd
 	@$(MAKE) --no-print-directory $(BUILD)/interpose.so
+	@$(MAKE) --no-print-directory compare-chrony-conf COUNT=100
 	BUILD=$(BUILD) tests/integration/run.py
 
 # The core is pure: it includes itself and what of the C library makes no system call.
@@ -119,6 +120,19 @@ check-recovery: $(BUILD)/walk_recovery
 
 $(BUILD)/walk_recovery: $(BUILD)/tests/walk_recovery.o $(refclock)
 	$(LINK) -o $@ $^ -lm $(LDLIBS)
+
+# vmclockd's reader of chrony.conf against each chronyd at hand; by itself a long one, for which the
+# newer ones are fetched.
+check-chrony-conf: packages-check
+	@for suite in trixie forky; do tests/vm/fetch-chrony $$suite || true; done
+	@$(MAKE) --no-print-directory $(BUILD)/chrony/chronyd compare-chrony-conf \
+	    COUNT=$(if $(filter file,$(origin COUNT)),3000,$(COUNT))
+
+compare-chrony-conf: $(BUILD)/chrony_conf_reading
+	BUILD=$(BUILD) tests/chrony_conf/compare $(COUNT)
+
+$(BUILD)/chrony_conf_reading: $(BUILD)/tests/chrony_conf/reading.o $(shared) $(refclock)
+	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs inih) -lm $(LDLIBS)
 
 check-corpora: $(addprefix $(BUILD)/replay_,$(fuzzers))
 	@for fuzzer in $(fuzzers); do \
@@ -291,8 +305,8 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all demo check check-layers check-vectors check-manuals check-units check-recovery check-corpora \
-        check-vm check-package check-cross \
+        check-chrony-conf compare-chrony-conf check-vm check-package check-cross \
         check-vm-arm64 faults fuzz fuzz-sources soak soak-virtual coverage bench \
         format tidy analyze install uninstall clean
 .SECONDARY:
--include $(wildcard $(addsuffix /*.d,$(addprefix $(BUILD)/,refclock daemon tests tests/sim tests/fuzz tests/bench)))
+-include $(wildcard $(addsuffix /*.d,$(addprefix $(BUILD)/,refclock daemon tests tests/sim tests/fuzz tests/bench tests/chrony_conf)))

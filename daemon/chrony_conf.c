@@ -2,231 +2,322 @@
 #include "daemon/chrony_conf.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
-#include <glob.h>
-#include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 
-#define LINE_BYTES  2048
-#define WORDS_MAX   64
-#define DEPTH_MAX   64  /* files that are still to be read to their end */
-#define FILES_MAX   256 /* in all: one that includes itself ends here */
-#define SEPARATORS  " \t\r\n"
-#define DEFAULT_MIN 6
-#define DEFAULT_MAX 10
-
-/* Files that wait: the one on top is read, and puts what it includes above itself. */
-struct stack {
-    unsigned depth, files;
-    struct {
-        FILE *stream; /* NULL: not begun */
-        struct chrony_conf_place place;
-    } entries[DEPTH_MAX];
+struct reading {
+    struct chrony_conf *conf;
+    struct chrony_conf_files *files;
+    const struct chrony_conf_place *at; /* of the present line */
+    unsigned n_refclocks;               /* in all */
+    struct chrony_conf_place tai;       /* line 0: no refclock needs to know of leap seconds */
 };
 
-static bool push(struct stack *stack, const char *path)
+/* --- sources ------------------------------------------------------------------------------- */
+
+static void take_refclock(struct reading *r, const char *words)
 {
-    if (stack->depth == DEPTH_MAX || ++stack->files > FILES_MAX || strlen(path) >= CONFIG_PATH_MAX)
+    struct chrony_conf *conf = r->conf;
+    struct chrony_conf_refclock refclock = {.place = *r->at};
+    char why[CHRONY_CONF_FAULT_MAX] = "";
+    const bool is_one = chrony_conf_refclock_parse(words, r->n_refclocks++, &refclock, why);
+
+    if (why[0])
+        chrony_conf_files_refuse(r->files, is_one, "refclock: %s", why);
+    if (!is_one)
+        return;
+    if (refclock.tai && r->tai.line == 0)
+        r->tai = refclock.place;
+    if (conf->n_refclocks == CHRONY_CONF_REFCLOCKS_MAX)
+        conf->n_unkept++;
+    else
+        conf->refclocks[conf->n_refclocks++] = refclock;
+}
+
+/*
+ * chronyd keeps the first of several lines for one address, and none of the other family. Those of
+ * sourcedir it sorts before, by what they say.
+ */
+static bool is_taken(struct reading *r, const struct chrony_conf_server *server)
+{
+    struct chrony_conf *conf = r->conf;
+
+    if (server->address.family == 0)
+        return true;
+    if ((server->ipv4 && server->address.family != 1) ||
+        (server->ipv6 && server->address.family != 2))
         return false;
-    stack->entries[stack->depth].stream = NULL;
-    stack->entries[stack->depth].place.line = 0;
-    snprintf(stack->entries[stack->depth].place.file, CONFIG_PATH_MAX, "%s", path);
-    stack->depth++;
+    for (unsigned i = 0; i < conf->n_servers; i++) {
+        struct chrony_conf_server *earlier = &conf->servers[i];
+
+        if (!chrony_address_equal(&earlier->address, &server->address))
+            continue;
+        earlier->doubled = earlier->doubled || earlier->of_sourcedir;
+        return false;
+    }
     return true;
 }
 
-static bool push_glob(struct stack *stack, const char *pattern)
+static void take_server(struct reading *r, enum chrony_conf_server_kind kind, const char *words)
 {
-    bool fits = true;
-    glob_t found;
+    struct chrony_conf *conf = r->conf;
+    struct chrony_conf_server server = {
+        .place = *r->at, .kind = kind, .of_sourcedir = r->files->in_sources};
+    char why[CHRONY_CONF_FAULT_MAX] = "";
+    const bool is_one = chrony_conf_server_parse(words, &server, why);
 
-    if (glob(pattern, 0, NULL, &found) != 0)
-        return true;
-    for (size_t i = found.gl_pathc; i > 0 && fits; i--)
-        fits = push(stack, found.gl_pathv[i - 1]);
-    globfree(&found);
-    return fits;
+    if (why[0])
+        chrony_conf_files_refuse(r->files, is_one, "server: %s", why);
+    if (!is_one || (why[0] && server.of_sourcedir) || !is_taken(r, &server))
+        return;
+    if (conf->n_servers == CHRONY_CONF_SERVERS_MAX)
+        conf->n_unkept++;
+    else
+        conf->servers[conf->n_servers++] = server;
 }
 
-static const char *base_name(const char *path)
+static void take_ntp_server(struct reading *r, const char *words)
 {
-    const char *slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
+    take_server(r, CHRONY_CONF_SERVER, words);
 }
 
-static int by_base_name(const void *a, const void *b)
+static void take_pool(struct reading *r, const char *words)
 {
-    return strcmp(base_name(a), base_name(b));
+    take_server(r, CHRONY_CONF_POOL, words);
 }
 
-/* Of files with the same name in several directories, the first directory's is read. */
-static bool push_directories(
-    struct stack *stack, char *const *directories, unsigned n, const char *suffix)
+static void take_peer(struct reading *r, const char *words)
 {
-    char paths[DEPTH_MAX][CONFIG_PATH_MAX];
-    unsigned n_paths = 0;
-    bool fits = true;
+    take_server(r, CHRONY_CONF_PEER, words);
+}
 
-    for (unsigned i = 0; i < n; i++) {
-        char pattern[CONFIG_PATH_MAX];
-        glob_t found;
+/* --- values -------------------------------------------------------------------------------- */
 
-        snprintf(pattern, sizeof(pattern), "%s/*%s", directories[i], suffix);
-        if (glob(pattern, 0, NULL, &found) != 0)
-            continue;
-        for (size_t j = 0; j < found.gl_pathc; j++) {
-            unsigned k = 0;
+static unsigned count_words(const char *words)
+{
+    unsigned n = 0;
+    bool within = false;
 
-            while (k < n_paths && strcmp(base_name(paths[k]), base_name(found.gl_pathv[j])) != 0)
-                k++;
-            if (k < n_paths)
-                continue;
-            fits = fits && n_paths < DEPTH_MAX && strlen(found.gl_pathv[j]) < CONFIG_PATH_MAX;
-            if (fits)
-                snprintf(paths[n_paths++], CONFIG_PATH_MAX, "%s", found.gl_pathv[j]);
-        }
-        globfree(&found);
+    for (; *words; words++) {
+        const bool blank = isspace((unsigned char)*words);
+
+        n += !blank && !within;
+        within = !blank;
     }
-    qsort(paths, n_paths, sizeof(paths[0]), by_base_name);
-    while (n_paths > 0 && fits)
-        fits = push(stack, paths[--n_paths]);
-    return fits;
+    return n;
+}
+
+static bool needs_words(struct reading *r, const char *name, const char *words, unsigned n)
+{
+    if (count_words(words) == n)
+        return true;
+    chrony_conf_files_refuse(r->files, false, "%s takes %u words", name, n);
+    return false;
+}
+
+/* A number ends where it can no longer be one, even within a word. */
+static void take_makestep(struct reading *r, const char *words)
+{
+    char *rest, *end;
+    double threshold;
+    long limit;
+
+    if (!needs_words(r, "makestep", words, 2))
+        return;
+    threshold = strtod(words, &rest);
+    limit = strtol(rest, &end, 10);
+    if (rest == words || end == rest) {
+        chrony_conf_files_refuse(r->files, false, "makestep takes a threshold and a limit");
+        return;
+    }
+    r->conf->makestep = *r->at;
+    r->conf->makestep_threshold_sec = threshold;
+    r->conf->makestep_limit = (int)limit < 0 ? -1 : (int)limit;
+}
+
+static void take_bindcmdaddress(struct reading *r, const char *words)
+{
+    struct chrony_conf *conf = r->conf;
+    uint8_t address[16];
+
+    if (!needs_words(r, "bindcmdaddress", words, 1))
+        return;
+    if (words[0] != '/') {
+        if (inet_pton(AF_INET, words, address) != 1 && inet_pton(AF_INET6, words, address) != 1)
+            chrony_conf_files_refuse(r->files, false, "bindcmdaddress takes an address or a path");
+        return;
+    }
+    conf->command_socket_place = *r->at;
+    conf->command_socket_off = strcmp(words, "/") == 0;
+    snprintf(conf->command_socket, sizeof(conf->command_socket), "%s",
+        conf->command_socket_off ? "" : words);
+}
+
+static void take_leap_seconds(struct reading *r, const char *words)
+{
+    if (needs_words(r, "leapsectz", words, 1))
+        r->conf->has_leap_seconds = true;
+}
+
+static void take_number(
+    struct reading *r, const char *name, const char *words, struct chrony_conf_number *ret_number)
+{
+    char *end;
+    long value;
+
+    if (!needs_words(r, name, words, 1))
+        return;
+    value = strtol(words, &end, 10);
+    if (end == words)
+        chrony_conf_files_refuse(r->files, false, "%s takes a number", name);
+    else
+        *ret_number = (struct chrony_conf_number){*r->at, value};
+}
+
+static void take_minsources(struct reading *r, const char *words)
+{
+    take_number(r, "minsources", words, &r->conf->minsources);
+}
+
+static void take_minstratum(struct reading *r, const char *words)
+{
+    take_number(r, "minstratum", words, &r->conf->minstratum);
+}
+
+static void take_maxchange(struct reading *r, const char *words)
+{
+    char *at, *end;
+
+    if (!needs_words(r, "maxchange", words, 3))
+        return;
+    (void)strtod(words, &at);
+    (void)strtol(at, &end, 10);
+    if (at == words || end == at) {
+        chrony_conf_files_refuse(r->files, false, "maxchange takes an offset and two numbers");
+        return;
+    }
+    r->conf->maxchange.place = *r->at;
+    r->conf->maxchange.value = 1;
+}
+
+/* --- files --------------------------------------------------------------------------------- */
+
+static void take_include(struct reading *r, const char *words)
+{
+    chrony_conf_files_include(r->files, words);
+}
+
+static void take_confdir(struct reading *r, const char *words)
+{
+    snprintf(r->conf->last_confdir, sizeof(r->conf->last_confdir), "%.*s",
+        (int)strcspn(words, " \t\r\n\v\f"), words);
+    chrony_conf_files_confdir(r->files, words);
+}
+
+static void take_sourcedir(struct reading *r, const char *words)
+{
+    chrony_conf_files_sourcedir(r->files, words);
 }
 
 /* --- directives ---------------------------------------------------------------------------- */
 
-/* The number behind an option, or what it is without. */
-static int option_number(char *const *words, unsigned n, const char *name, int otherwise)
+static const struct {
+    const char *name;
+    void (*take)(struct reading *r, const char *words); /* NULL: it does not matter here */
+    bool in_sources;                                    /* as in a file of sourcedir */
+} directives[] = {
+    {"bindcmdaddress", take_bindcmdaddress, false},
+    {"confdir", take_confdir, false},
+    {"include", take_include, false},
+    {"leapseclist", take_leap_seconds, false},
+    {"leapsectz", take_leap_seconds, false},
+    {"makestep", take_makestep, false},
+    {"maxchange", take_maxchange, false},
+    {"minsources", take_minsources, false},
+    {"minstratum", take_minstratum, false},
+    {"peer", take_peer, true},
+    {"pool", take_pool, true},
+    {"refclock", take_refclock, false},
+    {"server", take_ntp_server, true},
+    {"sourcedir", take_sourcedir, false},
+};
+
+/* The others that some chronyd from 4.3 to 4.9 has. */
+static const char others[] =
+    " acquisitionport allow authselectmode bindacqaddress bindacqdevice bindaddress bindcmddevice "
+    "binddevice broadcast clientloglimit clockprecision cmdallow cmddeny cmdport cmdratelimit "
+    "combinelimit commandkey corrtimeratio deny driftfile dscp dumpdir dumponexit fallbackdrift "
+    "generatecommandkey hwclockfile hwtimestamp hwtstimeout initstepslew keyfile leapsecmode "
+    "linux_freq_scale linux_hz local lock_all log logbanner logchange logdir mailonchange manual "
+    "maxclockerror maxdistance maxdrift maxjitter maxntsconnections maxsamples maxslewrate "
+    "maxstratum maxtxbuffers maxupdateskew minsamples nocerttimecheck noclientlog nosystemcert "
+    "ntpsigndsocket ntsaeads ntsdumpdir ntsntpserver ntsport ntsprocesses ntsratelimit ntsrefresh "
+    "ntsrotate ntsservercert ntsserverkey ntstrustedcerts opencommands pidfile port ptpdomain "
+    "ptpport ratelimit refresh reselectdist rtcautotrim rtcdevice rtcfile rtconutc rtcsync "
+    "sched_priority smoothtime stratumweight tempcomp user ";
+
+static bool is_other(const char *name)
 {
-    for (unsigned i = 0; i + 1 < n; i++)
-        if (strcasecmp(words[i], name) == 0)
-            return (int)strtol(words[i + 1], NULL, 10);
-    return otherwise;
+    char word[32];
+
+    if (snprintf(word, sizeof(word), " %s ", name) >= (int)sizeof(word))
+        return false;
+    return strcasestr(others, word) != NULL;
 }
 
-static bool has_option(char *const *words, unsigned n, const char *name)
+static void take_line(struct reading *r, char *line)
 {
-    for (unsigned i = 0; i < n; i++)
-        if (strcasecmp(words[i], name) == 0)
-            return true;
-    return false;
-}
+    const size_t n = strcspn(line, " \t\r\n\v\f");
+    char *words = line + n;
 
-/* words: driver, path, options */
-static void take_refclock(
-    struct chrony_conf *conf, const struct chrony_conf_place *place, char *const *words, unsigned n)
-{
-    struct chrony_conf_refclock *refclock = &conf->refclocks[conf->n_refclocks];
-
-    if (n < 2 || strcasecmp(words[0], "SOCK") != 0 ||
-        conf->n_refclocks == CHRONY_CONF_REFCLOCKS_MAX)
+    if (*words)
+        *words++ = '\0';
+    while (isspace((unsigned char)*words))
+        words++;
+    for (size_t i = 0; i < sizeof(directives) / sizeof(directives[0]); i++) {
+        if (strcasecmp(line, directives[i].name) != 0)
+            continue;
+        if (directives[i].in_sources || !r->files->in_sources)
+            directives[i].take(r, words);
         return;
-    conf->n_refclocks++;
-    *refclock = (struct chrony_conf_refclock){.place = *place};
-    snprintf(refclock->path, sizeof(refclock->path), "%s", words[1]);
-    for (unsigned i = 2; i + 1 < n; i++)
-        if (strcasecmp(words[i], "refid") == 0)
-            snprintf(refclock->refid, sizeof(refclock->refid), "%s", words[i + 1]);
-    refclock->poll = option_number(words + 2, n - 2, "poll", 4);
-    refclock->filter = option_number(words + 2, n - 2, "filter", 64);
-    refclock->trust = has_option(words + 2, n - 2, "trust");
-    refclock->prefer = has_option(words + 2, n - 2, "prefer");
-    refclock->noselect = has_option(words + 2, n - 2, "noselect");
-}
-
-/* words: name or address, options */
-static void take_server(
-    struct chrony_conf *conf, const struct chrony_conf_place *place, char *const *words, unsigned n)
-{
-    struct chrony_conf_server server = {.place = *place};
-
-    if (n < 1 || conf->n_servers == CHRONY_CONF_SERVERS_MAX)
-        return;
-    if (inet_pton(AF_INET, words[0], server.address.bytes) == 1)
-        server.address.family = 1;
-    else if (inet_pton(AF_INET6, words[0], server.address.bytes) == 1)
-        server.address.family = 2;
-    else
-        return;
-    server.minpoll = option_number(words + 1, n - 1, "minpoll", DEFAULT_MIN);
-    server.maxpoll = option_number(words + 1, n - 1, "maxpoll", DEFAULT_MAX);
-    if (server.maxpoll < server.minpoll)
-        server.maxpoll = server.minpoll;
-    conf->servers[conf->n_servers++] = server;
-}
-
-/* One line as words; false: there are too many files. */
-static bool take_line(struct chrony_conf *conf, struct stack *stack,
-    const struct chrony_conf_place *place, char *const *words, unsigned n)
-{
-    if (n < 2)
-        return true;
-    if (strcasecmp(words[0], "include") == 0)
-        return push_glob(stack, words[1]);
-    if (strcasecmp(words[0], "confdir") == 0)
-        return push_directories(stack, words + 1, n - 1, ".conf");
-    if (strcasecmp(words[0], "sourcedir") == 0)
-        return push_directories(stack, words + 1, n - 1, ".sources");
-    if (strcasecmp(words[0], "refclock") == 0) {
-        take_refclock(conf, place, words + 1, n - 1);
-    } else if (strcasecmp(words[0], "server") == 0 || strcasecmp(words[0], "peer") == 0) {
-        take_server(conf, place, words + 1, n - 1);
-    } else if (strcasecmp(words[0], "bindcmdaddress") == 0 && words[1][0] == '/') {
-        snprintf(conf->command_socket, sizeof(conf->command_socket), "%s", words[1]);
-    } else if (strcasecmp(words[0], "makestep") == 0 && n >= 3) {
-        conf->has_makestep = true;
-        conf->makestep = *place;
-        conf->makestep_threshold_sec = strtod(words[1], NULL);
-        conf->makestep_limit = strtol(words[2], NULL, 10);
     }
-    return true;
-}
-
-static unsigned split(char *line, char *ret_words[WORDS_MAX])
-{
-    char *rest = NULL;
-    unsigned n = 0;
-
-    for (char *word = strtok_r(line, SEPARATORS, &rest); word && n < WORDS_MAX;
-         word = strtok_r(NULL, SEPARATORS, &rest))
-        ret_words[n++] = word;
-    return n > 0 && strchr("!;#%", ret_words[0][0]) ? 0 : n;
+    if (!is_other(line))
+        chrony_conf_files_refuse(r->files, true, "there is no directive \"%.40s\"", line);
 }
 
 int chrony_conf_read(const char *path, struct chrony_conf *ret_conf)
 {
-    char line[LINE_BYTES], *words[WORDS_MAX];
-    struct stack *stack = calloc(1, sizeof(*stack));
-    bool fits = true;
-    int r = 0;
+    struct chrony_conf_files *files = malloc(sizeof(*files));
+    struct reading r = {.conf = ret_conf, .files = files};
+    struct chrony_conf_fault *fault = &ret_conf->fault;
+    char *line;
 
-    if (!stack)
-        return -ENOMEM;
     memset(ret_conf, 0, sizeof(*ret_conf));
-    fits = push(stack, path);
-    while (stack->depth > 0) {
-        const unsigned top = stack->depth - 1;
-        struct chrony_conf_place *place = &stack->entries[top].place;
-
-        if (fits && !stack->entries[top].stream) {
-            stack->entries[top].stream = fopen(place->file, "re");
-            if (!stack->entries[top].stream && stack->files == 1)
-                r = -errno;
-        }
-        if (!fits || !stack->entries[top].stream ||
-            !fgets(line, sizeof(line), stack->entries[top].stream)) {
-            if (stack->entries[top].stream)
-                fclose(stack->entries[top].stream);
-            stack->depth = top;
-            continue;
-        }
-        place->line++;
-        fits = take_line(ret_conf, stack, place, words, split(line, words));
+    if (!files)
+        return -ENOMEM;
+    chrony_conf_files_begin(files, path, fault);
+    while ((line = chrony_conf_files_next(files, &r.at)))
+        take_line(&r, line);
+    if (!fault->what[0] && r.tai.line && !ret_conf->has_leap_seconds) {
+        fault->place = r.tai;
+        snprintf(fault->what, sizeof(fault->what), "refclock: tai needs leapsectz or leapseclist");
     }
-    free(stack);
-    return fits ? r : -ELOOP;
+    chrony_conf_files_end(files);
+    free(files);
+    return !fault->what[0] ? 0 : fault->error ? -fault->error : -EINVAL;
+}
+
+void chrony_conf_fault_str(const struct chrony_conf *conf, char *ret_text, size_t size)
+{
+    const struct chrony_conf_fault *fault = &conf->fault;
+
+    if (fault->place.line)
+        snprintf(ret_text, size, "%s:%u: %s", fault->place.file, fault->place.line, fault->what);
+    else
+        snprintf(ret_text, size, "%s: %s", fault->place.file, fault->what);
 }

@@ -228,12 +228,42 @@ int config_read(const char *file, void (*complain)(const char *sentence), struct
     return 0;
 }
 
+static size_t key_index(const char *name)
+{
+    size_t i = 0;
+
+    while (i < config_n_keys && strcmp(config_keys[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+bool config_is_set(const struct config *config, const char *name)
+{
+    return config->set[key_index(name)].line != 0;
+}
+
+void config_set_default(struct config *config, const char *name)
+{
+    const struct config_key *key = &config_keys[key_index(name)];
+
+    key->parse(key, key->fallback, config);
+}
+
 static void print_source(const struct config *config, unsigned file, unsigned line, FILE *to)
 {
     if (line)
         fprintf(to, "  # %s:%u\n", config->files[file], line);
     else
         fputs("  # default\n", to);
+}
+
+/* Of a value that chrony.conf has. */
+static void print_chronys(const struct config *config, FILE *to)
+{
+    if (config->makestep_line)
+        fprintf(to, "  # %s:%u\n", config->makestep_file, config->makestep_line);
+    else
+        fprintf(to, "  # %s has no such line\n", config->makestep_file);
 }
 
 void config_print(const struct config *config, FILE *to)
@@ -251,7 +281,10 @@ void config_print(const struct config *config, FILE *to)
 
         fprintf(to, "%s = ", key->name);
         key->print(key, config, to);
-        print_source(config, file, servers ? config->server_lines[0] : config->set[i].line, to);
+        if (strcmp(key->name, "makestep") == 0 && !config->set[i].line && config->makestep_file[0])
+            print_chronys(config, to);
+        else
+            print_source(config, file, servers ? config->server_lines[0] : config->set[i].line, to);
         for (unsigned n = 1; servers && n < n_servers; n++) {
             fprintf(to, "%s = ", key->name);
             config_print_server(config, n, to);

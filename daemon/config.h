@@ -19,6 +19,7 @@ struct config {
     char command_socket[CONFIG_PATH_MAX];
     char state_file[CONFIG_PATH_MAX];
     char metrics_file[CONFIG_PATH_MAX]; /* empty: none */
+    char chrony_conf[CONFIG_PATH_MAX];  /* as the key says; empty: auto */
     unsigned readings;                  /* 1 to CROSS_TIMESTAMPS_MAX */
     char refid[8];
     struct tracker_config tracker; /* but for dry_run and most of reader */
@@ -31,6 +32,9 @@ struct config {
         unsigned file, line; /* line 0: the default */
     } set[CONFIG_KEYS_MAX];
     unsigned server_lines[RECOVERY_SERVERS_MAX];
+    char chrony_file[CONFIG_PATH_MAX];   /* chrony's; empty: there is none */
+    char makestep_file[CONFIG_PATH_MAX]; /* of chrony's, that says it; empty: none does */
+    unsigned makestep_line;              /* 0: the file has none */
 };
 
 /*
@@ -42,6 +46,12 @@ struct config {
  */
 int config_read(
     const char *file, void (*complain)(const char *sentence), struct config *ret_config);
+
+/* Is this key set, by a file? */
+bool config_is_set(const struct config *config, const char *name);
+
+/* Give a key its default. */
+void config_set_default(struct config *config, const char *name);
 
 /*
  * A plain decimal number at the start of `value`: no sign, no exponent, no hex, no inf. *ret_end

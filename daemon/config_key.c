@@ -69,6 +69,25 @@ static void print_metrics_file(const struct config_key *key, const struct config
     fputs(config->metrics_file[0] ? config->metrics_file : "none", to);
 }
 
+static const char *parse_chrony_conf(
+    const struct config_key *key, const char *value, struct config *config)
+{
+    if (strcmp(value, "auto") != 0)
+        return parse_path(key, value, config);
+    config->chrony_conf[0] = '\0';
+    return NULL;
+}
+
+/* The one that was found, where that is known. */
+static void print_chrony_conf(const struct config_key *key, const struct config *config, FILE *to)
+{
+    (void)key;
+    fputs(config->chrony_conf[0]   ? config->chrony_conf
+          : config->chrony_file[0] ? config->chrony_file
+                                   : "auto",
+        to);
+}
+
 static const struct {
     const char *name;
     double ns;
@@ -416,6 +435,8 @@ const struct config_key config_keys[] = {
         "a duration of 1us to 36500d, with its unit"),
     {"max-rate", parse_real, print_real, "1000", AT(tracker.recovery.rate_max_ppm), 0.001, 100000,
         "ppm, from 0.001 to 100000", false},
+    {"chrony-conf", parse_chrony_conf, print_chrony_conf, "auto", AT(chrony_conf), 0,
+        CONFIG_PATH_MAX, "an absolute path, or auto", false},
     {"makestep", parse_makestep, print_makestep, "1 3", 0, 0, 1e9,
         "as in chrony.conf: a threshold in seconds and a limit of updates (-1 for no limit), "
         "or none",

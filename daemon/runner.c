@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/chrony_settings.h"
 #include "daemon/chronyd.h"
 #include "daemon/counter.h"
 #include "daemon/device.h"
@@ -40,6 +41,8 @@ struct runner {
     struct chronyd chronyd;
     int sock_fd, lost_error;
     bool busy, dry_run, ready, stopping, notified;
+    bool connected,
+        another_chronyd; /* the latter may read another chrony.conf than the one before */
     bool clock_source_is_counter;
     double counter_period_sec;
     int64_t stop_at_ns, housekeeping_at_ns, watchdog_at_ns, watchdog_ns;
@@ -120,6 +123,8 @@ static int send_command(struct runner *r)
 
     if (r->chronyd.fd < 0) {
         result = chronyd_open(&r->chronyd);
+        r->another_chronyd = r->another_chronyd || (result == 0 && r->connected);
+        r->connected = r->connected || result == 0;
         if (result == 0)
             result = event_loop_watch_chronyd(r->loop, r->chronyd.fd);
     }
@@ -243,10 +248,44 @@ static void watch_clock_source(struct runner *r)
             COUNTER_CLOCK_SOURCE, reading_ns(r));
 }
 
+static void tracker_config(
+    const struct runner *r, const struct config *config, struct tracker_config *ret_config)
+{
+    *ret_config = config->tracker;
+    ret_config->reader.counter = COUNTER_NATIVE;
+    ret_config->reader.period_sec = r->counter_period_sec;
+    ret_config->dry_run = r->dry_run;
+}
+
+static void warn(const char *sentence)
+{
+    log_warning("%s", sentence);
+}
+
+/* chronyd has started, and has read its configuration; we read ours of it. */
+static void take_chrony_settings(struct runner *r)
+{
+    const struct recovery_config *recovery = &r->config.tracker.recovery;
+    const double threshold_sec = recovery->makestep_threshold_sec;
+    const int32_t limit = recovery->makestep_limit;
+    struct tracker_config tracker;
+
+    r->another_chronyd = false;
+    chrony_settings_take(&r->config, warn);
+    if (recovery->makestep_threshold_sec == threshold_sec && recovery->makestep_limit == limit)
+        return;
+    log_notice("chronyd was restarted: makestep is now %g %" PRId32 ", not %g %" PRId32,
+        recovery->makestep_threshold_sec, recovery->makestep_limit, threshold_sec, limit);
+    tracker_config(r, &r->config, &tracker);
+    tracker_reconfigure(&r->tracker, &tracker);
+}
+
 static void housekeeping(struct runner *r, int64_t now_ns)
 {
     int result;
 
+    if (r->another_chronyd)
+        take_chrony_settings(r);
     if (r->device) {
         result = device_check(r->device);
         if (result < 0)
@@ -356,15 +395,6 @@ static void complain(const char *sentence)
     log_err("%s", sentence);
 }
 
-static void tracker_config(
-    const struct runner *r, const struct config *config, struct tracker_config *ret_config)
-{
-    *ret_config = config->tracker;
-    ret_config->reader.counter = COUNTER_NATIVE;
-    ret_config->reader.period_sec = r->counter_period_sec;
-    ret_config->dry_run = r->dry_run;
-}
-
 static void keep_path(const char *key, char *fresh, const char *present)
 {
     if (strcmp(fresh, present) == 0)
@@ -382,6 +412,7 @@ static void reload(struct runner *r)
     if (config_read(r->config.file_named ? r->config.file : NULL, complain, &fresh) < 0) {
         log_err("the configuration is left as it was");
     } else {
+        chrony_settings_take(&fresh, warn);
         keep_path("device", fresh.device, r->config.device);
         keep_path("sock", fresh.sock, r->config.sock);
         keep_path("command-socket", fresh.command_socket, r->config.command_socket);

@@ -161,6 +161,12 @@ static void warn_of_all(const struct warnings *w)
             text_of(state, "contradictions"));
 }
 
+void status_report_warn(const struct config *config, const struct state_file *state,
+    void (*take)(const char *text, void *context), void *context)
+{
+    warn_of_all(&(struct warnings){config, state, take, context});
+}
+
 static void append_warning(const char *text, void *context)
 {
     json_array_append_new(context, json_string(text));

@@ -21,6 +21,10 @@ const char *status_report_after(const struct state_file *state, const char *key,
 const char *status_report_corrected(const struct state_file *state, char *ret_text, size_t size);
 const char *status_report_chronyd(const struct state_file *state, char *ret_text, size_t size);
 
+/* Each warning, as a sentence. */
+void status_report_warn(const struct config *config, const struct state_file *state,
+    void (*take)(const char *text, void *context), void *context);
+
 /* Warnings first, at most 80 columns; `colour` for a terminal. */
 void status_report_print(const struct config *config, const struct state_file *state, bool colour);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "daemon/chrony_settings.h"
 #include "daemon/config.h"
 #include "daemon/log.h"
 #include "daemon/runner.h"
@@ -28,6 +29,11 @@ static const char usage[] =
 static void complain(const char *sentence)
 {
     log_err("%s", sentence);
+}
+
+static void warn(const char *sentence)
+{
+    log_warning("%s", sentence);
 }
 
 int main(int argc, char **argv)
@@ -67,6 +73,7 @@ int main(int argc, char **argv)
     r = config_read(file, complain, &config);
     if (r < 0)
         return runner_exit_status(r, EX_CONFIG);
+    chrony_settings_take(&config, warn);
     if (test_only) {
         config_print(&config, stdout);
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

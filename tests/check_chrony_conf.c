@@ -1,131 +1,160 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "tests/suite.h"
+#include "tests/chrony_conf_world.h"
 
 #include <errno.h>
-#include <ftw.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "daemon/chrony_conf.h"
 
-static char directory[] = "/tmp/check_chrony_conf.XXXXXX";
 static struct chrony_conf conf;
 
-static void begin(void)
+static int reads(const char *text)
 {
-    ck_assert_ptr_nonnull(mkdtemp(directory));
-    ck_assert_int_eq(chdir(directory), 0);
+    put("c", text);
+    return chrony_conf_read("c", &conf);
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+static void refused(const char *text, unsigned line, const char *why)
 {
-    (void)status;
-    (void)type;
-    (void)walk;
-    return remove(path);
+    char fault[512];
+
+    ck_assert_int_eq(reads(text), -EINVAL);
+    chrony_conf_fault_str(&conf, fault, sizeof(fault));
+    ck_assert_msg(strstr(fault, why) != NULL, "%s: %s", text, fault);
+    ck_assert_uint_eq(conf.fault.place.line, line);
 }
 
-static void end(void)
-{
-    ck_assert_int_eq(chdir("/"), 0);
-    ck_assert_int_eq(nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
-}
-
-static void put(const char *name, const char *text)
-{
-    FILE *file = fopen(name, "w");
-
-    ck_assert_ptr_nonnull(file);
-    fputs(text, file);
-    fclose(file);
-}
-
-START_TEST(what_it_does_not_say_is_chronyds_default)
+START_TEST(what_it_does_not_say_is_not_set)
 {
     begin();
-    put("c", "refclock SOCK /run/a.sock\nserver 192.0.2.1 iburst\n");
-    ck_assert_int_eq(chrony_conf_read("c", &conf), 0);
-    ck_assert_uint_eq(conf.n_refclocks, 1);
-    ck_assert_str_eq(conf.refclocks[0].path, "/run/a.sock");
-    ck_assert_str_eq(conf.refclocks[0].refid, "");
-    ck_assert_int_eq(conf.refclocks[0].poll, 4);
-    ck_assert_int_eq(conf.refclocks[0].filter, 64);
-    ck_assert(!conf.refclocks[0].trust && !conf.refclocks[0].prefer);
-    ck_assert_uint_eq(conf.n_servers, 1);
-    ck_assert_int_eq(conf.servers[0].minpoll, 6);
-    ck_assert_int_eq(conf.servers[0].maxpoll, 10);
-    ck_assert(!conf.has_makestep);
+    ck_assert_int_eq(reads(""), 0);
+    ck_assert_uint_eq(conf.n_refclocks + conf.n_servers + conf.n_unkept, 0);
+    ck_assert_uint_eq(conf.makestep.line, 0);
     ck_assert_str_eq(conf.command_socket, "");
+    ck_assert(!conf.command_socket_off && !conf.has_leap_seconds);
+    ck_assert_uint_eq(conf.minsources.place.line + conf.maxchange.place.line, 0);
     end();
 }
 END_TEST
 
-START_TEST(directives_options_and_comments_are_read)
+START_TEST(the_last_of_two_values_and_the_first_of_two_servers_count)
 {
     begin();
-    put("c", "! a\n; b\n% c\n# d\n  #refclock SOCK /run/no.sock\n"
-             "RefClock  sock\t/run/b.sock refid VMCL Poll -2 filter 16 trust prefer noselect\r\n"
-             "refclock PHC /dev/ptp0 poll 0\nrefclock SOCK\n\n"
-             "server ntp.example.com minpoll 3\npool 192.0.2.9\n"
-             "peer 2001:db8::1 minpoll 12\nserver 192.0.2.2 minpoll -2 maxpoll 4\n"
-             "makestep 1 3\nmakestep 0.5 -1\nmakestep\n"
-             "bindcmdaddress 127.0.0.1\nbindcmdaddress /run/other/chronyd.sock");
-    ck_assert_int_eq(chrony_conf_read("c", &conf), 0);
-    ck_assert_uint_eq(conf.n_refclocks, 1);
+    ck_assert_int_eq(reads("! a\n; b\n% c\n# d\n  #refclock SOCK /run/no.sock\n"
+                           "RefClock  SOCK\t/run/b.sock refid VMCL Poll -2\r\n"
+                           "refclock PHC /dev/ptp0:nocrossts poll 0 tai\nleapsectz right/UTC\n\n"
+                           "server ntp.example.com minpoll 3\npool 192.0.2.9\n"
+                           "server 192.0.2.2 minpoll -2 maxpoll 4\nPEER 192.0.2.2 minpoll 5\n"
+                           "makestep 1 3\nmakestep 0.5 -7\nminsources 2\nmaxchange 1000 1 2\n"
+                           "bindcmdaddress 127.0.0.1\nbindcmdaddress /run/other/chronyd.sock"),
+        0);
+    ck_assert_uint_eq(conf.n_refclocks, 2);
     ck_assert_str_eq(conf.refclocks[0].path, "/run/b.sock");
-    ck_assert_str_eq(conf.refclocks[0].refid, "VMCL");
-    ck_assert_int_eq(conf.refclocks[0].poll, -2);
-    ck_assert_int_eq(conf.refclocks[0].filter, 16);
-    ck_assert(conf.refclocks[0].trust && conf.refclocks[0].prefer && conf.refclocks[0].noselect);
     ck_assert_uint_eq(conf.refclocks[0].place.line, 6);
-    ck_assert_uint_eq(conf.n_servers, 2);
-    ck_assert_uint_eq(conf.servers[0].address.family, 2);
-    ck_assert_int_eq(conf.servers[0].maxpoll, 12);
-    ck_assert_int_eq(conf.servers[1].minpoll, -2);
-    ck_assert_int_eq(conf.servers[1].maxpoll, 4);
-    ck_assert(conf.has_makestep);
+    ck_assert_str_eq(conf.refclocks[1].driver, "PHC");
+    ck_assert_str_eq(conf.refclocks[1].path, "/dev/ptp0");
+    ck_assert(conf.refclocks[1].tai);
+    ck_assert_uint_eq(conf.n_servers, 3);
+    ck_assert_uint_eq(conf.servers[0].address.family, 0);
+    ck_assert_int_eq(conf.servers[0].minpoll, 3);
+    ck_assert_int_eq(conf.servers[1].kind, CHRONY_CONF_POOL);
+    ck_assert_int_eq(conf.servers[2].minpoll, -2);
+    ck_assert_int_eq(conf.servers[2].maxpoll, 4);
     ck_assert_double_eq(conf.makestep_threshold_sec, 0.5);
     ck_assert_int_eq(conf.makestep_limit, -1);
     ck_assert_uint_eq(conf.makestep.line, 15);
+    ck_assert_int_eq(conf.minsources.value, 2);
+    ck_assert_uint_eq(conf.maxchange.place.line, 17);
     ck_assert_str_eq(conf.command_socket, "/run/other/chronyd.sock");
     end();
 }
 END_TEST
 
-START_TEST(what_is_included_is_read_in_its_place)
+START_TEST(a_slash_switches_the_command_socket_off)
 {
     begin();
-    ck_assert_int_eq(mkdir("a", 0700) + mkdir("b", 0700) + mkdir("s", 0700), 0);
-    put("c", "makestep 1 1\ninclude inc*\nconfdir a b nowhere\nsourcedir s\ninclude nothing*\n"
-             "server 192.0.2.9\n");
-    put("inc2", "makestep 2 2\nserver 192.0.2.2\n");
-    put("inc1", "makestep 3 3\nserver 192.0.2.1\n");
-    put("a/20.conf", "server 192.0.2.4\n");
-    put("b/20.conf", "server 192.0.2.99\n");
-    put("b/10.conf", "server 192.0.2.3\n");
-    put("b/10.sources", "server 192.0.2.99\n");
-    put("s/x.sources", "server 192.0.2.5\n");
-    ck_assert_int_eq(chrony_conf_read("c", &conf), 0);
-    ck_assert_int_eq(conf.makestep_limit, 2);
-    ck_assert_str_eq(conf.makestep.file, "inc2");
-    ck_assert_uint_eq(conf.n_servers, 6);
-    for (unsigned i = 0; i < 5; i++)
-        ck_assert_uint_eq(conf.servers[i].address.bytes[3], i + 1);
-    ck_assert_uint_eq(conf.servers[5].address.bytes[3], 9);
-    ck_assert_str_eq(conf.servers[5].place.file, "c");
-    ck_assert_uint_eq(conf.servers[5].place.line, 6);
+    ck_assert_int_eq(reads("bindcmdaddress /run/a.sock\nbindcmdaddress /\n"), 0);
+    ck_assert(conf.command_socket_off);
+    ck_assert_str_eq(conf.command_socket, "");
+    ck_assert_int_eq(reads("bindcmdaddress /\nbindcmdaddress /run/a.sock\n"), 0);
+    ck_assert(!conf.command_socket_off);
+    ck_assert_str_eq(conf.command_socket, "/run/a.sock");
     end();
 }
 END_TEST
 
-START_TEST(what_cannot_be_read_or_never_ends_is_an_error)
+START_TEST(makestep_is_read_as_chronyd_does)
+{
+    static const struct {
+        const char *text;
+        double threshold_sec;
+        int limit;
+    } cases[] = {{"makestep 1 3", 1, 3}, {"makestep 1.0 -1", 1, -1}, {"makestep 1e-1\t+3", 0.1, 3},
+        {"MakeStep 1 3x", 1, 3}, {"makestep 1 3.5", 1, 3}, {"makestep 1-2 4", 1, -1},
+        {"makestep 0x1p-1 0", 0.5, 0}, {"makestep 1 -99", 1, -1}};
+
+    begin();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ck_assert_int_eq(reads(cases[i].text), 0);
+        ck_assert_double_eq(conf.makestep_threshold_sec, cases[i].threshold_sec);
+        ck_assert_int_eq(conf.makestep_limit, cases[i].limit);
+    }
+    end();
+}
+END_TEST
+
+START_TEST(what_chronyd_does_not_start_with_is_named)
 {
     begin();
-    ck_assert_int_eq(chrony_conf_read("none", &conf), -ENOENT);
-    put("c", "include c\n");
-    ck_assert_int_eq(chrony_conf_read("c", &conf), -ELOOP);
+    refused("\ncolour blue\n", 2, "colour");
+    refused("rtcsync\nrefclock SOCK /run/a.sock trust # ours\n", 2, "\"#\"");
+    refused("refclock SOCK /run/a.sock tai\nrtcsync\n", 1, "leapsectz");
+    refused("refclock sock /run/a.sock\n", 1, "\"sock\"");
+    refused("server 192.0.2.1 minpoll x\n", 1, "minpoll");
+    refused("makestep 1\n", 1, "makestep");
+    refused("makestep 1 3 # as before\n", 1, "makestep");
+    refused("makestep 1, 3\n", 1, "makestep");
+    refused("maxchange 1 1\n", 1, "maxchange");
+    refused("bindcmdaddress localhost\n", 1, "bindcmdaddress");
+    refused("\xef\xbb\xbf# a byte order mark\n", 1, "directive");
+    end();
+}
+END_TEST
+
+START_TEST(after_a_word_that_a_newer_chronyd_may_know_the_rest_is_read)
+{
+    begin();
+    refused("\nnewer 5\nmakestep 1 -1\n", 2, "newer");
+    ck_assert(conf.fault.unknown);
+    ck_assert_int_eq(conf.makestep_limit, -1);
+    refused("server 192.0.2.1 newer 5 minpoll 4\nmakestep 1 -1\n", 1, "newer");
+    ck_assert(conf.fault.unknown);
+    ck_assert_int_eq(conf.servers[0].minpoll, 4);
+    ck_assert_int_eq(conf.makestep_limit, -1);
+    refused("newer 5\nmakestep 1\n", 2, "makestep");
+    ck_assert(!conf.fault.unknown);
+    end();
+}
+END_TEST
+
+START_TEST(servers_of_sourcedir_come_last_and_nothing_else_does)
+{
+    begin();
+    ck_assert_int_eq(mkdir("s", 0700) + mkdir("t", 0700), 0);
+    put("s/a.sources", "server 192.0.2.1 minpoll 9\nrefclock SOCK /run/a.sock\nmakestep 9 9\n"
+                       "nonsense\nserver 192.0.2.2 badword\npool 192.0.2.3\npeer 192.0.2.4\n"
+                       "server 192.0.2.3 minpoll 4\nserver 192.0.2.5");
+    put("s/b.conf", "server 192.0.2.6\n");
+    put("t/a.sources", "server 192.0.2.7\n");
+    ck_assert_int_eq(reads("sourcedir s t\nsourcedir t\nserver 192.0.2.1 minpoll 4\n"), 0);
+    ck_assert_uint_eq(conf.n_refclocks, 0);
+    ck_assert_uint_eq(conf.makestep.line, 0);
+    ck_assert_uint_eq(conf.n_servers, 4);
+    ck_assert_int_eq(conf.servers[0].minpoll, 4);
+    ck_assert_uint_eq(conf.servers[1].address.bytes[3], 3);
+    ck_assert(conf.servers[1].doubled);
+    ck_assert_uint_eq(conf.servers[2].address.bytes[3], 4);
+    ck_assert_uint_eq(conf.servers[3].address.bytes[3], 7);
     end();
 }
 END_TEST
@@ -137,13 +166,12 @@ START_TEST(there_may_be_more_of_everything_than_there_is_room_for)
     begin();
     file = fopen("c", "w");
     for (int i = 0; i < 300; i++)
-        fprintf(file, "refclock SOCK /run/%d.sock\nserver 192.0.2.%d\n", i, i % 250);
-    for (int i = 0; i < 3000; i++)
-        fputs("word ", file);
+        fprintf(file, "refclock SOCK /run/%d.sock\nserver 192.0.%d.%d\n", i, i / 200, i % 200);
     fclose(file);
     ck_assert_int_eq(chrony_conf_read("c", &conf), 0);
     ck_assert_uint_eq(conf.n_refclocks, CHRONY_CONF_REFCLOCKS_MAX);
     ck_assert_uint_eq(conf.n_servers, CHRONY_CONF_SERVERS_MAX);
+    ck_assert_uint_eq(conf.n_unkept, 600 - CHRONY_CONF_REFCLOCKS_MAX - CHRONY_CONF_SERVERS_MAX);
     end();
 }
 END_TEST
@@ -172,7 +200,10 @@ START_TEST(no_mixture_of_its_words_does_any_harm)
 }
 END_TEST
 
-RUN_SUITE("chrony.conf", what_it_does_not_say_is_chronyds_default,
-    directives_options_and_comments_are_read, what_is_included_is_read_in_its_place,
-    what_cannot_be_read_or_never_ends_is_an_error,
+RUN_SUITE("chrony.conf", what_it_does_not_say_is_not_set,
+    the_last_of_two_values_and_the_first_of_two_servers_count,
+    a_slash_switches_the_command_socket_off, makestep_is_read_as_chronyd_does,
+    what_chronyd_does_not_start_with_is_named,
+    after_a_word_that_a_newer_chronyd_may_know_the_rest_is_read,
+    servers_of_sourcedir_come_last_and_nothing_else_does,
     there_may_be_more_of_everything_than_there_is_room_for, no_mixture_of_its_words_does_any_harm)

@@ -3,9 +3,14 @@
 
 import json
 import os
+import shutil
+import subprocess
+import unittest
 
-from daemon import CONFIG, DEGRADED, OK, USAGE
-from harness import eventually
+import page
+import real_chronyd
+from daemon import CONFIG, DEGRADED, OK, USAGE, Daemon
+from harness import Case, eventually
 from scripted_case import ScriptedCase
 import scripted_chronyd as script
 
@@ -26,7 +31,8 @@ class DoctorTest(ScriptedCase):
         done = daemon.ctl("doctor", "--json", path)
         report = json.loads(done.stdout)
         # What this machine itself is like is not the test's to say.
-        mine = [c for c in report["checks"] if c["check"] not in ("AppArmor", "SELinux", "service")]
+        machines = ("AppArmor", "SELinux", "service", "other clocks")
+        mine = [c for c in report["checks"] if c["check"] not in machines]
         self.assertEqual(
             report["findings"], sum(check["result"] != "ok" for check in report["checks"])
         )
@@ -83,6 +89,126 @@ class DoctorTest(ScriptedCase):
                 found = self.checks(daemon, self.chrony_conf("makestep 1 3"))["refclock"]
                 self.assertEqual(found[0], result, found)
                 self.assertIn(words, found[1])
+
+    def findings(self, daemon, path, check):
+        """All of one check, as (result, message, mend)."""
+        report = json.loads(daemon.ctl("doctor", "--json", path).stdout)
+        return [(c["result"], c["message"], c.get("mend")) for c in report["checks"] if c["check"] == check]
+
+    def test_options_that_make_the_line_useless_or_wrong(self):
+        self.clock()
+        daemon = self.running(sample_interval="50ms")
+        usual = self.options
+        for word, result in (
+            ("pps", "problem"), ("local", "problem"), ("noselect", "problem"), ("tai", "problem"),
+            ("offset 0.5", "problem"), ("delay 0.1", "warning"), ("offset 0", "ok"),
+        ):  # fmt: skip
+            with self.subTest(word):
+                self.options = f"{usual} {word}"
+                path = self.chrony_conf("makestep 1 3", "leapsectz right/UTC")
+                found = self.checks(daemon, path)["refclock"]
+                self.assertEqual(found[0], result, found)
+                if result != "ok":
+                    self.assertIn("chrony.conf:1: ", found[1])
+                    self.assertIn(word.split()[0], found[1])
+                # What it says to do helps.
+                if result == "problem":
+                    self.assertIn(f'remove "{word.split()[0]}"', found[2])
+
+    def test_the_line_is_found_as_chronyd_reads_it(self):
+        self.clock()
+        daemon = self.running(sample_interval="50ms")
+        sock = self.chronyd.sock_path
+        os.mkdir(self.path("sources"))
+        os.symlink(os.path.dirname(sock), self.path("link"))
+        with open(self.path("sources/a.sources"), "w", encoding="ascii") as file:
+            file.write(f"refclock SOCK {sock} {self.options}\n")
+        path = self.chrony_conf(f"sourcedir {self.path('sources')}", refclock=False)
+        self.assertIn("no line", self.checks(daemon, path)["refclock"][1])
+        for other in (sock.replace("/", "//"), self.path(f"link/{os.path.basename(sock)}")):
+            path = self.chrony_conf(f"refclock SOCK {other} {self.options}", refclock=False)
+            self.assertEqual(self.checks(daemon, path)["refclock"][0], "ok")
+        path = self.chrony_conf(f"refclock SOCK {sock} {self.options}")
+        self.assertEqual([r for r, *_ in self.findings(daemon, path, "refclock")], ["ok", "warning"])
+
+    def test_what_chronyd_does_not_start_with_is_named(self):
+        self.clock()
+        daemon = self.running()
+        self.options += " # ours"
+        result, message, _ = self.checks(daemon, self.chrony_conf("makestep 1 3"))["chrony.conf"]
+        self.assertEqual(result, "problem")
+        self.assertIn("chrony.conf:1: ", message)
+        self.options = "refid VMCL tai"
+        result, message, _ = self.checks(daemon, self.chrony_conf("makestep 1 3"))["chrony.conf"]
+        self.assertIn("leapsectz", message)
+
+    def test_what_keeps_chronyd_from_following_a_line_that_is_right(self):
+        self.clock()
+        daemon = self.running(sample_interval="50ms")
+        for line, result, words in (
+            ("server 192.0.2.1 trust prefer", "warning", "trusted and preferred"),
+            ("refclock PHC /dev/ptp0 prefer trust", "warning", "trusted and preferred"),
+            ("server 192.0.2.1 require", "warning", "required"),
+            ("minsources 2", "warning", "minsources 2"),
+            ("minstratum 2", "problem", "minstratum 2"),
+        ):
+            with self.subTest(line):
+                found = self.findings(daemon, self.chrony_conf("makestep 1 3", line), "selection")
+                self.assertEqual([result], [f[0] for f in found])
+                self.assertIn("chrony.conf:3", found[0][1])
+                self.assertIn(words, found[0][1])
+        path = self.chrony_conf("server 192.0.2.1 trust prefer noselect", "minsources 1")
+        self.assertEqual(self.findings(daemon, path, "selection"), [])
+
+    def test_maxchange_is_a_finding(self):
+        self.clock()
+        daemon = self.running()
+        found = self.checks(daemon, self.chrony_conf("maxchange 1000 1 2"))["maxchange"]
+        self.assertEqual(found[0], "warning")
+        self.assertIn("chrony.conf:2", found[1])
+
+    def test_a_makestep_from_another_file_than_vmclockd_reads(self):
+        self.clock()
+        path = self.chrony_conf("makestep 1.0 -1")
+        daemon = self.running()
+        result, _, mend = self.checks(daemon, path)["makestep"]
+        self.assertEqual(result, "warning")
+        self.assertIn(f'"chrony-conf = {path}"', mend)
+        daemon.configure(chrony_conf=path)
+        self.assertEqual(self.checks(daemon, path)["makestep"][0], "ok")
+
+    def test_text_that_is_not_utf_8_or_controls_the_terminal_is_made_plain(self):
+        self.clock()
+        daemon = self.running()
+        path = self.chrony_conf(refclock=False)
+        with open(path, "wb") as file:
+            file.write(b"refclock SOCK /run/\xff\x1b[2J.sock refid \xc3\n")
+        mend = self.checks(daemon, path)["refclock"][2]
+        self.assertIn("/run/??[2J.sock", mend)
+
+    def test_a_torn_page_is_not_a_missing_device(self):
+        self.clock().fields.seq_count |= 1
+        daemon = self.prepared()
+        result, message, mend = self.checks(daemon, self.chrony_conf("makestep 1 3"))["device"]
+        self.assertEqual(result, "problem")
+        self.assertIn("has been writing", message)
+        self.assertNotIn("QEMU", mend)
+
+    def test_another_process_that_sets_the_clock(self):
+        self.clock()
+        daemon = self.running()
+        program = self.path("ntpd")
+        shutil.copy(shutil.which("sleep"), program)
+        path = self.chrony_conf("makestep 1 3")
+        with subprocess.Popen([program, "60"]) as other:
+            try:
+                eventually(
+                    lambda: any(
+                        "ntpd" in message for _, message, _ in self.findings(daemon, path, "other clocks")
+                    )
+                )
+            finally:
+                other.kill()
 
     def test_a_missing_line_is_shown_as_it_has_to_be(self):
         self.clock()
@@ -185,7 +311,31 @@ class DoctorTest(ScriptedCase):
         daemon = self.daemon()
         eventually(daemon.status)
         path = self.chrony_conf("makestep 1 3")
-        self.assertEqual(self.checks(daemon, path)["vmclockd"][0], "warning")
+        result, message, mend = self.checks(daemon, path)["vmclockd"]
+        self.assertEqual(result, "warning")
+        self.assertIn("chronyd follows 7F7F0101, not VMCL", message)
+        self.assertNotIn("status", mend)
+
+    def test_a_command_socket_that_chrony_conf_switches_off(self):
+        self.clock()
+        self.chronyd.stop_listening(unlink=True)
+        daemon = self.prepared()
+        path = self.chrony_conf("makestep 1 3", "bindcmdaddress /")
+        result, message, mend = self.checks(daemon, path)["command socket"]
+        self.assertEqual(result, "problem")
+        self.assertIn("chrony.conf:3 switches it off", message)
+        self.assertIn(f'"bindcmdaddress {self.chronyd.command_path}"', mend)
+
+    def test_a_command_directory_that_chronyd_refuses(self):
+        self.clock()
+        self.chronyd.stop_listening(unlink=True)
+        daemon = self.prepared()
+        directory = os.path.dirname(self.chronyd.command_path)
+        os.chmod(directory, 0o755)
+        result, message, mend = self.checks(daemon, self.chrony_conf())["command socket"]
+        self.assertEqual(result, "problem")
+        self.assertIn("open to all users (mode 755)", message)
+        self.assertIn(f"chmod 750 {directory}", mend)
 
     def test_a_chrony_conf_that_is_not_there(self):
         self.clock()
@@ -199,3 +349,45 @@ class DoctorTest(ScriptedCase):
         self.assertEqual(daemon.ctl("doctor", "one", "two").returncode, USAGE)
         daemon.write_configuration("colour = blue\n")
         self.assertEqual(daemon.ctl("doctor").returncode, CONFIG)
+
+
+@unittest.skipIf(real_chronyd.missing(), real_chronyd.missing())
+class DoctorOfRealChronydTest(Case):
+    def setUp(self):
+        super().setUp()
+        self.chronyd = self.witness(real_chronyd.RealChronyd(self.path("chrony")))
+        page.clock_page(self.path("page"))
+        self.daemon = Daemon(
+            self.dir, self.path("page"), self.chronyd.sock_path, self.chronyd.command_path
+        )
+
+    def checks(self, *words):
+        report = json.loads(self.daemon.ctl("doctor", "--json", *words).stdout)
+        return {c["check"]: (c["result"], c["message"], c.get("mend")) for c in report["checks"]}
+
+    def test_its_file_and_its_options_are_read_from_its_command_line(self):
+        self.chronyd.start()
+        checks = self.checks()
+        self.assertEqual(checks["chrony.conf"][:2], ("ok", self.chronyd.configuration))
+        self.assertEqual(checks["refclock"][:2], ("ok", f"{self.chronyd.configuration}:1"))
+        self.assertEqual(checks["chronyd"][0], "problem")
+        self.assertIn("runs with -x", checks["chronyd"][1])
+        self.assertEqual(checks["command socket"][0], "ok")
+
+    def test_it_is_asked_itself_whether_it_reads_its_file(self):
+        self.chronyd.start()
+        with open(self.chronyd.configuration, "a", encoding="ascii") as file:
+            print("rtcsync yes", file=file)
+        result, message, _ = self.checks()["chrony.conf"]
+        self.assertEqual(result, "problem")
+        self.assertIn("line 7 in file", message)
+
+    def test_where_it_makes_no_socket_the_directory_is_why(self):
+        os.chmod(self.chronyd.directory, 0o755)
+        self.assertRaises(AssertionError, self.chronyd.start)
+        checks = self.checks(self.chronyd.configuration)
+        self.assertIn("mode 755", checks["command socket"][1])
+        self.chronyd.stop()
+        subprocess.run(checks["command socket"][2].split(",")[0].split(), check=True)
+        self.chronyd.start()
+        self.assertEqual(self.checks()["command socket"][0], "ok")

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The parts of the doctor: what they share, and what each of them looks at. */
+#ifndef DAEMON_DOCTOR_CHECK_H
+#define DAEMON_DOCTOR_CHECK_H
+
+#include <jansson.h>
+
+#include "daemon/chrony_conf.h"
+#include "daemon/chronyd_process.h"
+
+enum doctor_result { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_PROBLEM };
+
+struct doctor {
+    const struct config *config;
+    bool is_clock;     /* the page can be one */
+    bool has_chronyd;  /* `chronyd` was found */
+    bool chrony_known; /* `chrony` was read */
+    struct chronyd_process chronyd;
+    char chrony_file[CONFIG_PATH_MAX]; /* empty: none was found */
+    struct chrony_conf chrony;
+    const struct chrony_conf_refclock *refclock; /* ours; NULL: there is none */
+    json_t *checks;                              /* NULL: for people */
+    unsigned findings;
+};
+
+/* A line of the report; what was found is made fit for a terminal and for JSON. */
+void doctor_found(struct doctor *d, enum doctor_result result, const char *check,
+    const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* How to mend what was found last. */
+void doctor_mend(struct doctor *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* chrony's configuration: where it is, can it be read, does it agree with ours? NULL: look for it.
+ */
+void doctor_check_chrony(struct doctor *d, const char *chrony_conf);
+
+/* Our line in it, and what may keep chronyd from following it. */
+void doctor_check_refclock(struct doctor *d);
+
+/* The chronyd that runs: does it answer, has it made our socket, may it correct the clock? */
+void doctor_check_chronyd(struct doctor *d);
+
+/*
+ * Ask chronyd's program itself, by -p, what it makes of d->chrony_file. 1: it does not start with
+ * it, and *ret_why says why; 0: it reads it; -1: it could not be asked.
+ */
+int doctor_ask_chronyd(const struct doctor *d, char *ret_why, size_t size);
+
+/* What else has a say: AppArmor, SELinux, others that set the clock. */
+void doctor_check_system(struct doctor *d);
+
+#endif
