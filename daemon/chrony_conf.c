@@ -307,6 +307,7 @@ int chrony_conf_read(const char *path, struct chrony_conf *ret_conf)
         fault->place = r.tai;
         snprintf(fault->what, sizeof(fault->what), "refclock: tai needs leapsectz or leapseclist");
     }
+    ret_conf->directives_known = files->in_sources;
     chrony_conf_files_end(files);
     free(files);
     return !fault->what[0] ? 0 : fault->error ? -fault->error : -EINVAL;

@@ -20,6 +20,7 @@ struct chrony_conf_number {
 
 struct chrony_conf {
     struct chrony_conf_fault fault; /* what[0] '\0': there is none */
+    bool directives_known;          /* but for servers of sourcedir, all of it was read */
     unsigned n_refclocks, n_servers;
     unsigned n_unkept; /* sources beyond those there is room for */
     struct chrony_conf_refclock refclocks[CHRONY_CONF_REFCLOCKS_MAX];

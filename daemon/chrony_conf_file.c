@@ -115,7 +115,7 @@ static bool open_file(struct chrony_conf_files *files)
             return true;
         fault(files, &file->place, errno, strerror(errno));
     } else if (!S_ISDIR(status.st_mode) && !IS_NULL(&status)) {
-        fault(files, &file->place, EINVAL, "not a regular file");
+        fault(files, &file->place, ENOTSUP, "not a regular file");
     }
     if (fd >= 0)
         close(fd);

@@ -68,8 +68,10 @@ static void take(struct config *config, void (*complain)(const char *sentence))
         r = chrony_conf_read(config->chrony_file, reading);
         if (r < 0)
             chrony_conf_fault_str(reading, fault, sizeof(fault));
-        if (r == 0 || reading->fault.unknown)
+        if (reading->directives_known)
             take_makestep(config, reading);
+        if (reading->directives_known && reading->fault.error)
+            r = 0; /* of a server, which does not matter here */
     }
     if (r < 0) {
         snprintf(sentence, sizeof(sentence), "%.400s; %s", fault,

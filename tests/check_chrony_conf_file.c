@@ -69,7 +69,13 @@ START_TEST(what_we_cannot_read_is_named_and_not_passed_over)
     ck_assert_str_eq(conf.fault.place.file, "none");
     ck_assert_int_eq(mkfifo("p", 0600), 0);
     put("c", "include p\n");
-    refused(EINVAL, "p", 0, "regular");
+    refused(ENOTSUP, "p", 0, "regular");
+    ck_assert(!conf.directives_known);
+    ck_assert_int_eq(mkdir("s", 0700) + mkfifo("s/p.sources", 0600), 0);
+    put("c", "sourcedir s\nmakestep 1 -1\n");
+    refused(ENOTSUP, "s/p.sources", 0, "regular");
+    ck_assert(conf.directives_known);
+    ck_assert_int_eq(conf.makestep_limit, -1);
     if (geteuid() != 0) {
         put("secret", "");
         ck_assert_int_eq(chmod("secret", 0), 0);
