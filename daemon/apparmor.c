@@ -6,6 +6,7 @@
 #include <regex.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -53,7 +54,7 @@ int apparmor_loaded(const char *program, char ret_label[APPARMOR_LABEL_MAX])
 int apparmor_kernel_allows_write(const char *label, const char *path)
 {
     char query[APPARMOR_LABEL_MAX + LINE_BYTES], answer[128];
-    unsigned allow, deny;
+    const char *allow, *deny;
     ssize_t n = -1;
     int fd, length;
 
@@ -69,9 +70,11 @@ int apparmor_kernel_allows_write(const char *label, const char *path)
     if (n < 0)
         return -EIO;
     answer[n] = '\0';
-    if (sscanf(answer, "allow %x deny %x", &allow, &deny) != 2)
+    allow = strstr(answer, "allow ");
+    deny = strstr(answer, "deny ");
+    if (!allow || !deny)
         return -EBADMSG;
-    return (allow & ~deny & MAY_WRITE) != 0;
+    return (strtoul(allow + 6, NULL, 16) & ~strtoul(deny + 5, NULL, 16) & MAY_WRITE) != 0;
 }
 
 /* --- a profile's text ---------------------------------------------------------------------- */

@@ -17,7 +17,7 @@ static void find_usual(const struct config *config, char ret_path[CONFIG_PATH_MA
 
     memcpy(ret_path, config->chrony_conf, CONFIG_PATH_MAX);
     for (size_t i = 0; !ret_path[0] && i < sizeof(usual) / sizeof(usual[0]); i++)
-        if (access(usual[i], F_OK) == 0)
+        if (access(usual[i], F_OK) == 0 || errno == EACCES)
             snprintf(ret_path, CONFIG_PATH_MAX, "%s", usual[i]);
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/chronyd_process.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -45,6 +47,18 @@ void chronyd_process_parse(const char *words, size_t size, struct chronyd_proces
 
 /* --- the process --------------------------------------------------------------------------- */
 
+/* Of a line in /proc/net/unix: the number that stands before the path. */
+static unsigned long inode_before(const char *line, const char *path)
+{
+    const char *digits = path;
+
+    while (digits > line && digits[-1] == ' ')
+        digits--;
+    while (digits > line && isdigit((unsigned char)digits[-1]))
+        digits--;
+    return strtoul(digits, NULL, 10);
+}
+
 /* The inode of the socket that is bound at `path`; 0: it is not to be seen. */
 static unsigned long socket_inode(const char *path)
 {
@@ -54,12 +68,10 @@ static unsigned long socket_inode(const char *path)
 
     while (file && fgets(line, sizeof(line), file)) {
         const char *at = strchr(line, '/');
-        unsigned long number;
 
         line[strcspn(line, "\n")] = '\0';
-        if (at && strcmp(at, path) == 0 &&
-            sscanf(line, "%*s %*s %*s %*s %*s %*s %lu", &number) == 1)
-            inode = number;
+        if (at && strcmp(at, path) == 0)
+            inode = inode_before(line, at);
     }
     if (file)
         fclose(file);

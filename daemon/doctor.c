@@ -85,6 +85,8 @@ static void mend_device(struct doctor *d, int error)
     else if (error == EIO)
         doctor_mend(d, "the host does not end its update of the page: look again in a minute, by "
                        "\"vmclockctl page\"; then it is for whoever runs the host");
+    else if (error == EACCES || error == EPERM)
+        doctor_mend(d, "something forbids it even to root: a container, SELinux or AppArmor");
     else
         doctor_mend(d, "set \"device\" to the device's path, or to the file of a simulated one");
 }

@@ -67,6 +67,17 @@ static void check_file(struct doctor *d)
 
 /* --- what is put back ---------------------------------------------------------------------- */
 
+/* As the key makestep takes it: without an exponent. */
+static void plain_number(double number, char *ret_text, size_t size)
+{
+    int n = snprintf(ret_text, size, "%.9f", number);
+
+    while (n > 0 && (size_t)n < size && ret_text[n - 1] == '0')
+        ret_text[--n] = '\0';
+    if (n > 0 && (size_t)n < size && ret_text[n - 1] == '.')
+        ret_text[n - 1] = '\0';
+}
+
 static void pass_over(const char *sentence)
 {
     (void)sentence;
@@ -78,6 +89,7 @@ static void check_makestep(struct doctor *d)
     const struct recovery_config *ours;
     const struct chrony_conf *theirs = &d->chrony;
     const int limit = theirs->makestep.line ? theirs->makestep_limit : 0;
+    char number[64];
 
     if (!daemons)
         return;
@@ -98,13 +110,17 @@ static void check_makestep(struct doctor *d)
     else
         doctor_found(d, DOCTOR_WARNING, "makestep", "%s has none; vmclockd would put one back",
             d->chrony_file);
+    plain_number(theirs->makestep_threshold_sec, number, sizeof(number));
     if (!config_is_set(d->config, "makestep"))
         doctor_mend(d, "write \"chrony-conf = %s\" in %s", d->chrony_file, d->config->file);
     else if (limit != 0)
-        doctor_mend(d, "write \"makestep = %g %d\" in %s", theirs->makestep_threshold_sec, limit,
-            d->config->file);
+        doctor_mend(d,
+            "write \"makestep = %s %d\" in %s, or remove the key there: chrony.conf is read",
+            number, limit, d->config->file);
     else
-        doctor_mend(d, "write \"makestep = none\" in %s", d->config->file);
+        doctor_mend(d,
+            "write \"makestep = none\" in %s, or remove the key there: chrony.conf is read",
+            d->config->file);
     free(daemons);
 }
 

@@ -121,6 +121,7 @@ static void check_options(struct doctor *d)
     const double interval_sec = (double)c->tracker.sample_interval_ns / 1e9;
     const int filter = r->filter > 0 ? r->filter : 1;
     const int needed = filter < SAMPLES_NEEDED ? filter : SAMPLES_NEEDED;
+    const double most_ms = floor(ldexp(1e3, r->poll) / needed);
 
     if (strcmp(r->refid, c->refid) != 0) {
         doctor_found(d, DOCTOR_PROBLEM, "refclock",
@@ -135,8 +136,10 @@ static void check_options(struct doctor *d)
             "%s:%u: poll %d is too fast for a sample-interval of %g s: chronyd up to 4.6.1 needs "
             "%d samples for each update",
             at->file, at->line, r->poll, interval_sec, needed);
-        doctor_mend(d, "set sample-interval to %gms or less in %s",
-            floor(ldexp(1e3, r->poll) / needed), c->file);
+        if (most_ms >= 1)
+            doctor_mend(d, "write \"sample-interval = %gms\", or less, in %s", most_ms, c->file);
+        else
+            doctor_mend(d, "write \"poll -2 filter 16\" there and restart chronyd");
     } else if (r->poll > 0) {
         doctor_found(d, DOCTOR_WARNING, "refclock",
             "%s:%u: poll %d keeps the clock less exact than poll -2", at->file, at->line, r->poll);

@@ -90,8 +90,8 @@ START_TEST(files_include_each_other_to_chronyds_depth)
 {
     begin();
     put("c", "include i1\n");
-    for (char i = '1'; i < '9'; i++)
-        put((char[]){'i', i, 0},
+    for (int i = '1'; i < '9'; i++)
+        put((char[]){'i', (char)i, 0},
             (char[]){'i', 'n', 'c', 'l', 'u', 'd', 'e', ' ', 'i', (char)(i + 1), '\n', 0});
     put("i9", "makestep 1 3\n");
     ck_assert_int_eq(chrony_conf_read("c", &conf), 0);
@@ -109,8 +109,8 @@ START_TEST(a_configuration_that_never_ends_does)
 {
     begin();
     put("c", "include i1\n");
-    for (char i = '1'; i < '8'; i++) {
-        FILE *file = fopen((char[]){'i', i, 0}, "w");
+    for (int i = '1'; i < '8'; i++) {
+        FILE *file = fopen((char[]){'i', (char)i, 0}, "w");
 
         for (int j = 0; j < 100; j++)
             fprintf(file, "include i%c\n", i + 1);
