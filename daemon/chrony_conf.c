@@ -10,6 +10,8 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#define WORD "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+
 struct reading {
     struct chrony_conf *conf;
     struct chrony_conf_files *files;
@@ -286,7 +288,10 @@ static void take_line(struct reading *r, char *line)
             directives[i].take(r, words);
         return;
     }
-    if (!is_other(line))
+    /* What is no word may be of a file that is no configuration, and not for the log. */
+    if (line[strspn(line, WORD)])
+        chrony_conf_files_refuse(r->files, true, "it has no directive");
+    else if (!is_other(line))
         chrony_conf_files_refuse(r->files, true, "there is no directive \"%.40s\"", line);
 }
 

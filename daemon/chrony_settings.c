@@ -10,26 +10,18 @@
 #include "daemon/chrony_conf.h"
 #include "daemon/chronyd_process.h"
 
-static void find_usual(const struct config *config, char ret_path[CONFIG_PATH_MAX])
+void chrony_settings_find(const struct config *config, char ret_path[CONFIG_PATH_MAX])
 {
     static const char *const usual[] = {
         "/etc/chrony/chrony.conf", "/etc/chrony.conf", "/usr/etc/chrony.conf"};
+    struct chronyd_process process;
 
     memcpy(ret_path, config->chrony_conf, CONFIG_PATH_MAX);
+    if (!ret_path[0] && chronyd_process_of(config->command_socket, &process) == 0)
+        memcpy(ret_path, process.conf, CONFIG_PATH_MAX);
     for (size_t i = 0; !ret_path[0] && i < sizeof(usual) / sizeof(usual[0]); i++)
         if (access(usual[i], F_OK) == 0 || errno == EACCES)
             snprintf(ret_path, CONFIG_PATH_MAX, "%s", usual[i]);
-}
-
-void chrony_settings_find(const struct config *config, char ret_path[CONFIG_PATH_MAX])
-{
-    struct chronyd_process process;
-
-    if (!config->chrony_conf[0] &&
-        chronyd_process_find(config->command_socket, false, &process) == 0 && process.conf[0])
-        memcpy(ret_path, process.conf, CONFIG_PATH_MAX);
-    else
-        find_usual(config, ret_path);
 }
 
 /* `reading` is of the chrony.conf at config->chrony_file. */
@@ -48,8 +40,7 @@ static void take_makestep(struct config *config, const struct chrony_conf *readi
     config->makestep_line = at->line;
 }
 
-/* From config->chrony_file. */
-static void take(struct config *config, void (*complain)(const char *sentence))
+void chrony_settings_take(struct config *config, void (*complain)(const char *sentence))
 {
     const bool wanted = !config_is_set(config, "makestep");
     char sentence[CONFIG_PATH_MAX * 2], fault[CONFIG_PATH_MAX + CHRONY_CONF_FAULT_MAX];
@@ -58,6 +49,7 @@ static void take(struct config *config, void (*complain)(const char *sentence))
 
     config->makestep_file[0] = '\0';
     config->makestep_line = 0;
+    chrony_settings_find(config, config->chrony_file);
     if (wanted)
         config_set_default(config, "makestep");
     if (!wanted || !config->chrony_file[0])
@@ -81,16 +73,4 @@ static void take(struct config *config, void (*complain)(const char *sentence))
         complain(sentence);
     }
     free(reading);
-}
-
-void chrony_settings_take(struct config *config, void (*complain)(const char *sentence))
-{
-    chrony_settings_find(config, config->chrony_file);
-    take(config, complain);
-}
-
-void chrony_settings_take_usual(struct config *config, void (*complain)(const char *sentence))
-{
-    find_usual(config, config->chrony_file);
-    take(config, complain);
 }

@@ -10,7 +10,8 @@
 
 /*
  * The chrony.conf in question: what the key chrony-conf says; else what the command line of chronyd
- * names, where we may see it; else where distributions have it. Empty: there is none.
+ * names, if its pid file is beside its command socket; else where distributions have it. Empty:
+ * there is none.
  */
 void chrony_settings_find(const struct config *config, char ret_path[CONFIG_PATH_MAX]);
 
@@ -19,9 +20,5 @@ void chrony_settings_find(const struct config *config, char ret_path[CONFIG_PATH
  * and `complain` is given a sentence with file and line. Of local files, and nothing waits.
  */
 void chrony_settings_take(struct config *config, void (*complain)(const char *sentence));
-
-/* The same without a look at the command line of chronyd, which the sandbox of the service hides.
- */
-void chrony_settings_take_usual(struct config *config, void (*complain)(const char *sentence));
 
 #endif

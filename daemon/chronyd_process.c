@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -118,25 +119,50 @@ static void describe(pid_t pid, struct chronyd_process *ret_process)
     }
 }
 
+static bool is_chronyd(pid_t pid)
+{
+    char name[PROCESS_NAME_MAX];
+
+    process_name(pid, name);
+    return strcmp(name, "chronyd") == 0;
+}
+
+int chronyd_process_of(const char *command_socket, struct chronyd_process *ret_process)
+{
+    const char *slash = strrchr(command_socket, '/');
+    char path[CONFIG_PATH_MAX + 16], text[32];
+    ssize_t n;
+    pid_t pid;
+    int fd;
+
+    snprintf(path, sizeof(path), "%.*s/chronyd.pid", slash ? (int)(slash - command_socket) : 0,
+        command_socket);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    pid = (pid_t)strtol(text, NULL, 10);
+    if (pid <= 0 || !process_is_ours(pid) || !is_chronyd(pid))
+        return -ESRCH;
+    describe(pid, ret_process);
+    return 0;
+}
+
 int chronyd_process_find(const char *command_socket, bool any, struct chronyd_process *ret_process)
 {
-    unsigned long inode;
+    const unsigned long inode = socket_inode(command_socket);
     pid_t pid, owner = 0, other = 0;
     unsigned n_others = 0;
     DIR *proc;
 
-    /* Where others are hidden, so is the first of all. */
-    if (access("/proc/1", F_OK) < 0)
-        return -EACCES;
-    inode = socket_inode(command_socket);
+    if (chronyd_process_of(command_socket, ret_process) == 0)
+        return 0;
     if (inode == 0 && !any)
         return -ESRCH;
     proc = opendir("/proc");
     while (owner == 0 && (pid = process_next(proc)) > 0) {
-        char name[PROCESS_NAME_MAX];
-
-        process_name(pid, name);
-        if (strcmp(name, "chronyd") != 0)
+        if (!is_chronyd(pid))
             continue;
         if (inode && holds_socket(pid, inode))
             owner = pid;

@@ -20,9 +20,14 @@ struct chronyd_process {
 void chronyd_process_parse(const char *words, size_t size, struct chronyd_process *ret_process);
 
 /*
- * Find the chronyd that has bound `command_socket`; where that is not to be seen, and
- * `any` is set, the only chronyd there is. 0; -ESRCH: there is none, or not one; -EACCES: the
- * processes of others are hidden from us.
+ * The chronyd whose pid file is beside `command_socket`, which is where it is by default. Reads a
+ * few small files. 0 or -ESRCH.
+ */
+int chronyd_process_of(const char *command_socket, struct chronyd_process *ret_process);
+
+/*
+ * The same; else, of all processes, the one that has bound `command_socket`, or, if `any` is set,
+ * the only chronyd there is. 0; -ESRCH: there is none, or not one.
  */
 int chronyd_process_find(const char *command_socket, bool any, struct chronyd_process *ret_process);
 

@@ -93,9 +93,8 @@ static void check_makestep(struct doctor *d)
 
     if (!daemons)
         return;
-    /* The service does not see the command line of chronyd. */
     *daemons = *d->config;
-    chrony_settings_take_usual(daemons, pass_over);
+    chrony_settings_take(daemons, pass_over);
     ours = &daemons->tracker.recovery;
     if (limit == ours->makestep_limit &&
         (limit == 0 || theirs->makestep_threshold_sec == ours->makestep_threshold_sec)) {

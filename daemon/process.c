@@ -43,8 +43,8 @@ void process_name(pid_t pid, char ret_name[PROCESS_NAME_MAX])
     snprintf(ret_name, PROCESS_NAME_MAX, "%.15s", text);
 }
 
-/* Does it have no other number in a namespace of its own? */
-static bool is_of_our_namespace(pid_t pid)
+/* It has no other number in a namespace of its own. */
+bool process_is_ours(pid_t pid)
 {
     char status[2048], expected[32];
     const char *line;
@@ -64,7 +64,7 @@ pid_t process_next(DIR *proc)
         const pid_t pid =
             isdigit((unsigned char)entry->d_name[0]) ? (pid_t)strtol(entry->d_name, NULL, 10) : 0;
 
-        if (pid > 0 && is_of_our_namespace(pid))
+        if (pid > 0 && process_is_ours(pid))
             return pid;
     }
     return 0;

@@ -16,6 +16,9 @@
  */
 pid_t process_next(DIR *proc);
 
+/* Is this number a process', and not of another namespace? */
+bool process_is_ours(pid_t pid);
+
 /* Its name, as the kernel cuts it. */
 void process_name(pid_t pid, char ret_name[PROCESS_NAME_MAX]);
 

@@ -373,6 +373,7 @@ class DoctorOfRealChronydTest(Case):
         self.assertEqual(checks["chronyd"][0], "problem")
         self.assertIn("runs with -x", checks["chronyd"][1])
         self.assertEqual(checks["command socket"][0], "ok")
+        self.assertEqual(checks["makestep"][0], "ok")
 
     def test_it_is_asked_itself_whether_it_reads_its_file(self):
         self.chronyd.start()
