@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/chronyd_program.h"
 #include "daemon/doctor_check.h"
 #include "daemon/human.h"
 #include "daemon/node.h"
@@ -189,6 +190,7 @@ unsigned doctor_run(const struct config *config, const char *chrony_conf, bool j
     d->config = config;
     d->checks = json ? json_array() : NULL;
     d->has_chronyd = chronyd_process_find(config->command_socket, !chrony_conf, &d->chronyd) == 0;
+    d->program = d->has_chronyd && d->chronyd.program[0] ? d->chronyd.program : CHRONYD_PROGRAM;
     check_configuration(d);
     check_device(d);
     doctor_check_chrony(d, chrony_conf);

@@ -16,6 +16,7 @@ struct doctor {
     bool has_chronyd;  /* `chronyd` was found */
     bool chrony_known; /* `chrony` was read */
     struct chronyd_process chronyd;
+    const char *program;               /* chronyd's */
     char chrony_file[CONFIG_PATH_MAX]; /* empty: none was found */
     struct chrony_conf chrony;
     const struct chrony_conf_refclock *refclock; /* ours; NULL: there is none */
@@ -39,12 +40,6 @@ void doctor_check_refclock(struct doctor *d);
 
 /* The chronyd that runs: does it answer, has it made our socket, may it correct the clock? */
 void doctor_check_chronyd(struct doctor *d);
-
-/*
- * Ask chronyd's program itself, by -p, what it makes of d->chrony_file. 1: it does not start with
- * it, and *ret_why says why; 0: it reads it; -1: it could not be asked.
- */
-int doctor_ask_chronyd(const struct doctor *d, char *ret_why, size_t size);
 
 /* What else has a say: AppArmor, SELinux, others that set the clock. */
 void doctor_check_system(struct doctor *d);

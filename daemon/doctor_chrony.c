@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "daemon/chrony_settings.h"
+#include "daemon/chronyd_program.h"
 #include "daemon/doctor_check.h"
 
 /* --- the file ------------------------------------------------------------------------------ */
@@ -36,7 +37,9 @@ static void find_chrony_conf(struct doctor *d, const char *named)
         snprintf(d->chrony_file, sizeof(d->chrony_file), "%s", named);
     else if (d->has_chronyd && d->chronyd.conf[0])
         memcpy(d->chrony_file, d->chronyd.conf, sizeof(d->chrony_file));
-    else
+    else if (c->chrony_conf[0] ||
+             chronyd_program_default(d->program, d->chrony_file, sizeof(d->chrony_file)) < 0 ||
+             access(d->chrony_file, F_OK) < 0)
         chrony_settings_find(c, d->chrony_file);
 }
 
@@ -44,7 +47,7 @@ static void check_file(struct doctor *d)
 {
     char fault[CONFIG_PATH_MAX + CHRONY_CONF_FAULT_MAX], says[256];
     const int r = chrony_conf_read(d->chrony_file, &d->chrony);
-    const int refuses = doctor_ask_chronyd(d, says, sizeof(says));
+    const int refuses = chronyd_program_refuses(d->program, d->chrony_file, says, sizeof(says));
 
     chrony_conf_fault_str(&d->chrony, fault, sizeof(fault));
     d->chrony_known = r == 0 || d->chrony.fault.unknown;

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/chronyd.h"
@@ -15,82 +12,6 @@
 #include "daemon/system_clock.h"
 
 #define REPLY_MS 1000
-#define ASK_MS   5000 /* for chronyd to read its configuration */
-
-/* --- its program --------------------------------------------------------------------------- */
-
-/* May we run it: is it nobody's but root's and ours? */
-static bool is_ours_to_run(const char *program)
-{
-    struct stat status;
-
-    return stat(program, &status) == 0 && S_ISREG(status.st_mode) &&
-           (status.st_uid == 0 || status.st_uid == geteuid()) &&
-           (status.st_mode & (S_IWGRP | S_IWOTH)) == 0 && access(program, X_OK) == 0;
-}
-
-/* Run it with its complaints going to `to`; never returns. */
-static void run_chronyd(const char *program, const char *file, int to)
-{
-    const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-    if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDOUT_FILENO) >= 0 &&
-        dup2(to, STDERR_FILENO) >= 0)
-        execl(program, "chronyd", "-p", "-f", file, (char *)NULL);
-    _exit(127);
-}
-
-/* All that comes until it ends, or time is up. */
-static void read_complaint(int fd, char *ret_text, size_t size)
-{
-    const int64_t end_ns = system_clock_monotonic_ns() + ASK_MS * INT64_C(1000000);
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    size_t n = 0;
-    ssize_t got = 1;
-
-    while (got > 0 && n < size - 1) {
-        const int64_t left_ms = (end_ns - system_clock_monotonic_ns()) / 1000000;
-
-        if (left_ms <= 0 || poll(&poll_fd, 1, (int)left_ms) <= 0)
-            break;
-        got = read(fd, ret_text + n, size - 1 - n);
-        n += got > 0 ? (size_t)got : 0;
-    }
-    ret_text[n] = '\0';
-}
-
-int doctor_ask_chronyd(const struct doctor *d, char *ret_why, size_t size)
-{
-    static const char fatal[] = "Fatal error : ";
-    const char *program =
-        d->has_chronyd && d->chronyd.program[0] ? d->chronyd.program : "/usr/sbin/chronyd";
-    const char *why;
-    char text[1024];
-    int ends[2], status = 0;
-    pid_t pid;
-
-    if (!is_ours_to_run(program) || pipe2(ends, O_CLOEXEC) < 0)
-        return -1;
-    pid = fork();
-    if (pid == 0)
-        run_chronyd(program, d->chrony_file, ends[1]);
-    close(ends[1]);
-    text[0] = '\0';
-    if (pid > 0) {
-        read_complaint(ends[0], text, sizeof(text));
-        kill(pid, SIGKILL); /* if it has not ended by itself */
-        waitpid(pid, &status, 0);
-    }
-    close(ends[0]);
-    why = strstr(text, fatal);
-    if (pid < 0 || !WIFEXITED(status) || WEXITSTATUS(status) > 1 ||
-        (WEXITSTATUS(status) == 1 && (!why || strstr(why, strerror(EACCES)))))
-        return -1;
-    if (WEXITSTATUS(status) == 1)
-        snprintf(ret_why, size, "%.*s", (int)strcspn(why, "\n") - (int)strlen(fatal),
-            why + strlen(fatal));
-    return WEXITSTATUS(status);
-}
 
 /* --- the process --------------------------------------------------------------------------- */
 
