@@ -31,6 +31,9 @@ void doctor_found(struct doctor *d, enum doctor_result result, const char *check
 /* How to mend what was found last. */
 void doctor_mend(struct doctor *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Do two paths of sockets, which may not be there yet, lead to the same place? */
+bool doctor_same_path(const char *a, const char *b);
+
 /* chrony's configuration: where it is, can it be read, does it agree with ours? NULL: look for it.
  */
 void doctor_check_chrony(struct doctor *d, const char *chrony_conf);

@@ -151,7 +151,7 @@ static void no_answer(struct doctor *d, int error)
         doctor_mend(d, "write \"bindcmdaddress %s\" there and restart chronyd", path);
         return;
     }
-    if (theirs[0] && strcmp(theirs, path) != 0) {
+    if (theirs[0] && !doctor_same_path(theirs, path)) {
         doctor_found(d, DOCTOR_PROBLEM, "command socket", "%s: %s", path, strerror(error));
         doctor_mend(d, "chronyd has it at %s: write \"command-socket = %s\" in %s", theirs, theirs,
             d->config->file);

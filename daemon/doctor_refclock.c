@@ -11,8 +11,7 @@
 
 /* --- our line ------------------------------------------------------------------------------ */
 
-/* Do two paths of sockets, which may not be there yet, lead to the same place? */
-static bool same_path(const char *a, const char *b)
+bool doctor_same_path(const char *a, const char *b)
 {
     char directories[2][CONFIG_PATH_MAX], resolved[2][PATH_MAX];
     const char *const paths[] = {a, b};
@@ -51,7 +50,7 @@ static bool has_stray_dropin(const struct doctor *d, const char **ret_path, cons
         if (chrony_conf_read(places[i].path, found) < 0)
             continue;
         for (unsigned j = 0; j < found->n_refclocks; j++)
-            is_stray = is_stray || same_path(found->refclocks[j].path, d->config->sock);
+            is_stray = is_stray || doctor_same_path(found->refclocks[j].path, d->config->sock);
         *ret_path = places[i].path;
         *ret_line = places[i].line;
     }
@@ -165,7 +164,7 @@ static void check_line(struct doctor *d)
     /* Of two lines with one path the second one takes it from the first. */
     for (unsigned i = 0; i < d->chrony.n_refclocks; i++) {
         if (strcmp(d->chrony.refclocks[i].driver, "SOCK") != 0 ||
-            !same_path(d->chrony.refclocks[i].path, d->config->sock))
+            !doctor_same_path(d->chrony.refclocks[i].path, d->config->sock))
             continue;
         earlier = d->refclock;
         d->refclock = &d->chrony.refclocks[i];
@@ -190,7 +189,7 @@ static const struct chrony_conf_place *rival(const struct doctor *d, bool by_req
     for (unsigned i = 0; i < d->chrony.n_refclocks; i++) {
         const struct chrony_conf_refclock *r = &d->chrony.refclocks[i];
 
-        if (!same_path(r->path, d->refclock->path) && !r->select.noselect &&
+        if (!doctor_same_path(r->path, d->refclock->path) && !r->select.noselect &&
             (by_require ? r->select.require : r->select.trust && r->select.prefer))
             return &r->place;
     }
