@@ -60,16 +60,15 @@ void chrony_settings_take(struct config *config, void (*complain)(const char *se
         r = chrony_conf_read(config->chrony_file, reading);
         if (r < 0)
             chrony_conf_fault_str(reading, fault, sizeof(fault));
-        if (reading->directives_known)
-            take_makestep(config, reading);
         if (reading->directives_known && reading->fault.error)
             r = 0; /* of a server, which does not matter here */
+        if (reading->directives_known && (r == 0 || reading->makestep.line))
+            take_makestep(config, reading);
     }
     if (r < 0) {
         snprintf(sentence, sizeof(sentence), "%.400s; %s", fault,
-            config->makestep_file[0]
-                ? "what else chrony.conf says is taken"
-                : "a recovery gives makestep back as \"makestep\" says, not as chrony.conf does");
+            config->makestep_file[0] ? "what else chrony.conf says is taken"
+                                     : "its makestep is not known, and the default is given back");
         complain(sentence);
     }
     free(reading);

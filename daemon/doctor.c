@@ -85,7 +85,7 @@ static void mend_device(struct doctor *d, int error)
                        "if it is elsewhere");
     else if (error == EIO)
         doctor_mend(d, "the host does not end its update of the page: look again in a minute, by "
-                       "\"vmclockctl page\"; then it is for whoever runs the host");
+                       "\"vmclockctl page\"; if it does not, restart it on another host");
     else if (error == EACCES || error == EPERM)
         doctor_mend(d, "something forbids it even to root: a container, SELinux or AppArmor");
     else

@@ -78,6 +78,7 @@ class ChronySettingsTest(ScriptedCase):
         for path, words in (
             (missing, f"{missing}: No such file"),
             (self.chrony_conf("rtcsync\nmakestep 1\n"), "chrony.conf:2: makestep"),
+            (self.chrony_conf("rubbish\n", "3.conf"), "3.conf:1: "),
             (self.chrony_conf("include /nowhere\n", "2.conf"), "/nowhere: No such file"),
         ):
             with self.subTest(words):
