@@ -42,6 +42,7 @@ void chronyd_init(struct chronyd *chronyd, const char *path)
 int chronyd_open(struct chronyd *chronyd)
 {
     const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct stat status;
     mode_t mask;
     char earlier;
     int r = 0;
@@ -66,6 +67,10 @@ int chronyd_open(struct chronyd *chronyd)
         close(fd);
         return r;
     }
+    /* Its number alone may have been another's before. */
+    if (stat(chronyd->server.sun_path, &status) == 0)
+        chronyd->id = (uint64_t)status.st_ino ^ (uint64_t)status.st_mtim.tv_sec << 32 ^
+                      (uint64_t)status.st_mtim.tv_nsec;
     while (recv(fd, &earlier, sizeof(earlier), MSG_DONTWAIT) >= 0)
         continue; /* whoever sent that, before we were connected, is not known */
     chronyd->fd = fd;

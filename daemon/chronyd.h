@@ -10,7 +10,8 @@
 #include <sys/un.h>
 
 struct chronyd {
-    int fd;                    /* -1: not connected */
+    int fd;      /* -1: not connected */
+    uint64_t id; /* of the socket that was connected last: each chronyd makes its own */
     struct sockaddr_un server; /* chronyd's */
     struct sockaddr_un own;    /* ours, in the same directory: where replies are sent to */
 };

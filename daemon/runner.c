@@ -164,6 +164,7 @@ static void step(struct runner *r, struct observation *seen)
     for (int i = 0; i < STEPS_AT_ONCE; i++) {
         seen->now_ns = system_clock_monotonic_ns();
         seen->clock_source_is_counter = r->clock_source_is_counter;
+        seen->chronyd_id = r->chronyd.id;
         if (i > 0)
             look(r, seen);
         if (r->orders.measure && seen->now_ns >= r->orders.wake_at_ns)
@@ -490,7 +491,7 @@ static int init_tracker(struct runner *r)
     if (result == 0 && state->owner != 0 && state->owner != geteuid()) {
         not_remembered("the state file ", r->config.state_file, "it belongs to another user");
     } else if (result == 0) {
-        saved = state_file_saved(state, r->publisher.boot_id);
+        saved = state_file_saved(state, r->publisher.boot_id, &r->config.tracker.recovery);
         chronyd_remove_stale(r->config.command_socket, state_file_value(state, "pid"));
     } else if (result != -ENOENT) {
         not_remembered("the state file ", r->config.state_file, strerror(-result));
@@ -593,7 +594,7 @@ int runner_run(struct runner *r)
     look(r, &seen);
     step(r, &seen);
     result = event_loop_run(r->loop);
-    if (r->tracker.put_back_at_ns != INT64_MAX)
+    if (restore_is_pending(&r->tracker.restore) && !r->dry_run)
         publisher_tell(&r->publisher, &(struct event){.id = EVENT_NOT_PUT_BACK});
     publisher_flush(&r->publisher);
     publisher_save(&r->publisher, false);

@@ -116,22 +116,56 @@ bool state_file_all_is_well(const struct state_file *state)
            !state_file_value(state, "sock_error");
 }
 
-struct tracker_saved state_file_saved(const struct state_file *state, const char *boot_id)
+static uint64_t hex_value(const struct state_file *state, const char *key)
+{
+    const char *value = state_file_value(state, key);
+
+    return value ? strtoull(value, NULL, 16) : 0;
+}
+
+/* What chronyd is owed. A file of version 0.1.0 does not say what makestep was, nor if it changed.
+ */
+static struct restore saved_restore(
+    const struct state_file *state, const struct recovery_config *config)
+{
+    const char *makestep = state_file_value(state, "put_back.makestep");
+    struct restore restore = {.chronyd_id = hex_value(state, "put_back.chronyd")};
+
+    if (!state_file_value_is(state, "put_back", "yes"))
+        return restore;
+    if (!makestep) {
+        restore.makestep = config->step == RECOVERY_STEP_ALWAYS;
+        restore.makestep_limit = config->makestep_limit;
+        restore.makestep_threshold_sec = config->makestep_threshold_sec;
+    } else if (sscanf(makestep, "%lf %" SCNd32, &restore.makestep_threshold_sec,
+                   &restore.makestep_limit) == 2 &&
+               restore.makestep_threshold_sec >= 0 && restore.makestep_threshold_sec <= 1e9 &&
+               restore.makestep_limit >= -1) {
+        restore.makestep = true;
+        restore.makestep_used = state_file_value_is(state, "put_back.makestep_used", "yes");
+    }
+    for (unsigned i = 0; i < state->n && restore.n_servers < RECOVERY_SERVERS_MAX; i++)
+        if (strcmp(state->entries[i].key, "put_back.server") == 0 &&
+            config_parse_server(state->entries[i].value, &restore.servers[restore.n_servers]))
+            restore.n_servers++;
+    restore.polls = restore.n_servers > 0;
+    return restore;
+}
+
+struct tracker_saved state_file_saved(
+    const struct state_file *state, const char *boot_id, const struct recovery_config *config)
 {
     const char *boot = state_file_value(state, "boot_id");
     const char *marker = state_file_value(state, "confirmed_marker");
-    const char *put_back = state_file_value(state, "put_back");
     const char *generation = state_file_value(state, "vm_generation");
     struct tracker_saved saved = {.valid = false};
     char *end;
 
     if (!boot || strcmp(boot, boot_id) != 0)
         return saved;
-    saved.put_back = put_back && strcmp(put_back, "yes") == 0;
-    for (unsigned i = 0; i < state->n && saved.n_servers < RECOVERY_SERVERS_MAX; i++)
-        if (strcmp(state->entries[i].key, "put_back.server") == 0 &&
-            config_parse_server(state->entries[i].value, &saved.servers[saved.n_servers]))
-            saved.n_servers++;
+    saved.restore = saved_restore(state, config);
+    saved.chronyd_id = hex_value(state, "chronyd.id");
+    saved.chronyd_had_reference = state_file_value_is(state, "chronyd.had_reference", "yes");
     if (!marker)
         return saved;
     errno = 0;
@@ -183,6 +217,27 @@ static void put_date(struct state_file *s, const char *key, int64_t at_ns)
     ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 -
          (system_clock_monotonic_ns() - at_ns) / 1000000;
     put(s, key, "%" PRId64 ".%03" PRId64, ms / 1000, ms % 1000);
+}
+
+/* What chronyd is owed, for the next start. */
+static void put_restore(struct state_file *s, const struct restore *restore)
+{
+    char server[CONFIG_SERVER_MAX];
+
+    put(s, "put_back", "%s", restore_is_pending(restore) ? "yes" : "no");
+    if (!restore_is_pending(restore))
+        return;
+    put(s, "put_back.chronyd", "0x%" PRIx64, restore->chronyd_id);
+    if (restore->makestep)
+        put(s, "put_back.makestep", "%.9g %" PRId32, restore->makestep_threshold_sec,
+            restore->makestep_limit);
+    else
+        put(s, "put_back.makestep", "none");
+    put(s, "put_back.makestep_used", "%s", restore->makestep_used ? "yes" : "no");
+    for (unsigned i = 0; restore->polls && i < restore->n_servers; i++) {
+        config_server_str(&restore->servers[i], server, sizeof(server));
+        put(s, "put_back.server", "%s", server);
+    }
 }
 
 static void put_disruption(struct state_file *s, const struct tracker *t)
@@ -244,7 +299,7 @@ void state_file_describe(const struct config *config, const struct tracker *trac
     const struct tracker *t = tracker;
     struct state_file *s = ret_state;
     const struct tracker_saved saved = tracker_saved(t);
-    char refid[9], namespace[STATE_NAMESPACE_MAX], server[CONFIG_SERVER_MAX];
+    char refid[9], namespace[STATE_NAMESPACE_MAX];
     struct timespec now;
 
     s->n = 0;
@@ -254,11 +309,7 @@ void state_file_describe(const struct config *config, const struct tracker *trac
     put(s, "boot_id", "%s", boot_id);
     if (saved.valid)
         put(s, "confirmed_marker", "0x%" PRIx64, saved.confirmed_marker);
-    put(s, "put_back", "%s", saved.put_back ? "yes" : "no");
-    for (unsigned i = 0; i < saved.n_servers; i++) {
-        config_server_str(&saved.servers[i], server, sizeof(server));
-        put(s, "put_back.server", "%s", server);
-    }
+    put_restore(s, &saved.restore);
     put(s, "pid", "%ld", (long)getpid());
     put(s, "pid_namespace", "%s", namespace);
     put(s, "running", "%s", running ? "yes" : "no");
@@ -286,6 +337,9 @@ void state_file_describe(const struct config *config, const struct tracker *trac
     put_disruption(s, t);
     put_recovery(s, t);
     put(s, "chronyd.reachable", "%s", t->chronyd.reachable ? "yes" : "no");
+    put(s, "chronyd.silent", "%s", t->chronyd.silent ? "yes" : "no");
+    put(s, "chronyd.id", "0x%" PRIx64, t->chronyd.id);
+    put(s, "chronyd.had_reference", "%s", t->chronyd.had_reference ? "yes" : "no");
     put(s, "chronyd.synchronised", "%s", t->chronyd.synchronised ? "yes" : "no");
     journal_refid(t->chronyd.refid, refid, sizeof(refid));
     put(s, "chronyd.refid", "%s", t->chronyd.reachable && t->chronyd.refid ? refid : "");

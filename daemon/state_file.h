@@ -37,8 +37,12 @@ bool state_file_value_is(const struct state_file *state, const char *key, const 
 /* Is the daemon at work, chronyd in sync, and do samples reach it? */
 bool state_file_all_is_well(const struct state_file *state);
 
-/* What tracker_init() needs of it: valid only if it was written since this boot. */
-struct tracker_saved state_file_saved(const struct state_file *state, const char *boot_id);
+/*
+ * What tracker_init() needs of it: valid only if it was written since this boot. `config` has what
+ * a file of an earlier version does not say.
+ */
+struct tracker_saved state_file_saved(
+    const struct state_file *state, const char *boot_id, const struct recovery_config *config);
 
 /* What is to be seen of the daemon now; `running` false: the last one of this process. */
 void state_file_describe(const struct config *config, const struct tracker *tracker,

@@ -120,15 +120,13 @@ struct tracker_saved tracker_saved(const struct tracker *t)
     struct tracker_saved saved = {
         .valid = t->page_known,
         .confirmed_marker = t->confirmed_marker,
-        .put_back = t->put_back_at_ns != INT64_MAX,
+        .restore = t->restore,
+        .chronyd_id = t->chronyd.id,
+        .chronyd_had_reference = t->chronyd.had_reference,
         .flags = t->page.flags & SAVED_FLAGS,
         .vm_generation = t->page.vm_generation,
     };
 
-    if (saved.put_back && t->put_back_polls) {
-        saved.n_servers = t->put_back.n_servers;
-        memcpy(saved.servers, t->put_back.servers, sizeof(saved.servers));
-    }
     return saved;
 }
 
@@ -140,35 +138,27 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
     t->exchange.sequence = sequence_seed;
     t->recovery.remaining_sec = NAN;
     t->started_ns = t->poll_due_ns = t->sample_due_ns = t->raw_due_ns = now_ns;
-    t->put_back_at_ns = INT64_MAX;
     if (saved->valid) {
         t->marker = t->confirmed_marker = saved->confirmed_marker;
         t->page_known = true; /* so that another marker on the first page is a disruption */
         t->page.flags = saved->flags & SAVED_FLAGS;
         t->page.vm_generation = saved->vm_generation;
     }
-    if (saved->put_back) {
-        t->put_back_makestep = t->put_back_polls = true;
-        t->put_back.n_servers = saved->n_servers;
-        memcpy(t->put_back.servers, saved->servers, sizeof(saved->servers));
-        t->put_back_at_ns = now_ns;
-        (void)tracker_remember_put_back(t);
-    }
+    t->chronyd.frequency_ppm = t->chronyd.correction_sec = NAN;
+    t->chronyd.id = saved->chronyd_id;
+    t->chronyd.had_reference = saved->chronyd_had_reference;
+    t->restore = saved->restore;
+    restore_reconfigure(&t->restore, &config->recovery);
+    restore_hurry(&t->restore, now_ns);
     t->page_verdict = PAGE_BAD_MAGIC; /* none seen yet */
 }
 
 void tracker_reconfigure(struct tracker *t, const struct tracker_config *config)
 {
     t->config = *config;
-    if (t->put_back_at_ns == INT64_MAX)
-        return;
-    /* By what chrony.conf says now, and all of it: some may have been put back as it was before. */
-    (void)tracker_remember_put_back(t);
-    t->put_back_step = 0;
-    if (t->exchange.owner == EXCHANGE_PUT_BACK)
+    restore_reconfigure(&t->restore, &config->recovery);
+    if (t->exchange.owner == EXCHANGE_RESTORE)
         t->exchange.owner = EXCHANGE_NONE;
-    if (tracker_steps_are_forbidden(t))
-        t->put_back_at_ns = 0;
 }
 
 static bool may_feed(const struct step *s)
@@ -177,8 +167,7 @@ static bool may_feed(const struct step *s)
 
     return t->has_model && !recovery_holds_samples(&t->recovery) && t->busy_since_ns == 0 &&
            !t->stopping &&
-           (t->chronyd.asked || t->config.dry_run ||
-               s->seen->now_ns - t->started_ns > FIRST_ASK_NS);
+           (t->asked || t->config.dry_run || s->seen->now_ns - t->started_ns > FIRST_ASK_NS);
 }
 
 static void watch_counter(struct step *s, const struct cross_timestamp *readings, size_t n)
@@ -187,10 +176,10 @@ static void watch_counter(struct step *s, const struct cross_timestamp *readings
 
     if (n == 0)
         return;
-    if (!t->counter_read)
-        t->counter = readings[0].counter_before;
-    t->counter_read = true;
-    t->counter_back = cross_timestamp_goes_back(readings, n, &t->counter) || t->counter_back;
+    if (!t->counter.read)
+        t->counter.value = readings[0].counter_before;
+    t->counter.read = true;
+    t->counter.back = cross_timestamp_goes_back(readings, n, &t->counter.value) || t->counter.back;
 }
 
 static void take_sample_result(struct step *s)
@@ -205,8 +194,7 @@ static void take_sample_result(struct step *s)
     if (!error && t->sample_error) {
         step_report(s, (struct event){.id = EVENT_SOCK_BACK});
         /* A new chronyd, most likely: ask it at once what it knows. */
-        t->chronyd.reachable = t->chronyd.has_reference = t->chronyd.synchronised = false;
-        t->chronyd.tracked = t->chronyd.start_done = false;
+        step_forget_tracking(s);
         t->poll_due_ns = s->seen->now_ns;
     }
     t->samples_sent += !error;
@@ -281,9 +269,7 @@ static void schedule(struct step *s)
     if (t->exchange.owner != EXCHANGE_NONE) {
         wake(s, t->exchange.deadline_ns);
     } else if (!t->config.dry_run) {
-        wake(s, t->put_back_at_ns);
-        if (!t->stopping)
-            wake(s, t->poll_due_ns);
+        wake(s, step_when_chronyd_is_due(s));
     }
     if (t->n_repeating > 0)
         wake(s, s->seen->now_ns + REPEAT_NS);
@@ -319,7 +305,7 @@ void tracker_step(
     if (seen->measured & TRACKER_MEASURE_RAW) {
         watch_counter(&s, seen->raw, seen->n_raw);
         raw = cross_timestamp_narrowest(seen->raw, seen->n_raw);
-        if (raw && !t->counter_back)
+        if (raw && !t->counter.back)
             raw_rate_observe(&t->rate, raw);
         t->raw_due_ns = seen->now_ns + RAW_NS;
     }
@@ -329,34 +315,28 @@ void tracker_step(
         t->kernel_tai = seen->kernel_tai;
     if (seen->stop && !t->stopping) {
         t->stopping = true;
-        if (t->put_back_at_ns != INT64_MAX)
-            t->put_back_at_ns = seen->now_ns;
-        if (t->recovery.state != RECOVERY_IDLE) {
-            t->recovery.outcome = RECOVERY_OUTCOME_ABANDONED;
-            if (!t->config.dry_run)
-                step_report_end(&s, EVENT_ABANDONED);
-        }
+        restore_hurry(&t->restore, seen->now_ns);
+        if (t->recovery.state != RECOVERY_IDLE && !t->config.dry_run)
+            step_report_end(&s, EVENT_ABANDONED);
+        recovery_abandon(&t->recovery, seen->now_ns);
         if (t->pretended.samples > 0)
             step_report(&s, (struct event){.id = EVENT_WOULD_HAVE_FED,
                                 .new = t->pretended.samples,
                                 .a = t->pretended.least_sec,
                                 .b = t->pretended.most_sec});
-        t->recovery.state = RECOVERY_IDLE;
         t->exchange.owner = EXCHANGE_NONE;
     }
     event = step_take_chronyd(&s);
-    if (t->chronyd.has_reference)
-        t->chronyd.start_done = true;
     if (step_start_is_due(&s)) {
         t->chronyd.start_done = true;
         step_begin_recovery(&s, RECOVERY_CAUSE_START);
         event = RECOVERY_TICK;
     }
     step_run_recovery(&s, event);
-    step_put_back_and_poll(&s);
+    step_restore_and_poll(&s);
     take_sample_result(&s);
     feed(&s);
     if (ret_orders->measure == 0)
         schedule(&s);
-    ret_orders->stopped = t->stopping && t->put_back_at_ns == INT64_MAX;
+    ret_orders->stopped = t->stopping && step_restore_is_over(&s);
 }
