@@ -50,7 +50,7 @@ static const struct {
 #define S(x) RECOVERY_##x
     /*                  hold   act          ok              invalid         refused         silence      */
     [S(IDLE)]    = { "idle",    false, NULL,        S(IDLE),        S(IDLE),        S(IDLE),        S(IDLE),        0, S(IDLE) },
-    [S(RESET)]   = { "reset",   true,  act_reset,   S(CONFIRMED),   S(UNCONFIRMED),      S(RESET),       S(CONFIRM),     8, S(UNCONFIRMED) },
+    [S(RESET)]   = { "reset",   true,  act_reset,   S(CONFIRMED),   S(RESET),       S(RESET),       S(CONFIRM),     8, S(UNCONFIRMED) },
     [S(CONFIRM)] = { "confirm", true,  act_ask,     S(JUDGE_RESET), S(JUDGE_RESET), S(JUDGE_RESET), S(MUTE),        0, S(IDLE) },
     [S(HOST)]    = { "host",    true,  act_host,    S(HOST),        S(HOST),        S(HOST),        S(HOST),        0, S(IDLE) },
     [S(ASK)]     = { "ask",     true,  act_ask,     S(RATE),        S(RATE),        S(RATE),        S(ASK),         4, S(SYNC) },
@@ -164,14 +164,18 @@ void recovery_abandon(struct recovery *r, int64_t now_ns)
         end(r, RECOVERY_OUTCOME_ABANDONED, now_ns);
 }
 
+static enum recovery_outcome outcome_of(const struct recovery *r)
+{
+    if (r->cause != RECOVERY_CAUSE_START && !r->reset_confirmed)
+        return RECOVERY_OUTCOME_UNCONFIRMED;
+    return r->synchronised ? RECOVERY_OUTCOME_SYNCHRONISED : RECOVERY_OUTCOME_UNSYNCHRONISED;
+}
+
 /* The end of one that has released the samples. */
 static void end_released(struct recovery *r, bool synchronised, int64_t now_ns)
 {
-    end(r,
-        r->cause != RECOVERY_CAUSE_START && !r->reset_confirmed ? RECOVERY_OUTCOME_UNCONFIRMED
-        : synchronised                                          ? RECOVERY_OUTCOME_SYNCHRONISED
-                                                                : RECOVERY_OUTCOME_UNSYNCHRONISED,
-        now_ns);
+    r->synchronised = synchronised;
+    end(r, outcome_of(r), now_ns);
 }
 
 /* Act again, in this state, a little later each time. */
@@ -195,6 +199,7 @@ static void handle_reply(struct recovery *r, enum recovery_event event, int64_t 
     case RECOVERY_REPLY_REFUSED: next = table[r->state].refused; break;
     case RECOVERY_SILENCE: next = table[r->state].silence; break;
     case RECOVERY_TICK:
+    case RECOVERY_LATE_RESET:
     case RECOVERY_GONE: assert(false); return;
     }
     if (event == RECOVERY_SILENCE && r->state == RECOVERY_RESET)
@@ -459,15 +464,18 @@ static void cannot_step(struct recovery *r, const struct recovery_config *config
 
 /*
  * Until chronyd says that it is over: others may have stepped the clock meanwhile, and it may slew
- * more slowly than it does by default. One that does not say is given the time that a slew takes.
+ * more slowly than it does by default. One that does not say is given the time that a slew takes;
+ * one whose clock does not move at all then (-x) is measured, and what is left is reported.
  */
 static void judge_slew(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
     const int64_t since_ns = view->now_ns - r->slew_since_ns;
     const double takes_sec = fmax(SLEW_MIN_SEC, 1.05 * fabs(r->remaining_sec) / SLEW_RATE);
-    const bool over = isnan(view->correction_sec) ? (double)since_ns >= takes_sec * 1e9
-                                                  : fabs(view->correction_sec) <= SLEW_ENOUGH_SEC;
+    const bool late = (double)since_ns >= takes_sec * 1e9;
+    const bool over = isnan(view->correction_sec) ? late
+                                                  : fabs(view->correction_sec) <= SLEW_ENOUGH_SEC ||
+                                                        (late && r->cannot_step);
 
     (void)config;
     (void)order;
@@ -616,6 +624,18 @@ static void judge_sync(struct recovery *r, const struct recovery_config *config,
 
 /* --- one step --------------------------------------------------------------------------------- */
 
+static void handle_late_reset(struct recovery *r, int64_t now_ns)
+{
+    if (r->cause == RECOVERY_CAUSE_START || r->reset_confirmed)
+        return;
+    r->reset_confirmed = true;
+    r->reset_ns = now_ns;
+    if (r->state == RECOVERY_IDLE && r->released_ns != 0)
+        r->outcome = outcome_of(r);
+    if (r->state == RECOVERY_RESET || r->state == RECOVERY_CONFIRM)
+        enter(r, RECOVERY_HOST);
+}
+
 /* The next one at the command socket knows nothing of what this chronyd was told. */
 static void handle_gone(struct recovery *r, int64_t now_ns)
 {
@@ -641,6 +661,8 @@ void recovery_step(struct recovery *r, const struct recovery_config *config,
         r->measuring = false;
     if (event == RECOVERY_GONE)
         handle_gone(r, view->now_ns);
+    else if (event == RECOVERY_LATE_RESET)
+        handle_late_reset(r, view->now_ns);
     else if (event != RECOVERY_TICK && r->sent)
         handle_reply(r, event, view->now_ns);
 

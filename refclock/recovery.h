@@ -68,6 +68,7 @@ enum recovery_event {
     RECOVERY_REPLY_INVALID, /* this chronyd does not have the command */
     RECOVERY_REPLY_REFUSED, /* any other status */
     RECOVERY_SILENCE,       /* chronyd has read the command and not answered in time */
+    RECOVERY_LATE_RESET,    /* the reset is confirmed after it was given up */
     RECOVERY_GONE,          /* nobody is at the command socket */
 };
 
@@ -142,6 +143,7 @@ struct recovery {
     bool had_reference;      /* chronyd, when the reset was sent */
     bool reset_confirmed;    /* by its reply, or by TRACKING: the reference was lost with it */
     bool reset_assumed;      /* chronyd has read it, and nothing more can be known */
+    bool synchronised;       /* chronyd was, at the end */
     bool slews;              /* what was sent last is to be slewed, not stepped */
     unsigned round, server;
     unsigned failures;          /* in this state, in a row */

@@ -54,6 +54,7 @@ static void chronyd_gone(struct step *s)
     t->chronyd.silent = false;
     step_forget_tracking(s);
     t->exchange.owner = EXCHANGE_NONE;
+    exchange_start_over(&t->exchange);
     t->poll_due_ns = s->seen->now_ns + POLL_NS;
     if (restore_is_pending(&t->restore)) /* if it is the same one when it is back */
         restore_hurry(&t->restore, s->seen->now_ns + RETRY_NS);
@@ -124,12 +125,18 @@ enum recovery_event step_take_chronyd(struct step *s)
         if (t->exchange.unread || result == EXCHANGE_SILENT)
             chronyd_silent(s);
     }
+    if (result == EXCHANGE_LATE) {
+        chronyd_answered(s);
+        return t->exchange.reply.status == CHRONY_OK ? RECOVERY_LATE_RESET : RECOVERY_TICK;
+    }
     if (result != EXCHANGE_REPLIED && result != EXCHANGE_SILENT)
         return RECOVERY_TICK;
 
     t->exchange.owner = EXCHANGE_NONE;
     if (result == EXCHANGE_REPLIED) {
         chronyd_answered(s);
+        if (t->exchange.id == CHRONY_RESET_SOURCES) /* it may come a second time */
+            exchange_start_over(&t->exchange);
         if (t->exchange.id == CHRONY_TRACKING && t->exchange.reply.status == CHRONY_OK)
             take_tracking(s, &t->exchange.reply.tracking);
         else if (t->exchange.id == CHRONY_TRACKING)

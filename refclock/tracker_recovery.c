@@ -33,6 +33,8 @@ void step_begin_recovery(struct step *s, enum recovery_cause cause)
     t->interrupted = recovery_holds_samples(&t->recovery) ? t->interrupted + 1 : 0;
     recovery_begin(&t->recovery, cause, s->seen->now_ns, earliest, reset_queued);
     t->bursts.left = 0;
+    if (!reset_queued)
+        exchange_start_over(&t->exchange);
     t->awaiting_reported = t->refusal_reported = t->host.late = false;
     t->has_offset = false;
     t->fed = false;

@@ -91,6 +91,22 @@ START_TEST(a_reset_without_a_reply_is_confirmed_by_what_it_did)
 }
 END_TEST
 
+/* Its reply comes after it was given up. */
+START_TEST(a_reset_whose_reply_is_late_is_confirmed_by_it)
+{
+    setup();
+    start_converged(5);
+    vm.fates[0] = VIRTUAL_LATE;
+    vm.refuses_tracking = true; /* nothing else can tell */
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_le(vm.n_resets, 2);
+    ck_assert(vm.tracker.recovery.reset_confirmed);
+    ck_assert_uint_eq(vm.tracker.recoveries, 1);
+    ck_assert_uint_eq(vm.n_stray_samples, 0);
+}
+END_TEST
+
 /* Of every command all replies are lost, while TRACKING is answered. */
 START_TEST(no_command_is_repeated_for_want_of_a_reply)
 {
@@ -459,6 +475,7 @@ RUN_LOOPS("no harm", {without_any_reply_there_are_two_resets_and_chronyd_synchro
     {without_any_reply_samples_flow_within_four_seconds, 1},
     {each_disruption_is_told_to_a_chronyd_that_does_not_reply, 1},
     {a_reset_without_a_reply_is_confirmed_by_what_it_did, 1},
+    {a_reset_whose_reply_is_late_is_confirmed_by_it, 1},
     {no_command_is_repeated_for_want_of_a_reply, 12},
     {a_refused_reset_is_not_tried_for_more_than_ten_seconds, 1},
     {a_start_that_may_not_step_leaves_chronyd_its_own_makestep, 2},

@@ -95,7 +95,8 @@ static struct edge by;
 
 /* --- telling what went wrong ------------------------------------------------------------------ */
 
-static const char *const event_names[] = {"tick", "ok", "invalid", "refused", "silence", "gone"};
+static const char *const event_names[] = {
+    "tick", "ok", "invalid", "refused", "silence", "late reset", "gone"};
 
 static void print_edge(const struct edge *e)
 {
@@ -239,6 +240,8 @@ static void abstract(const struct recovery *r, struct node *n)
                   : NOW - r->slew_since_ns < 60 * SECOND ? SLEW_LATE
                                                          : SLEW_HELD;
     /* What has been and is not looked at again. */
+    if (r->reset_confirmed)
+        n->reset_assumed = 0;
     if (r->state != RECOVERY_RESET && r->state != RECOVERY_CONFIRM)
         n->had_reference = n->unanswered_resets = 0;
     if (r->state == RECOVERY_SYNC || r->state == RECOVERY_BURST)
@@ -331,7 +334,13 @@ static void witness_event(
         w->unanswered = w->slewing = w->steps_forward = 0;
         w->phase = w->sends = 0;
     }
-    if (!before->sent || event == RECOVERY_TICK || event == RECOVERY_GONE)
+    if (event == RECOVERY_LATE_RESET && !before->reset_confirmed) {
+        w->chronyd_forgot = 1;
+        if (before->unanswered_resets > 0) /* nothing was sent after it */
+            w->unanswered = w->slewing = 0;
+    }
+    if (!before->sent || event == RECOVERY_TICK || event == RECOVERY_LATE_RESET ||
+        event == RECOVERY_GONE)
         return;
     if (event == RECOVERY_SILENCE) {
         w->unanswered |= clock_command(state);
@@ -339,8 +348,9 @@ static void witness_event(
     }
     w->unanswered = 0; /* chronyd reads in order: what was sent before is done, or never will be */
     if (state == RECOVERY_SLEW &&
-        (isnan(corrections[edge->correction]) ? before->slew_age > SLEW_NEW
-                                              : corrections[edge->correction] == 0))
+        (corrections[edge->correction] == 0 ||
+            (before->slew_age > SLEW_NEW &&
+                (isnan(corrections[edge->correction]) || before->cannot_step))))
         w->slewing = 0;
     if ((state == RECOVERY_RESET && event == RECOVERY_REPLY_OK) ||
         (state == RECOVERY_CONFIRM && before->had_reference && !edge->has_reference &&
@@ -560,6 +570,9 @@ static void steps(const struct node *before)
 
     for (int event = RECOVERY_TICK; event <= RECOVERY_GONE; event++) {
         e.event = (enum recovery_event)event;
+        if (event == RECOVERY_LATE_RESET &&
+            (state == RECOVERY_IDLE || !(before->unanswered_resets || before->reset_assumed)))
+            continue;
         for (e.page = 0; e.page < n_pages(before); e.page++)
             for (e.rate = 0; e.rate < (asked ? N_RATES : 1); e.rate++)
                 for (e.correction = 0; e.correction < (state == RECOVERY_SLEW ? N_CORRECTIONS : 1);

@@ -796,6 +796,10 @@ static void check_rest(const struct world *w)
 
     if (w->dry_run)
         return;
+    if (w->stop && restore_is_pending(&t->restore)) { /* for the next start, if chronyd is away */
+        must(!t->chronyd.reachable && !t->chronyd.silent);
+        return;
+    }
     must(!restore_is_pending(&t->restore));
     for (unsigned i = 0; i < RECOVERY_SERVERS_MAX; i++) {
         must(w->settings.minpoll[i] == server_of_table(i).minpoll);
@@ -844,7 +848,7 @@ static void settle(struct world *w)
             wait_until(w, w->orders.wake_at_ns);
         /* Nothing happens until something is put back: half a minute of samples says no more. */
         if (w->samples > samples_before && w->tracker.recovery.state == RECOVERY_IDLE &&
-            restore_is_pending(&w->tracker.restore))
+            restore_is_pending(&w->tracker.restore) && w->tracker.restore.referenced)
             wait_until(w, w->tracker.restore.due_ns);
         w->carried.stop = w->stop;
         turn(w);

@@ -178,7 +178,7 @@ class PartnerFaultCase(ScriptedCase):
         self.assertEqual(self.daemon_.stop(), 0)
         self.assertEqual(self.daemon_.said("will be put back"), [])
         for command, setting in (
-            (script.MODIFY_MAKESTEP, (3, 1.0)),
+            (script.MODIFY_MAKESTEP, (0, 1.0)),  # used up before
             (script.MODIFY_MINPOLL, ("192.0.2.1", 4)),
             (script.MODIFY_MAXPOLL, ("192.0.2.1", 6)),
         ):
