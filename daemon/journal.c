@@ -394,8 +394,8 @@ static void chronyd_event(
     switch (e->id) {
     case EVENT_CHRONYD_SILENT:
         say(r, LOG_PRIO_WARNING, MESSAGE_CHRONYD_UNREACHABLE,
-            "chronyd %s %s on %s; asking again until it does",
-            e->new ? "does not read (is it stopped?) our" : "does not answer",
+            e->new ? "chronyd does not read %s on %s: is it stopped? Waiting until it does"
+                   : "chronyd has read %s on %s and does not answer: see \"vmclockctl doctor\"",
             chrony_command_str((enum chrony_command_id)e->code), config->command_socket);
         field_text(r, "VMCLOCK_REASON", e->new ? "it does not read" : "it does not answer");
         break;
