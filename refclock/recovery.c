@@ -109,6 +109,27 @@ const char *recovery_outcome_str(enum recovery_outcome outcome)
     return "unknown";
 }
 
+enum recovery_corrector recovery_corrected_by(const struct recovery *r)
+{
+    if ((r->refused_correction || r->left_to_chronyd) && !recovery_holds_samples(r))
+        return RECOVERY_CORRECTOR_CHRONYD;
+    if (r->corrected_ns == 0)
+        return RECOVERY_CORRECTOR_NONE;
+    return r->plan == RECOVERY_PAGE_FULL || r->plan == RECOVERY_PAGE_PERIOD
+               ? RECOVERY_CORRECTOR_PAGE
+               : RECOVERY_CORRECTOR_CHRONYD;
+}
+
+const char *recovery_corrector_str(enum recovery_corrector corrector)
+{
+    switch (corrector) {
+    case RECOVERY_CORRECTOR_NONE: break;
+    case RECOVERY_CORRECTOR_PAGE: return "page";
+    case RECOVERY_CORRECTOR_CHRONYD: return "chronyd";
+    }
+    return NULL;
+}
+
 bool recovery_holds_samples(const struct recovery *r)
 {
     return table[r->state].holds_samples;

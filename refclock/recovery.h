@@ -92,6 +92,13 @@ enum recovery_outcome {
     RECOVERY_OUTCOME_UNCONFIRMED,    /* chronyd never confirmed the reset */
 };
 
+/* Whose time the clock was corrected by. */
+enum recovery_corrector {
+    RECOVERY_CORRECTOR_NONE,    /* not yet */
+    RECOVERY_CORRECTOR_PAGE,    /* the rate or the offset, or both */
+    RECOVERY_CORRECTOR_CHRONYD, /* it was left to find out */
+};
+
 struct recovery_config {
     enum recovery_step_policy step;
     int32_t makestep_limit; /* what chrony.conf says, to be put back */
@@ -161,6 +168,10 @@ struct recovery {
 const char *recovery_state_str(enum recovery_state state);
 const char *recovery_cause_str(enum recovery_cause cause);
 const char *recovery_outcome_str(enum recovery_outcome outcome);
+
+/* By whom; what was measured and told is of meaning with RECOVERY_CORRECTOR_PAGE alone. */
+enum recovery_corrector recovery_corrected_by(const struct recovery *r);
+const char *recovery_corrector_str(enum recovery_corrector corrector); /* NULL: none yet */
 
 /*
  * Begin, or begin again, whatever is under way. The reset is not sent before `not_before_ns`;

@@ -197,8 +197,17 @@ static void take_sample_result(struct step *s)
         step_forget_tracking(s);
         t->poll_due_ns = s->seen->now_ns;
     }
+    if (!error && !t->fed && may_feed(s)) {
+        step_report(s, (struct event){.id = EVENT_FIRST_SAMPLE, .b = t->offset.sec});
+        t->fed = true;
+    }
     t->samples_sent += !error;
     t->sample_error = error;
+}
+
+static bool may_be_fed(const struct tracker *t)
+{
+    return t->has_model && !recovery_holds_samples(&t->recovery);
 }
 
 static void feed(struct step *s)
@@ -211,6 +220,8 @@ static void feed(struct step *s)
 
     if (!may_feed(s)) {
         t->fed = false;
+        if (!may_be_fed(t))
+            t->has_offset = t->withheld = false;
         return;
     }
     if (!(s->seen->measured & TRACKER_MEASURE_REALTIME) || !step_due(s, t->sample_due_ns))
@@ -229,18 +240,18 @@ static void feed(struct step *s)
     t->withheld = over || verdict != CLOCK_OK;
     t->sample_verdict = verdict;
     t->has_offset = verdict == CLOCK_OK;
-    if (t->has_offset)
+    if (t->has_offset) {
         t->offset = offset;
-    if (t->withheld)
+        t->offset_ns = s->seen->now_ns;
+    }
+    if (t->withheld) {
         t->fed = false;
-    if (t->withheld)
         return;
-    if (!t->fed)
-        step_report(
-            s, (struct event){.id = t->config.dry_run ? EVENT_WOULD_FEED : EVENT_FIRST_SAMPLE,
-                   .b = offset.sec});
-    t->fed = true;
+    }
     if (t->config.dry_run) {
+        if (!t->fed)
+            step_report(s, (struct event){.id = EVENT_WOULD_FEED, .b = offset.sec});
+        t->fed = true;
         if (t->pretended.samples++ == 0)
             t->pretended.least_sec = t->pretended.most_sec = offset.sec;
         t->pretended.least_sec = fmin(t->pretended.least_sec, offset.sec);
@@ -249,6 +260,31 @@ static void feed(struct step *s)
     }
     s->orders->send_sample = true;
     sock_sample_init(&s->orders->sample, &offset);
+}
+
+static void watch_health(const struct step *s)
+{
+    const struct tracker *t = s->t;
+    const int64_t now_ns = s->seen->now_ns;
+
+    health_take(&s->t->health,
+        &(struct health_view){
+            .now_ns = now_ns,
+            .feeding = may_be_fed(t),
+            /* Or the page changes during each reading, so that there is none at all. */
+            .withheld = t->withheld || now_ns - t->sample_due_ns > t->config.sample_interval_ns,
+            .measured = t->has_offset && t->offset_ns == now_ns,
+            .offset_ns = t->offset.ns,
+            .bound_ns = t->offset.has_bound ? t->offset.bound_ns : UINT64_MAX,
+            .asked = t->asked && (t->chronyd.tracked || !t->chronyd.reachable),
+            .answers = t->chronyd.reachable,
+            .recovering = t->recovery.state != RECOVERY_IDLE,
+            .has_reference = t->chronyd.has_reference,
+            .reference_time = t->chronyd.reference_time,
+            .update_interval_sec = t->chronyd.update_interval_sec,
+            .has_bursts = t->mode != TRACKER_MODE_CLOCK,
+            .boosted = t->restore.polls,
+        });
 }
 
 static void wake(struct step *s, int64_t when_ns)
@@ -336,6 +372,7 @@ void tracker_step(
     step_restore_and_poll(&s);
     take_sample_result(&s);
     feed(&s);
+    watch_health(&s);
     if (ret_orders->measure == 0)
         schedule(&s);
     ret_orders->stopped = t->stopping && step_restore_is_over(&s);

@@ -10,6 +10,7 @@
 #include "refclock/event.h"
 #include "refclock/exchange.h"
 #include "refclock/guarantee.h"
+#include "refclock/health.h"
 #include "refclock/rate.h"
 #include "refclock/recovery.h"
 #include "refclock/restore.h"
@@ -131,6 +132,7 @@ struct tracker {
     struct vmclock_page page;
     bool page_known;           /* `page` was valid once */
     bool page_lost, page_busy; /* the device is gone; the host has been writing for 100 ms */
+    int64_t page_good_ns;      /* CLOCK_MONOTONIC, when it was last seen without such trouble */
     enum page_verdict page_verdict;
     int64_t busy_since_ns; /* 0: not busy */
     uint64_t marker;
@@ -202,16 +204,20 @@ struct tracker {
         bool start_done;    /* it needs no start treatment, or no more */
         uint32_t refid;
         double frequency_ppm, correction_sec; /* NAN: it did not say */
+        struct chrony_time reference_time;
+        double update_interval_sec;
     } chronyd;
 
     /* The samples. */
     int64_t sample_due_ns, raw_due_ns;
     int sample_error; /* errno of the last one */
-    bool fed;         /* a sample was sent since they were held back */
+    bool fed;         /* a sample has reached chronyd since they were held back */
     bool withheld;
     enum clock_verdict sample_verdict;
-    bool has_offset;
-    struct offset offset;    /* of the last sample */
+    bool has_offset;      /* `offset` is as it is now */
+    struct offset offset; /* of the last sample */
+    int64_t offset_ns;    /* CLOCK_MONOTONIC, when that was measured; 0: it was not */
+    struct health health;
     int kernel_tai;          /* as last observed */
     uint64_t contradictions; /* of the bounds that the pages guarantee together */
     uint64_t disruptions, recoveries, samples_sent;
@@ -232,6 +238,8 @@ void tracker_step(
     struct tracker *t, const struct observation *seen, struct tracker_orders *ret_orders);
 
 enum tracker_state tracker_state(const struct tracker *t);
+/* The page cannot be seen: what is known of it is what it was. */
+bool tracker_page_in_trouble(const struct tracker *t);
 const char *tracker_state_str(enum tracker_state state);
 const char *tracker_mode_str(enum tracker_mode mode);
 const char *tracker_disruption_str(enum tracker_disruption kind);

@@ -70,7 +70,7 @@ static void chronyd_silent(struct step *s)
                            .new = t->exchange.unread});
     t->trouble_reported = true;
     t->chronyd.silent = !t->exchange.unread;
-    t->chronyd.reachable = t->chronyd.synchronised = false;
+    t->chronyd.reachable = t->chronyd.tracked = t->chronyd.synchronised = false;
 }
 
 static void take_tracking(struct step *s, const struct chrony_tracking *tracking)
@@ -82,6 +82,8 @@ static void take_tracking(struct step *s, const struct chrony_tracking *tracking
     c->refid = tracking->refid;
     c->frequency_ppm = tracking->frequency_ppm;
     c->correction_sec = tracking->correction_sec;
+    c->reference_time = tracking->reference_time;
+    c->update_interval_sec = tracking->update_interval_sec;
     c->has_reference =
         tracking->leap != 3 && tracking->refid != 0 && tracking->refid != REFID_LOCAL;
     c->synchronised =
@@ -92,6 +94,13 @@ static void take_tracking(struct step *s, const struct chrony_tracking *tracking
     c->had_reference = c->start_done = true;
     t->bursts.left = 0;
     restore_referenced(&t->restore, s->seen->now_ns);
+}
+
+/* What it said before is not known to be so any more. */
+static void tracking_refused(struct tracker_known_chronyd *c)
+{
+    c->frequency_ppm = c->correction_sec = NAN;
+    c->tracked = c->synchronised = false;
 }
 
 /* What came of the command under way; returns the event for the recovery, where it was its. */
@@ -140,7 +149,7 @@ enum recovery_event step_take_chronyd(struct step *s)
         if (t->exchange.id == CHRONY_TRACKING && t->exchange.reply.status == CHRONY_OK)
             take_tracking(s, &t->exchange.reply.tracking);
         else if (t->exchange.id == CHRONY_TRACKING)
-            t->chronyd.frequency_ppm = t->chronyd.correction_sec = NAN;
+            tracking_refused(&t->chronyd);
         event = t->exchange.reply.status == CHRONY_OK        ? RECOVERY_REPLY_OK
                 : t->exchange.reply.status == CHRONY_INVALID ? RECOVERY_REPLY_INVALID
                                                              : RECOVERY_REPLY_REFUSED;

@@ -174,6 +174,7 @@ static void take_page(struct step *s, const struct vmclock_page *page)
         step_report(s, (struct event){.id = EVENT_PAGE_BACK});
     t->page_lost = t->page_busy = false;
     t->page_verdict = PAGE_OK;
+    t->page_good_ns = s->seen->now_ns;
     t->busy_since_ns = 0;
     report_flags(s, page, marker_changed);
     if (marker_changed)
@@ -222,6 +223,8 @@ void step_take_look(struct step *s)
     const struct observation *seen = s->seen;
     struct tracker *t = s->t;
 
+    if (seen->look == TRACKER_LOOK_NONE && t->page_known && !tracker_page_in_trouble(t))
+        t->page_good_ns = seen->now_ns;
     switch (seen->look) {
     case TRACKER_LOOK_NONE: t->busy_since_ns = 0; return;
     case TRACKER_LOOK_CHANGED:

@@ -109,14 +109,15 @@ void step_report_end(struct step *s, enum event_id id)
 {
     const struct recovery *r = &s->t->recovery;
 
-    step_report(
-        s, (struct event){.id = id,
-               .code = (int)r->cause,
-               .old = s->t->marker,
-               .new = s->t->chronyd.refid,
-               .a = step_ms_since(s, r->started_ns),
-               .b = r->reset_ns ? (double)(r->reset_ns - r->started_ns) / 1e6 : NAN,
-               .c = r->corrected_ns ? (double)(r->corrected_ns - r->started_ns) / 1e6 : NAN});
+    step_report(s, (struct event){.id = id,
+                       .code = (int)r->cause,
+                       .old = s->t->marker,
+                       .new = s->t->chronyd.refid,
+                       .a = step_ms_since(s, r->started_ns),
+                       .b = r->reset_ns ? (double)(r->reset_ns - r->started_ns) / 1e6 : NAN,
+                       .c = recovery_corrected_by(r) == RECOVERY_CORRECTOR_PAGE
+                                ? (double)(r->corrected_ns - r->started_ns) / 1e6
+                                : NAN});
 }
 
 /* Whatever came of the reset, chronyd has done with what it knew, or will not. */

@@ -20,7 +20,6 @@ bool step_due(const struct step *s, int64_t when_ns);
 
 /* tracker_page.c: the page, and whose formula is on it. */
 void step_take_look(struct step *s);
-bool tracker_page_in_trouble(const struct tracker *t);
 bool tracker_is_unsteady(const struct tracker *t, int64_t now_ns);
 
 /* tracker_recovery.c: the recovery, and what it is shown. */

@@ -159,10 +159,16 @@ START_TEST(tracking_is_decoded_and_a_short_one_refused)
     reply[28 + 41] = 0xd1;
     reply[28 + 42] = 0xb7;
     reply[28 + 43] = 0x17;
+    memcpy(reply + 28 + 28, "\0\0\0\1\200\0\0\2\73\232\311\377", 12); /* of the last update */
+    memcpy(reply + 28 + 72, "\6\200\0\0", 4);                         /* and 2 s before */
     ck_assert_int_eq(exchange_receive(&exchange, reply, 104), EXCHANGE_REPLIED);
     ck_assert_uint_eq(exchange.reply.tracking.refid, refid);
     ck_assert_uint_eq(exchange.reply.tracking.stratum, 1);
     ck_assert_double_eq_tol(exchange.reply.tracking.correction_sec, 1e-4, 1e-11);
+    ck_assert_uint_eq(exchange.reply.tracking.reference_time.sec, UINT64_C(0x180000002));
+    ck_assert_uint_eq(exchange.reply.tracking.reference_time.nsec, 999999999);
+    ck_assert_double_eq(
+        exchange.reply.tracking.update_interval_sec, chrony_float_decode(chrony_float_encode(2)));
     ck_assert_int_eq(exchange_receive(&exchange, reply, 103), EXCHANGE_GARBAGE);
     ck_assert_int_eq(exchange_receive(&exchange, reply, 105), EXCHANGE_GARBAGE);
     ck_assert_int_eq(exchange.verdict, CHRONY_REPLY_LONG);

@@ -292,6 +292,9 @@ static void handle_request(struct virtual_machine *vm, const uint8_t *request, i
     memcpy(reply + 16, request + 8, 4);
     put32(reply + 28, vm->refid);
     reply[28 + 27] = vm->refid ? 0 : 3;
+    put32(reply + 28 + 32, (uint32_t)(VIRTUAL_EPOCH + vm->updated_ns / VIRTUAL_SEC));
+    put32(reply + 28 + 36, (uint32_t)(vm->updated_ns % VIRTUAL_SEC));
+    put32(reply + 28 + 72, chrony_float_encode(vm->update_interval_sec));
     put32(reply + 28 + 40, chrony_float_encode(vm->slew_left_sec));
     put32(reply + 28 + 52, chrony_float_encode(vm->frequency_lie_ppm - (double)vm->freq / 65536));
     vm->replies[vm->n_replies++].at_ns = vm->now_ns + LATENCY_NS + delay_ns;
@@ -332,6 +335,8 @@ static void take_sample(struct virtual_machine *vm, const struct sock_sample *sa
     if (++vm->samples_since_reset % 5 != 0 || vm->frozen)
         return;
     move_clock(vm);
+    vm->update_interval_sec = (double)(vm->now_ns - vm->updated_ns) / 1e9;
+    vm->updated_ns = vm->now_ns;
     if (vm->makestep_limit != 0 && fabs(offset) > vm->makestep_threshold) {
         step_clock(vm, offset);
         vm->slew_left_sec = 0;
@@ -430,6 +435,9 @@ static void step(struct virtual_machine *vm, struct observation *seen)
         seen->clock_source_is_counter = !vm->other_clock_source;
         seen->command_queued = vm->n_queued > 0;
         seen->chronyd_id = vm->connected_id;
+        seen->sample_sent = vm->sample_sent;
+        seen->sample_error = vm->sample_error;
+        vm->sample_sent = false;
         tracker_step(&vm->tracker, seen, &vm->orders);
         vm->n_steps++;
         record(vm);
@@ -445,8 +453,8 @@ static void step(struct virtual_machine *vm, struct observation *seen)
             vm->queue[vm->n_queued++].at_ns = vm->now_ns + LATENCY_NS;
         }
         if (vm->orders.send_sample) {
-            seen->sample_sent = true;
-            seen->sample_error = vm->alive ? 0 : 111;
+            vm->sample_sent = true;
+            vm->sample_error = vm->alive ? 0 : 111;
             vm->n_samples++;
             vm->n_stray_samples +=
                 recovery_holds_samples(&vm->tracker.recovery) || vm->tracker.reset_pending;

@@ -98,11 +98,16 @@ struct virtual_machine {
     uint32_t refid;                /* 0: not synchronised */
     bool has_ntp, ntp_unreachable; /* an NTP server beside us */
     int64_t ntp_due_ns;            /* when chronyd has measured it often enough to select it */
+    int64_t updated_ns;            /* when the reference was, and how long after the time before */
+    double update_interval_sec;
     unsigned samples_since_reset;
     int32_t makestep_limit;
     double makestep_threshold;
     int32_t minpoll, maxpoll; /* of the only server */
     int64_t resume_ns;        /* the moment when samples are allowed, for the invariants */
+
+    bool sample_sent; /* what came of the last one, for the next step */
+    int sample_error;
 
     /* What happened. */
     unsigned n_commands, n_read;
