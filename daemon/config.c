@@ -108,6 +108,7 @@ static int take_value(void *context, const char *section, const char *name, cons
         if (strcmp(name, key->name) != 0)
             continue;
         if (again && !key->repeatable) {
+            config->set[i].mistaken = true;
             mistake(reader, "%s: set twice, before in line %u", name, config->set[i].line);
             return 1;
         }
@@ -116,6 +117,7 @@ static int take_value(void *context, const char *section, const char *name, cons
         config->set[i].file = file;
         config->set[i].line = reader->line;
         allowed = key->parse(key, value, config);
+        config->set[i].mistaken = allowed != NULL;
         if (allowed)
             mistake(reader, "%s: \"%s\" is not allowed; it takes %s", name, value, allowed);
         else if (key->repeatable && config->tracker.recovery.n_servers > 0)
@@ -206,26 +208,42 @@ static int read_dropins(struct reader *reader, const char *file)
     return r;
 }
 
-int config_read(const char *file, void (*complain)(const char *sentence), struct config *ret_config)
+int config_salvage(
+    const char *file, void (*complain)(const char *sentence), struct config *ret_config)
 {
     const char *name = file ? file : CONFIG_DEFAULT_FILE;
-    struct config config = {0};
-    struct reader reader = {.complain = complain, .config = &config};
+    struct reader reader = {.complain = complain, .config = ret_config};
     int r, dropins;
 
+    *ret_config = (struct config){.file_named = file != NULL};
     for (size_t i = 0; i < config_n_keys; i++)
         if (config_keys[i].fallback)
-            config_keys[i].parse(&config_keys[i], config_keys[i].fallback, &config);
+            config_keys[i].parse(&config_keys[i], config_keys[i].fallback, ret_config);
     r = read_file(&reader, name, file == NULL);
     dropins = r < 0 ? 0 : read_dropins(&reader, name);
+    snprintf(ret_config->file, sizeof(ret_config->file), "%s", name);
+    ret_config->file_read = r == 0;
     if (r < 0 || dropins < 0)
         return r < 0 ? r : dropins;
-    if (reader.mistakes)
-        return -EINVAL;
-    snprintf(config.file, sizeof(config.file), "%s", name);
-    config.file_named = file != NULL;
-    *ret_config = config;
-    return 0;
+    return reader.mistakes ? -EINVAL : 0;
+}
+
+int config_read(const char *file, void (*complain)(const char *sentence), struct config *ret_config)
+{
+    struct config config;
+    const int r = config_salvage(file, complain, &config);
+
+    if (r == 0)
+        *ret_config = config;
+    return r;
+}
+
+bool config_is_mistaken(const struct config *config, const char *key)
+{
+    for (size_t i = 0; i < config_n_keys; i++)
+        if (strcmp(config_keys[i].name, key) == 0)
+            return config->set[i].mistaken;
+    return false;
 }
 
 static void print_source(const struct config *config, unsigned file, unsigned line, FILE *to)

@@ -24,11 +24,13 @@ struct config {
     struct tracker_config tracker; /* but for dry_run and most of reader */
     char file[CONFIG_PATH_MAX];
     bool file_named; /* not the default one, which may be missing */
+    bool file_read;  /* it was, or is the default one and missing */
     /* Where it comes from. */
     unsigned n_files;
     char files[CONFIG_FILES_MAX][CONFIG_PATH_MAX]; /* as they were read */
     struct {
         unsigned file, line; /* line 0: the default */
+        bool mistaken;
     } set[CONFIG_KEYS_MAX];
     unsigned server_lines[RECOVERY_SERVERS_MAX];
 };
@@ -42,6 +44,13 @@ struct config {
  */
 int config_read(
     const char *file, void (*complain)(const char *sentence), struct config *ret_config);
+
+/* The same, but *ret_config always is what there is without the mistakes. */
+int config_salvage(
+    const char *file, void (*complain)(const char *sentence), struct config *ret_config);
+
+/* Is the value of this key a mistake, or one of two? */
+bool config_is_mistaken(const struct config *config, const char *key);
 
 /*
  * A plain decimal number at the start of `value`: no sign, no exponent, no hex, no inf. *ret_end

@@ -86,10 +86,16 @@ static void mend(struct doctor *d, const char *format, ...)
 
 /* --- our side ------------------------------------------------------------------------------ */
 
-static void check_configuration(struct doctor *d)
+static void check_configuration(struct doctor *d, const struct status_mistakes *mistakes)
 {
     const struct config *c = d->config;
 
+    for (unsigned i = 0; i < mistakes->n && i < STATUS_MISTAKES_MAX; i++) {
+        found(d, PROBLEM, "configuration", "%s", mistakes->sentences[i]);
+        mend(d, "until then vmclockd goes on with what it had, and does not start again");
+    }
+    if (mistakes->n > 0)
+        return;
     if (c->n_files == 0)
         found(d, OK, "configuration", "there is no %s: all defaults", c->file);
     else if (c->n_files == 1)
@@ -133,9 +139,15 @@ static void check_device(struct doctor *d)
 static void check_daemon(struct doctor *d)
 {
     struct state_file state;
-    const int r = state_reader_read(d->config->state_file, &state);
+    const int r = state_reader_read(d->config, &state);
+    char why[STATE_READER_TEXT_MAX];
 
-    if (r < 0) {
+    if (r == -EBUSY) {
+        state_reader_explain(d->config, r, &state, why);
+        found(d, PROBLEM, "vmclockd", "%s", why);
+        mend(d, "see what holds it up, or whether the state file can be written; else systemctl "
+                "restart vmclockd");
+    } else if (r < 0) {
         found(d, PROBLEM, "vmclockd", "does not run: %s: %s", d->config->state_file,
             state_reader_error_str(r));
         mend(d, "systemctl enable --now vmclockd; journalctl -u vmclockd says why it ended");
@@ -438,7 +450,8 @@ static void check_command_socket(struct doctor *d)
                 "\"bindcmdaddress\" in chrony.conf say this path?");
 }
 
-unsigned doctor_run(const struct config *config, const char *chrony_conf, bool json)
+unsigned doctor_run(const struct config *config, const struct status_mistakes *mistakes,
+    const char *chrony_conf, bool json)
 {
     struct doctor *d = calloc(1, sizeof(*d));
     unsigned findings;
@@ -448,7 +461,7 @@ unsigned doctor_run(const struct config *config, const char *chrony_conf, bool j
     d->config = config;
     d->chrony_file = chrony_conf;
     d->checks = json ? json_array() : NULL;
-    check_configuration(d);
+    check_configuration(d, mistakes);
     check_device(d);
     find_chrony_conf(d);
     if (d->chrony_known) {

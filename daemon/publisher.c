@@ -97,12 +97,13 @@ void publisher_flush(struct publisher *p)
 void publisher_tell_service_manager(struct publisher *p)
 {
     const struct tracker *t = p->tracker;
-    char status[sizeof(p->status)], refid[9];
+    char status[sizeof(p->status)], refid[9], marker[32] = "the page cannot be seen";
 
+    if (t->page.magic != 0 && !tracker_page_in_trouble(t))
+        snprintf(marker, sizeof(marker), "marker 0x%" PRIx64, t->marker);
     journal_refid(t->chronyd.refid, refid, sizeof(refid));
-    snprintf(status, sizeof(status),
-        "%s (%s), marker 0x%" PRIx64 ", %" PRIu64 " disruptions; chronyd %s%s",
-        tracker_state_str(tracker_state(t)), tracker_mode_str(t->mode), t->marker, t->disruptions,
+    snprintf(status, sizeof(status), "%s (%s), %s, %" PRIu64 " disruptions; chronyd %s%s",
+        tracker_state_str(tracker_state(t)), tracker_mode_str(t->mode), marker, t->disruptions,
         !t->chronyd.reachable      ? "is not reachable"
         : t->chronyd.synchronised  ? "is synchronised to "
         : t->chronyd.has_reference ? "follows "

@@ -52,10 +52,9 @@ static void take_reference(struct health *h, const struct health_view *view)
     if (view->recovering || !view->has_reference) {
         h->reference.known = false;
         h->reference.gained = true;
+        h->reference.interval_sec = 0;
         return;
     }
-    if (!view->answers)
-        return;
     if (!h->reference.known) {
         h->reference.known = true;
         h->reference.changed_ns = view->now_ns;
@@ -65,8 +64,8 @@ static void take_reference(struct health *h, const struct health_view *view)
         h->reference.changed_ns = view->now_ns;
         h->reference.pace -= h->reference.pace > 0;
     }
-    if (view->boosted)
-        h->reference.pace = PACE;
+    if (view->boosted || view->update_interval_sec < h->reference.interval_sec / 4)
+        h->reference.pace = PACE; /* a burst: somebody asked for one */
     if (!view->has_bursts)
         h->reference.pace = 0;
     h->reference.time = *time;

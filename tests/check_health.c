@@ -112,6 +112,7 @@ static const struct {
     {-100001, UINT64_MAX, true},
     {INT64_MAX, UINT64_MAX - 1, false},
     {INT64_MAX, UINT64_MAX / 10, false},
+    {INT64_MAX, UINT64_MAX / 10 + 1, false}, /* ten times that are 4 */
     {INT64_MIN, UINT64_MAX / 10, false},
     {INT64_MIN, UINT64_MAX, true},
     {INT64_MIN, 71, true},
@@ -276,6 +277,20 @@ START_TEST(the_interval_of_a_burst_is_not_taken_for_the_references)
     ck_assert(is_old(512 * SEC + 1));
     take_for(2 * SEC);
     update_reference(); /* more than iburst makes: that is its pace */
+    ck_assert(is_old(16 * SEC + 1));
+    for (int i = 0; i < 4; i++) {
+        view.update_interval_sec = 64;
+        take_for(64 * SEC);
+        update_reference();
+    }
+    ck_assert(is_old(512 * SEC + 1));
+    view.update_interval_sec = 2; /* by chronyc */
+    update_reference();
+    ck_assert(!is_old(512 * SEC));
+    for (int i = 0; i < 4; i++) {
+        take_for(2 * SEC);
+        update_reference();
+    }
     ck_assert(is_old(16 * SEC + 1));
     view.boosted = true; /* by us, until it is given back */
     take_for(0);

@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 import harness
-from daemon import CONFIG, OK, USAGE
+from daemon import CONFIG, NO_DAEMON, OK, USAGE
 from harness import Case
 
 DEFAULTS = {
@@ -131,10 +131,15 @@ class ConfigurationTest(Case):
         done = subprocess.run(
             [harness.program("vmclockctl"), "-c", path, "status"],
             capture_output=True,
+            text=True,
+            errors="replace",
             timeout=20,
             check=False,
         )
-        self.assertEqual(done.returncode, CONFIG, "vmclockctl")
+        self.assertEqual(
+            done.returncode, CONFIG if key == "state-file" else NO_DAEMON, "vmclockctl"
+        )
+        self.assertIn(key, done.stderr)
 
     def accepted(self, content):
         done = self.run_daemon("-t", "-c", self.written(content))

@@ -197,5 +197,15 @@ class DoctorTest(ScriptedCase):
     def test_usage_and_configuration(self):
         daemon = self.prepared()
         self.assertEqual(daemon.ctl("doctor", "one", "two").returncode, USAGE)
-        daemon.write_configuration("colour = blue\n")
-        self.assertEqual(daemon.ctl("doctor").returncode, CONFIG)
+
+    def test_a_mistake_in_the_configuration_is_a_finding_and_the_rest_is_checked(self):
+        self.clock()
+        daemon = self.daemon()
+        daemon.reaches(state="feeding")
+        with open(daemon.configuration, "a", encoding="ascii") as file:
+            file.write("colour = blue\n")
+        checks = self.checks(daemon, self.path("none.conf"))
+        self.assertEqual(checks["configuration"][0], "problem")
+        self.assertIn("colour: unknown key", checks["configuration"][1])
+        self.assertEqual(checks["device"][0], "ok")
+        self.assertIn("runs", checks["vmclockd"][1])

@@ -92,6 +92,16 @@ class StatusReportTest(ScriptedCase):
         self.assertEqual((last["marker_before"], last["marker"]), ("0x1", "0x2"))
         self.assertAlmostEqual(last["at"], before, delta=2)
 
+    def test_a_reset_whose_reply_never_came_is_told_in_words(self):
+        made = self.marker()
+        daemon = self.daemon()
+        self.screen(daemon, OK)
+        self.chronyd.always(script.RESET_SOURCES, script.silent)
+        made.disrupt()
+        eventually(lambda: (daemon.status()["last_recovery"] or {}).get("outcome") == "unconfirmed")
+        text = " ".join(daemon.ctl("status").stdout.split())
+        self.assertIn("chronyd was told to reset, and no reply came", text)
+
     def test_a_restore_is_told_from_a_migration(self):
         made = self.clock()
         daemon = self.daemon()
