@@ -46,9 +46,14 @@ void publisher_remove_metrics(struct publisher *p)
 
 void publisher_save(struct publisher *p, bool running)
 {
+    bool was_well;
+
     if (p->boot_id[0] == '\0') /* what is saved without it is of no use to the next start */
         state_file_boot_id(p->boot_id);
+    was_well = state_file_all_is_well(&p->state);
     state_file_describe(p->config, p->tracker, p->boot_id, running, &p->state);
+    if (state_file_all_is_well(&p->state) != was_well)
+        p->metrics_at_ns = 0;
     report_file("state file", p->config->state_file,
         state_file_write(p->config->state_file, &p->state), &p->state_file_error);
     p->save = false;
