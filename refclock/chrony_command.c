@@ -194,6 +194,7 @@ static void decode_tracking(const uint8_t *data, struct chrony_tracking *ret)
         .correction_sec = chrony_float_decode(get32(floats)),
         .frequency_ppm = chrony_float_decode(get32(floats + 12)),
         .skew_ppm = chrony_float_decode(get32(floats + 20)),
+        .root_delay_sec = chrony_float_decode(get32(floats + 24)),
         .update_interval_sec = chrony_float_decode(get32(floats + 32)),
     };
 }

@@ -74,6 +74,7 @@ struct chrony_tracking {
     double correction_sec;             /* still to be slewed; positive: the clock is ahead */
     double frequency_ppm;
     double skew_ppm;
+    double root_delay_sec;
     double update_interval_sec; /* between the last two; 0: there was one */
 };
 

@@ -20,9 +20,14 @@ size_t exchange_begin(struct exchange *exchange, enum exchange_owner owner,
     return chrony_command_encode(command, exchange->sequence, ret_request);
 }
 
-void exchange_start_over(struct exchange *exchange)
+static void forget_resets(struct exchange *exchange)
 {
     exchange->resets[0] = exchange->resets[1] = 0;
+}
+
+void exchange_start_over(struct exchange *exchange)
+{
+    forget_resets(exchange);
     exchange->silences[EXCHANGE_RECOVERY] = 0;
 }
 
@@ -43,11 +48,15 @@ enum exchange_result exchange_receive(
         chrony_reply_decode(bytes, length, exchange->id, exchange->sequence, &exchange->reply);
     if (exchange->owner == EXCHANGE_NONE && exchange->verdict == CHRONY_REPLY_OK)
         exchange->verdict = CHRONY_REPLY_UNASKED; /* the same reply once more */
-    if (exchange->verdict == CHRONY_REPLY_UNASKED && is_late_reset(exchange, bytes, length))
+    if (exchange->verdict == CHRONY_REPLY_UNASKED && is_late_reset(exchange, bytes, length)) {
+        forget_resets(exchange);
         return EXCHANGE_LATE;
+    }
     if (exchange->verdict != CHRONY_REPLY_OK)
         return EXCHANGE_GARBAGE;
     exchange->silences[exchange->owner] = 0;
+    if (exchange->id == CHRONY_RESET_SOURCES) /* a second time it says nothing */
+        forget_resets(exchange);
     return EXCHANGE_REPLIED;
 }
 

@@ -125,6 +125,7 @@ struct recovery_view {
     bool has_reference;    /* chronyd has one, by its last answer to TRACKING */
     bool synchronised;     /* with RECOVERY_REPLY_OK to TRACKING: it is the one that we wait for */
     double correction_sec; /* what chronyd still has to slew, by that answer; NAN: not told */
+    double root_delay_sec; /* of the servers that it followed before; NAN: not known */
 };
 
 struct recovery_order {

@@ -144,7 +144,7 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
         t->page.flags = saved->flags & SAVED_FLAGS;
         t->page.vm_generation = saved->vm_generation;
     }
-    t->chronyd.frequency_ppm = t->chronyd.correction_sec = NAN;
+    t->chronyd.frequency_ppm = t->chronyd.correction_sec = t->chronyd.root_delay_sec = NAN;
     t->chronyd.id = saved->chronyd_id;
     t->chronyd.had_reference = saved->chronyd_had_reference;
     t->restore = saved->restore;

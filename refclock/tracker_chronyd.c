@@ -30,8 +30,8 @@ static void meet_chronyd(struct step *s)
     restore_meet(&t->restore, id);
     memset(t->exchange.silences, 0, sizeof(t->exchange.silences));
     t->bursts.left = 0;
-    t->chronyd =
-        (struct tracker_known_chronyd){.id = id, .frequency_ppm = NAN, .correction_sec = NAN};
+    t->chronyd = (struct tracker_known_chronyd){
+        .id = id, .frequency_ppm = NAN, .correction_sec = NAN, .root_delay_sec = NAN};
 }
 
 static void chronyd_answered(struct step *s)
@@ -92,6 +92,8 @@ static void take_tracking(struct step *s, const struct chrony_tracking *tracking
     if (!c->has_reference)
         return;
     c->had_reference = c->start_done = true;
+    if (tracking->refid != t->config.refid)
+        c->root_delay_sec = tracking->root_delay_sec;
     t->bursts.left = 0;
     restore_referenced(&t->restore, s->seen->now_ns);
 }
@@ -144,8 +146,6 @@ enum recovery_event step_take_chronyd(struct step *s)
     t->exchange.owner = EXCHANGE_NONE;
     if (result == EXCHANGE_REPLIED) {
         chronyd_answered(s);
-        if (t->exchange.id == CHRONY_RESET_SOURCES) /* it may come a second time */
-            exchange_start_over(&t->exchange);
         if (t->exchange.id == CHRONY_TRACKING && t->exchange.reply.status == CHRONY_OK)
             take_tracking(s, &t->exchange.reply.tracking);
         else if (t->exchange.id == CHRONY_TRACKING)

@@ -246,6 +246,7 @@ void step_run_recovery(struct step *s, enum recovery_event event)
         .has_reference = t->chronyd.has_reference,
         .synchronised = t->chronyd.synchronised || t->config.dry_run,
         .correction_sec = t->chronyd.correction_sec,
+        .root_delay_sec = t->chronyd.root_delay_sec,
     };
 
     measure(s, &view);

@@ -293,6 +293,37 @@ START_TEST(measurements_are_asked_for_a_few_times_while_there_is_no_reference)
 }
 END_TEST
 
+START_TEST(a_step_by_the_servers_has_to_be_larger_than_their_delay)
+{
+    static const struct {
+        double delay_sec, threshold_sec;
+        int limit;
+    } cases[] = {{1e-5, 1e-4, 8}, {1e-4, 1e-4, 8}, {0.04, 0.04, 3}, {5, 1, 3}, {-1, 1e-4, 8}};
+
+    setup();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        start_marker_only();
+        virtual_add_ntp(&vm);
+        vm.ntp_delay_sec = cases[i].delay_sec;
+        virtual_run(&vm, 2 * VIRTUAL_SEC);
+        vm.ntp_unreachable = true;
+        virtual_migrate(&vm, 0.005, 60);
+        virtual_run(&vm, VIRTUAL_SEC);
+        ck_assert_double_eq_tol(vm.makestep_threshold, cases[i].threshold_sec, 1e-8);
+        ck_assert_int_eq(vm.makestep_limit, cases[i].limit);
+    }
+    /* Another disruption, before there is a reference: what was known of the servers stays. */
+    vm.tracker.chronyd.root_delay_sec = 0.04;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_double_eq_tol(vm.makestep_threshold, 0.04, 1e-8);
+    start_marker_only(); /* chronyd has followed none yet */
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_double_eq_tol(vm.makestep_threshold, 0.01, 1e-8);
+}
+END_TEST
+
 START_TEST(a_makestep_that_chronyd_had_used_up_is_given_back_as_none)
 {
     setup_marker_only();
@@ -486,6 +517,7 @@ RUN_LOOPS("no harm", {without_any_reply_there_are_two_resets_and_chronyd_synchro
     {settings_are_kept_until_half_a_minute_after_the_first_reference, 1},
     {settings_are_given_back_after_five_minutes_without_a_reference, 1},
     {measurements_are_asked_for_a_few_times_while_there_is_no_reference, 1},
+    {a_step_by_the_servers_has_to_be_larger_than_their_delay, 1},
     {a_makestep_that_chronyd_had_used_up_is_given_back_as_none, 1},
     {a_makestep_without_a_limit_is_given_back_without_one, 1},
     {the_old_hosts_jumps_do_not_delay_the_recovery_on_the_new_one, 1},

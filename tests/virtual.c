@@ -181,6 +181,7 @@ void virtual_chronyd_start(struct virtual_machine *vm)
 void virtual_add_ntp(struct virtual_machine *vm)
 {
     vm->has_ntp = true;
+    vm->ntp_delay_sec = 1e-4;
     vm->refid = VIRTUAL_NTP;
     vm->ntp_due_ns = INT64_MAX;
 }
@@ -296,6 +297,8 @@ static void handle_request(struct virtual_machine *vm, const uint8_t *request, i
     put32(reply + 28 + 36, (uint32_t)(vm->updated_ns % VIRTUAL_SEC));
     put32(reply + 28 + 72, chrony_float_encode(vm->update_interval_sec));
     put32(reply + 28 + 40, chrony_float_encode(vm->slew_left_sec));
+    put32(
+        reply + 28 + 64, chrony_float_encode(vm->refid == VIRTUAL_NTP ? vm->ntp_delay_sec : 1e-5));
     put32(reply + 28 + 52, chrony_float_encode(vm->frequency_lie_ppm - (double)vm->freq / 65536));
     vm->replies[vm->n_replies++].at_ns = vm->now_ns + LATENCY_NS + delay_ns;
 }

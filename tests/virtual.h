@@ -97,8 +97,9 @@ struct virtual_machine {
     } replies[VIRTUAL_QUEUE];
     uint32_t refid;                /* 0: not synchronised */
     bool has_ntp, ntp_unreachable; /* an NTP server beside us */
-    int64_t ntp_due_ns;            /* when chronyd has measured it often enough to select it */
-    int64_t updated_ns;            /* when the reference was, and how long after the time before */
+    double ntp_delay_sec;
+    int64_t ntp_due_ns; /* when chronyd has measured it often enough to select it */
+    int64_t updated_ns; /* when the reference was, and how long after the time before */
     double update_interval_sec;
     unsigned samples_since_reset;
     int32_t makestep_limit;

@@ -517,6 +517,7 @@ static enum recovery_state step(const struct node *before, const struct edge *ed
         .has_reference = edge->has_reference || edge->synchronised,
         .synchronised = edge->synchronised,
         .correction_sec = corrections[edge->correction],
+        .root_delay_sec = NAN,
     };
     struct recovery r = concrete(before);
     struct node after = *before;

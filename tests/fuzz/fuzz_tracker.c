@@ -539,7 +539,10 @@ static void execute(struct world *w)
         w->told_unsynchronised = false;
         next.chronyd = TRACKER_CHRONYD_GONE;
         next.chronyd_error = ECONNREFUSED;
-    } else if (orders->command_length && w->queued < QUEUE_MAX) {
+    } else if (orders->command_length && (w->queued < QUEUE_MAX || w->chronyd != CHRONYD_FROZEN)) {
+        if (w->queued == QUEUE_MAX) /* it reads all the same, and a reply is lost */
+            forget_oldest(w);
+
         struct request *request = &w->queue[w->queued++];
 
         w->connected_id = w->chronyd_id;
