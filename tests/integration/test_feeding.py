@@ -178,7 +178,7 @@ class DryRunTest(ScriptedCase):
         made.disrupt()
         daemon.says("disruption marker")
         daemon.says("would be sent RESET_SOURCES")
-        daemon.says("would be sent MODIFY_MAKESTEP 0.0001 s 8, to be put back")
+        daemon.says("would be sent MODIFY_MAKESTEP 0.01 s 3, to be put back")
         daemon.says("would be sent MODIFY_MINPOLL 192.0.2.1 0, to be put back")
         daemon.says("would be sent MODIFY_MAXPOLL 192.0.2.1 0, to be put back")
         daemon.says("would be sent BURST 4/8")
