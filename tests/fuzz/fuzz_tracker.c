@@ -539,8 +539,8 @@ static void execute(struct world *w)
         w->told_unsynchronised = false;
         next.chronyd = TRACKER_CHRONYD_GONE;
         next.chronyd_error = ECONNREFUSED;
-    } else if (orders->command_length && (w->queued < QUEUE_MAX || w->chronyd != CHRONYD_FROZEN)) {
-        if (w->queued == QUEUE_MAX) /* it reads all the same, and a reply is lost */
+    } else if (orders->command_length && (w->queued < QUEUE_MAX || w->queue[0].carried_out)) {
+        if (w->queued == QUEUE_MAX) /* it was read: only its reply is lost */
             forget_oldest(w);
 
         struct request *request = &w->queue[w->queued++];
