@@ -215,16 +215,14 @@ static void retry_later(struct recovery *r, int64_t now_ns)
 static void handle_reply(struct recovery *r, enum recovery_event event, int64_t now_ns)
 {
     const bool asks = table[r->state].act == act_ask || r->state == RECOVERY_SYNC;
-    enum recovery_state next = r->state;
+    enum recovery_state next;
 
     switch (event) {
     case RECOVERY_REPLY_OK: next = table[r->state].ok; break;
     case RECOVERY_REPLY_INVALID: next = table[r->state].invalid; break;
     case RECOVERY_REPLY_REFUSED: next = table[r->state].refused; break;
     case RECOVERY_SILENCE: next = table[r->state].silence; break;
-    case RECOVERY_TICK:
-    case RECOVERY_LATE_RESET:
-    case RECOVERY_GONE: assert(false); return;
+    default: assert(false); return;
     }
     if (event == RECOVERY_SILENCE && r->state == RECOVERY_RESET)
         r->unanswered_resets++;
