@@ -10,7 +10,8 @@
 #define CONFIG_DEFAULT_FILE "/etc/vmclockd.conf"
 #define CONFIG_PATH_MAX     256
 #define CONFIG_KEYS_MAX     32
-#define CONFIG_FILES_MAX    33
+#define CONFIG_DROPINS_MAX  32
+#define CONFIG_FILES_MAX    (1 + CONFIG_DROPINS_MAX)
 #define CONFIG_SERVER_MAX   64 /* of a server's line */
 
 struct config {

@@ -136,7 +136,7 @@ START_TEST(what_is_no_configuration_is_refused)
     memset(line, 'x', sizeof(line) - 1);
     memcpy(line, "device = /", 10);
     line[sizeof(line) - 1] = '\0';
-    assert_mistake(line, 1, "the line has over");
+    assert_mistake(line, 1, "device: the line has over 198 bytes");
     ck_assert_int_eq(read_bytes("step = ne\0ver\n", 14), -EINVAL);
     ck_assert_ptr_nonnull(strstr(said, "NUL"));
 }
