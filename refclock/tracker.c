@@ -13,6 +13,7 @@
     (VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT |                             \
         VMCLOCK_FLAG_VM_GENERATION_PRESENT)
 #define FIRST_ASK_NS INT64_C(1000000000)
+#define SLACK_NS     INT64_C(5000000)
 
 static void report(struct step *s, struct event event)
 {
@@ -66,13 +67,17 @@ double step_ms_since(const struct step *s, int64_t then_ns)
     return (double)(s->seen->now_ns - then_ns) / 1e6;
 }
 
-bool step_due(const struct step *s, int64_t when_ns)
+int64_t tracker_slack_ns(const struct tracker_config *c)
 {
-    const struct tracker_config *c = &s->t->config;
     const int64_t interval =
         c->watch_interval_ns < c->sample_interval_ns ? c->watch_interval_ns : c->sample_interval_ns;
 
-    return when_ns - interval / 2 <= s->seen->now_ns;
+    return interval / 2 < SLACK_NS ? interval / 2 : SLACK_NS;
+}
+
+bool step_due(const struct step *s, int64_t when_ns)
+{
+    return when_ns - tracker_slack_ns(&s->t->config) <= s->seen->now_ns;
 }
 
 const char *tracker_state_str(enum tracker_state state)
@@ -156,6 +161,7 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
 void tracker_reconfigure(struct tracker *t, const struct tracker_config *config)
 {
     t->config = *config;
+    t->sample_due_ns = t->started_ns; /* the present one's is as far off as the interval was long */
     restore_reconfigure(&t->restore, &config->recovery);
     if (t->exchange.owner == EXCHANGE_RESTORE)
         t->exchange.owner = EXCHANGE_NONE;

@@ -234,6 +234,9 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
 /* Take over a new configuration while running; the page is to be shown once more after it. */
 void tracker_reconfigure(struct tracker *t, const struct tracker_config *config);
 
+/* By how much a step may come early, half an interval at most, so that one of the ticks will do. */
+int64_t tracker_slack_ns(const struct tracker_config *config);
+
 /* One observation, one set of orders. */
 void tracker_step(
     struct tracker *t, const struct observation *seen, struct tracker_orders *ret_orders);

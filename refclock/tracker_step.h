@@ -15,7 +15,7 @@ struct step {
 void step_report(struct step *s, struct event event);
 double step_ms_since(const struct step *s, int64_t then_ns);
 
-/* Whether something is due; wake-ups come up to half an interval early or late. */
+/* Whether something is due; a tick up to tracker_slack_ns() before serves for it. */
 bool step_due(const struct step *s, int64_t when_ns);
 
 /* tracker_page.c: the page, and whose formula is on it. */

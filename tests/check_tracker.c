@@ -32,6 +32,42 @@ START_TEST(an_idle_tracker_is_stepped_only_when_something_is_due)
 }
 END_TEST
 
+START_TEST(at_long_intervals_chronyd_is_asked_once_a_second_and_samples_are_sent_when_due)
+{
+    setup();
+    config.watch_interval_ns = 10 * VIRTUAL_SEC;
+    config.sample_interval_ns = 3 * VIRTUAL_SEC;
+    config.correct_at_start = false;
+    virtual_init(&vm, 1);
+    virtual_start(&vm, &config, nothing_saved);
+    vm.refid = config.refid;
+    virtual_run(&vm, 20 * VIRTUAL_SEC);
+    vm.n_steps = vm.n_samples = 0;
+    virtual_run(&vm, 60 * VIRTUAL_SEC);
+    ck_assert_uint_ge(vm.n_samples, 19);
+    ck_assert_uint_le(vm.n_samples, 21);
+    ck_assert_uint_ge(vm.n_steps, 120); /* a question and its reply each second */
+    ck_assert_uint_le(vm.n_steps, 320);
+}
+END_TEST
+
+START_TEST(a_reload_with_a_shorter_interval_does_not_wait_for_the_longer_one)
+{
+    setup();
+    config.watch_interval_ns = 10 * VIRTUAL_MS;
+    config.sample_interval_ns = 60 * VIRTUAL_SEC;
+    virtual_init(&vm, 1);
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, 63 * VIRTUAL_SEC);
+    vm.n_samples = 0;
+    config.sample_interval_ns = 50 * VIRTUAL_MS;
+    tracker_reconfigure(&vm.tracker, &config);
+    vm.orders.wake_at_ns = 0;
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_ge(vm.n_samples, 18);
+}
+END_TEST
+
 START_TEST(a_starting_chronyd_is_put_right_within_two_seconds)
 {
     virtual_init(&vm, 1);
@@ -1585,6 +1621,9 @@ int main(void)
     }
     tcase_add_test(feeding, a_clock_page_is_fed_at_the_sample_interval);
     tcase_add_test(feeding, an_idle_tracker_is_stepped_only_when_something_is_due);
+    tcase_add_test(
+        feeding, at_long_intervals_chronyd_is_asked_once_a_second_and_samples_are_sent_when_due);
+    tcase_add_test(feeding, a_reload_with_a_shorter_interval_does_not_wait_for_the_longer_one);
     tcase_add_test(feeding, a_starting_chronyd_is_put_right_within_two_seconds);
     tcase_add_test(feeding, a_starting_chronyd_is_put_right_in_phase_where_the_rate_is_not_known);
     tcase_add_test(

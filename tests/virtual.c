@@ -416,11 +416,12 @@ static void step(struct virtual_machine *vm, struct observation *seen)
     for (int i = 0; i < 64; i++) {
         bool again = false;
 
-        seen->now_ns = vm->now_ns;
+        seen->now_ns = vm->stepped_ns = vm->now_ns;
         if (vm->before_step)
             vm->before_step(vm);
         look(vm, seen);
-        if (vm->orders.measure && vm->now_ns >= vm->orders.wake_at_ns - vm->tick_ns / 2 &&
+        if (vm->orders.measure &&
+            vm->now_ns >= vm->orders.wake_at_ns - tracker_slack_ns(&vm->tracker.config) &&
             seen->look == TRACKER_LOOK_NONE) {
             move_clock(vm);
             for (int k = 0; k < 16; k++) {
@@ -498,6 +499,15 @@ static int64_t earliest(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* When the tracker wants to be stepped, where the next tick would be too late. */
+static int64_t wake_ns(const struct virtual_machine *vm)
+{
+    const int64_t least_ns = vm->stepped_ns + VIRTUAL_MS;
+    const int64_t at_ns = vm->orders.wake_at_ns > least_ns ? vm->orders.wake_at_ns : least_ns;
+
+    return at_ns < vm->next_tick_ns - tracker_slack_ns(&vm->tracker.config) ? at_ns : INT64_MAX;
+}
+
 void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
 {
     const int64_t end_ns = vm->now_ns + duration_ns;
@@ -518,6 +528,7 @@ void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
         next = earliest(next, vm->formula_at_ns);
         if (vm->has_ntp)
             next = earliest(next, vm->ntp_due_ns);
+        next = earliest(next, wake_ns(vm));
         if (next > vm->now_ns)
             vm->now_ns = next;
 
@@ -552,10 +563,14 @@ void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
             look(vm, &seen);
             vm->shown_valid = vm->shown_valid && seen.look != TRACKER_LOOK_CHANGED;
             if (seen.look != TRACKER_LOOK_NONE ||
-                vm->now_ns + vm->tick_ns / 2 >= vm->orders.wake_at_ns) {
+                vm->now_ns + tracker_slack_ns(&vm->tracker.config) >= vm->orders.wake_at_ns) {
                 memset(&seen, 0, sizeof(seen));
                 step(vm, &seen);
             }
+        } else if (wake_ns(vm) <= vm->now_ns) {
+            struct observation seen = {0};
+
+            step(vm, &seen);
         }
     }
     move_clock(vm);

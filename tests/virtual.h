@@ -38,7 +38,7 @@ struct virtual_command {
 struct virtual_machine {
     struct tracker tracker;
     struct tracker_orders orders;
-    int64_t now_ns, next_tick_ns, tick_ns;
+    int64_t now_ns, next_tick_ns, tick_ns, stepped_ns;
     uint64_t random; /* the generator's state */
 
     /* A leap second: what it adds to TAI - UTC, and when it begins or when one is left out. */
