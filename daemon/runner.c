@@ -119,21 +119,33 @@ static bool receive(struct runner *r, struct observation *seen)
 
 /* --- what is ordered ------------------------------------------------------------------------ */
 
+static void disconnect(struct runner *r)
+{
+    event_loop_watch_chronyd(r->loop, -1);
+    chronyd_close(&r->chronyd);
+}
+
+static int connect_chronyd(struct runner *r)
+{
+    const int result = chronyd_open(&r->chronyd);
+
+    return result < 0 ? result : event_loop_watch_chronyd(r->loop, r->chronyd.fd);
+}
+
 static int send_command(struct runner *r)
 {
     int result = 0;
 
-    if (r->chronyd.fd < 0) {
-        result = chronyd_open(&r->chronyd);
-        if (result == 0)
-            result = event_loop_watch_chronyd(r->loop, r->chronyd.fd);
+    if (r->chronyd.fd >= 0 && !chronyd_has_way_back(&r->chronyd)) {
+        log_debug("%s is not ours any more: binding it again", r->chronyd.own.sun_path);
+        disconnect(r);
     }
+    if (r->chronyd.fd < 0)
+        result = connect_chronyd(r);
     if (result == 0)
         result = chronyd_send(&r->chronyd, r->orders.command, r->orders.command_length);
-    if (result < 0) {
-        event_loop_watch_chronyd(r->loop, -1);
-        chronyd_close(&r->chronyd);
-    }
+    if (result < 0)
+        disconnect(r);
     return result;
 }
 
