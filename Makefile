@@ -44,7 +44,7 @@ ctl_libs    = inih jansson
 
 refclock = $(patsubst %.c,$(BUILD)/%.o,$(wildcard refclock/*.c))
 shared   = $(addprefix $(BUILD)/daemon/,config.o config_key.o config_path.o edit_distance.o device.o metrics.o replace_file.o state_file.o system_clock.o journal.o log.o)
-daemon   = $(addprefix $(BUILD)/daemon/,announcement.o chronyd.o event_loop.o node.o notify.o publisher.o runner.o sock_sender.o vmclockd.o)
+daemon   = $(addprefix $(BUILD)/daemon/,announcement.o chronyd.o event_loop.o lock.o node.o notify.o publisher.o runner.o sock_sender.o vmclockd.o)
 ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chrony_conf.o chronyd.o doctor.o human.o node.o page_report.o process.o state_reader.o status_report.o vmclockctl.o watch.o)
 fuzzers  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 checks   = $(patsubst tests/%.c,%,$(wildcard tests/check_*.c))

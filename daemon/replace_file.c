@@ -25,8 +25,7 @@ void make_public_directory(const char *path)
         chmod(path, 0755); /* whatever the umask */
 }
 
-/* The directory that systemd makes is missing where somebody starts the daemon by hand. */
-static void make_directory_of(const char *path)
+void make_directory_of(const char *path)
 {
     char directory[PATH_MAX];
     char *slash;

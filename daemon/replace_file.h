@@ -14,6 +14,12 @@ int replace_file(const char *path, const void *bytes, size_t n);
 /* The same by another name than PATH.new, of the same file system, whose directory is made. */
 int replace_file_by(const char *fresh, const char *path, const void *bytes, size_t n);
 
+/*
+ * The directory that `path` is in: the one that systemd makes is missing where somebody starts the
+ * daemon by hand.
+ */
+void make_directory_of(const char *path);
+
 /* One level, that everybody may list and enter; it may be there already. */
 void make_public_directory(const char *path);
 

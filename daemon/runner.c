@@ -16,6 +16,7 @@
 #include "daemon/counter.h"
 #include "daemon/device.h"
 #include "daemon/event_loop.h"
+#include "daemon/lock.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/node.h"
@@ -41,7 +42,8 @@ struct runner {
     struct device_view view;
     struct chronyd chronyd;
     int sock_fd, lost_error;
-    bool busy, dry_run, ready, stopping, notified;
+    struct lock state_lock, chronyd_lock;
+    bool busy, dry_run, ready, stopping, notified, locked_out;
     bool clock_source_is_counter;
     double counter_period_sec;
     int64_t tick_at_ns;     /* the last one */
@@ -125,10 +127,22 @@ static void disconnect(struct runner *r)
     chronyd_close(&r->chronyd);
 }
 
+/* This vmclockd is one too many, and has said so. */
+static void lock_out(struct runner *r)
+{
+    r->locked_out = true;
+    event_loop_stop(r->loop);
+}
+
 static int connect_chronyd(struct runner *r)
 {
-    const int result = chronyd_open(&r->chronyd);
+    int result = lock_chronyd(&r->chronyd_lock, r->config.command_socket);
 
+    if (result == -EBUSY) {
+        lock_out(r);
+        return result;
+    }
+    result = chronyd_open(&r->chronyd);
     return result < 0 ? result : event_loop_watch_chronyd(r->loop, r->chronyd.fd);
 }
 
@@ -266,6 +280,10 @@ static void housekeeping(struct runner *r, int64_t now_ns)
 {
     int result;
 
+    if (lock_state_file(&r->state_lock, r->config.state_file) == -EBUSY) {
+        lock_out(r);
+        return;
+    }
     if (r->device) {
         result = device_check(r->device);
         if (result < 0)
@@ -577,6 +595,16 @@ static void measure_counter(struct runner *r)
             1 / r->counter_period_sec, stated_hz);
 }
 
+/* Before anything is changed, or removed: 0, or -errno where that has to be left to another. */
+static int lock_all(struct runner *r)
+{
+    int result = lock_state_file(&r->state_lock, r->config.state_file);
+
+    if (result != -EBUSY && !is_for_another_start(result) && !r->dry_run)
+        result = lock_chronyd(&r->chronyd_lock, r->config.command_socket);
+    return result == -EBUSY || is_for_another_start(result) ? result : 0;
+}
+
 /* Two timers: the page's, and the second's, which leaves time for a watchdog of less. */
 static int start_timers(struct runner *r)
 {
@@ -620,15 +648,24 @@ int runner_create(const struct config *config, bool dry_run, struct runner **ret
     r->publisher.tracker = &r->tracker;
     r->watchdog_at_ns = r->wake_at_ns = INT64_MAX;
     handlers.context = r;
+    lock_init(&r->state_lock);
+    lock_init(&r->chronyd_lock);
     chronyd_init(&r->chronyd, r->config.command_socket);
     r->sock_fd = sock_sender_open();
-    result = r->sock_fd < 0 ? 0 : open_device(r);
+    result = r->sock_fd < 0 ? r->sock_fd : lock_all(r);
+    if (result < 0) {
+        if (result != -EBUSY)
+            log_err("vmclockd cannot start: %s", strerror(-result));
+        runner_destroy(r);
+        return EXIT_FAILURE;
+    }
+    result = open_device(r);
     if (result < 0) {
         runner_destroy(r);
         return runner_exit_status(result, EX_UNAVAILABLE);
     }
     measure_counter(r);
-    result = r->sock_fd < 0 ? r->sock_fd : event_loop_create(&handlers, &r->loop);
+    result = event_loop_create(&handlers, &r->loop);
     if (result == 0)
         result = init_tracker(r);
     if (result == 0)
@@ -656,6 +693,8 @@ void runner_destroy(struct runner *r)
         event_loop_watch_device(r->loop, -1);
     event_loop_destroy(r->loop);
     chronyd_close(&r->chronyd);
+    lock_release(&r->chronyd_lock);
+    lock_release(&r->state_lock);
     device_close(r->device);
     if (r->sock_fd >= 0)
         close(r->sock_fd);
@@ -673,11 +712,15 @@ int runner_run(struct runner *r)
     look(r, &seen);
     step(r, &seen);
     wait_for_next(r, system_clock_monotonic_ns());
-    result = event_loop_run(r->loop);
+    result = r->locked_out ? -EBUSY : event_loop_run(r->loop);
+    if (r->locked_out) /* the files are another's */
+        return EXIT_FAILURE;
+    if (result < 0)
+        log_err("the event loop failed: %s", strerror(-result));
     if (restore_is_pending(&r->tracker.restore) && !r->dry_run)
         publisher_tell(&r->publisher, &(struct event){.id = EVENT_NOT_PUT_BACK});
     publisher_flush(&r->publisher);
     publisher_save(&r->publisher, false);
     publisher_remove_metrics(&r->publisher);
-    return result;
+    return result < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
