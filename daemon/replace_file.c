@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -38,10 +39,21 @@ void make_directory_of(const char *path)
     }
 }
 
+/* A socket or a device, /dev/null say, which is not ours to take away. */
+static bool is_no_file(const char *path)
+{
+    struct stat status;
+
+    return lstat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode) &&
+           !S_ISDIR(status.st_mode); /* which rename() refuses */
+}
+
 int replace_file_by(const char *fresh, const char *path, const void *bytes, size_t n)
 {
     int fd, r = 0;
 
+    if (is_no_file(path))
+        return -EEXIST;
     fd = open_fresh(fresh);
     if (fd < 0 && errno == ENOENT) {
         make_directory_of(fresh);

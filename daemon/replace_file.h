@@ -7,7 +7,7 @@
 
 /*
  * Write PATH.new and rename it to `path`; it can be read by everybody. A missing directory is made,
- * one level. 0 or -errno; then the old file is still there.
+ * one level. 0 or -errno; then the old file is still there. -EEXIST: what is there is no file.
  */
 int replace_file(const char *path, const void *bytes, size_t n);
 
