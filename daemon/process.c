@@ -49,7 +49,7 @@ char process_state(pid_t pid)
     char text[512];
     const char *state = read_stat(pid, text, sizeof(text));
 
-    return state ? state[0] : '\0';
+    return (char)(state ? *state : '\0');
 }
 
 static bool has_run_for(pid_t pid, double seconds)
