@@ -28,13 +28,13 @@ void step_begin_recovery(struct step *s, enum recovery_cause cause)
     t->reset_pending = t->reset_pending || cause != RECOVERY_CAUSE_START;
     if (cause != RECOVERY_CAUSE_START)
         t->host.moved_ns = 0; /* what has moved is to be believed */
+    if (!reset_queued)
+        exchange_start_over(&t->exchange);
     if (t->stopping)          /* the next start finds the marker unconfirmed */
         return;
     t->interrupted = recovery_holds_samples(&t->recovery) ? t->interrupted + 1 : 0;
     recovery_begin(&t->recovery, cause, s->seen->now_ns, earliest, reset_queued);
     t->bursts.left = 0;
-    if (!reset_queued)
-        exchange_start_over(&t->exchange);
     t->awaiting_reported = t->refusal_reported = t->host.late = false;
     t->has_offset = false;
     t->fed = false;
