@@ -43,8 +43,8 @@ daemon_libs = libevent_core libsystemd inih
 ctl_libs    = inih jansson
 
 refclock = $(patsubst %.c,$(BUILD)/%.o,$(wildcard refclock/*.c))
-shared   = $(addprefix $(BUILD)/daemon/,chrony_conf.o chrony_conf_file.o chrony_conf_source.o chrony_settings.o chronyd_process.o config.o config_key.o device.o process.o metrics.o replace_file.o state_file.o system_clock.o journal.o log.o)
-daemon   = $(addprefix $(BUILD)/daemon/,announcement.o chronyd.o event_loop.o node.o notify.o publisher.o runner.o sock_sender.o vmclockd.o)
+shared   = $(addprefix $(BUILD)/daemon/,chrony_conf.o chrony_conf_file.o chrony_conf_source.o chrony_settings.o chronyd_process.o config.o config_key.o config_path.o edit_distance.o device.o process.o metrics.o replace_file.o state_file.o system_clock.o journal.o log.o)
+daemon   = $(addprefix $(BUILD)/daemon/,announcement.o chronyd.o event_loop.o lock.o node.o notify.o publisher.o runner.o sock_sender.o vmclockd.o)
 ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chronyd.o chronyd_program.o doctor.o doctor_chrony.o doctor_chronyd.o doctor_refclock.o doctor_system.o human.o node.o page_report.o state_reader.o status_report.o vmclockctl.o watch.o)
 fuzzers  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 checks   = $(patsubst tests/%.c,%,$(wildcard tests/check_*.c))
@@ -65,7 +65,7 @@ $(BUILD)/%.o: %.c
 	$(COMPILE) -c -o $@ $<
 
 $(BUILD)/check_%: $(BUILD)/tests/check_%.o $(BUILD)/tests/sim/sim_page.o $(BUILD)/tests/virtual.o \
-                  $(shared) $(refclock) $(addprefix $(BUILD)/daemon/, \
+                  $(BUILD)/tests/tracker_fixture.o $(shared) $(refclock) $(addprefix $(BUILD)/daemon/, \
                   apparmor.o chronyd.o chronyd_program.o human.o node.o sock_sender.o)
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs check inih) -lm $(LDLIBS)
 
@@ -93,6 +93,7 @@ check: packages-check
 	    check-units check-corpora $(BUILD)/sanitized/vmclockd
 	@$(MAKE) --no-print-directory $(BUILD)/interpose.so
 	@$(MAKE) --no-print-directory compare-chrony-conf COUNT=100
+	@tests/get-inih.sh $(BUILD)/inih
 	BUILD=$(BUILD) tests/integration/run.py
 
 # The core is pure: it includes itself and what of the C library makes no system call.

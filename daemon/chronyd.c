@@ -42,6 +42,7 @@ void chronyd_init(struct chronyd *chronyd, const char *path)
 int chronyd_open(struct chronyd *chronyd)
 {
     const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct stat bound = {0}, status;
     mode_t mask;
     char earlier;
     int r = 0;
@@ -58,7 +59,8 @@ int chronyd_open(struct chronyd *chronyd)
         r = -errno;
     umask(mask);
     if (r == 0 &&
-        connect(fd, (const struct sockaddr *)&chronyd->server, sizeof(chronyd->server)) < 0) {
+        (lstat(chronyd->own.sun_path, &bound) < 0 ||
+            connect(fd, (const struct sockaddr *)&chronyd->server, sizeof(chronyd->server)) < 0)) {
         r = -errno;
         unlink(chronyd->own.sun_path);
     }
@@ -66,8 +68,14 @@ int chronyd_open(struct chronyd *chronyd)
         close(fd);
         return r;
     }
+    /* Its number alone may have been another's before. */
+    if (stat(chronyd->server.sun_path, &status) == 0)
+        chronyd->id = (uint64_t)status.st_ino ^ (uint64_t)status.st_mtim.tv_sec << 32 ^
+                      (uint64_t)status.st_mtim.tv_nsec;
     while (recv(fd, &earlier, sizeof(earlier), MSG_DONTWAIT) >= 0)
         continue; /* whoever sent that, before we were connected, is not known */
+    chronyd->own_device = bound.st_dev;
+    chronyd->own_inode = bound.st_ino;
     chronyd->fd = fd;
     return 0;
 }
@@ -98,6 +106,15 @@ ssize_t chronyd_receive(struct chronyd *chronyd, uint8_t *ret_reply, size_t size
     const ssize_t n = recv(chronyd->fd, ret_reply, size, MSG_DONTWAIT);
 
     return n < 0 ? -errno : n;
+}
+
+bool chronyd_has_way_back(const struct chronyd *chronyd)
+{
+    struct stat there;
+
+    if (lstat(chronyd->own.sun_path, &there) < 0)
+        return errno != ENOENT && errno != ENOTDIR; /* else it is not known */
+    return there.st_dev == chronyd->own_device && there.st_ino == chronyd->own_inode;
 }
 
 bool chronyd_has_queued(const struct chronyd *chronyd)

@@ -10,9 +10,12 @@
 #include <sys/un.h>
 
 struct chronyd {
-    int fd;                    /* -1: not connected */
+    int fd;      /* -1: not connected */
+    uint64_t id; /* of the socket that was connected last: each chronyd makes its own */
     struct sockaddr_un server; /* chronyd's */
     struct sockaddr_un own;    /* ours, in the same directory: where replies are sent to */
+    dev_t own_device;          /* what was bound there */
+    ino_t own_inode;
 };
 
 /* Nothing is opened yet; `path` fits, the configuration saw to it. */
@@ -41,6 +44,9 @@ int chronyd_send(struct chronyd *chronyd, const uint8_t *request, size_t length)
 
 /* One datagram's length, or -errno: -EAGAIN no more is there. */
 ssize_t chronyd_receive(struct chronyd *chronyd, uint8_t *ret_reply, size_t size);
+
+/* Is our socket still where replies are sent to? Its directory may have been made again. */
+bool chronyd_has_way_back(const struct chronyd *chronyd);
 
 /* Does anything that was sent still lie in chronyd's queue, unread? */
 bool chronyd_has_queued(const struct chronyd *chronyd);

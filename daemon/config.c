@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "daemon/config_key.h"
+#include "daemon/config_path.h"
 
 #define LINE_MAX_BYTES 512
 
@@ -40,56 +41,125 @@ static void mistake(struct reader *reader, const char *format, ...)
     reader->complain(sentence);
 }
 
+struct line {
+    char text[LINE_MAX_BYTES];
+    size_t n;
+    bool is_cut, has_nul;
+};
+
+/* False: there is no more. */
+static bool read_line(FILE *stream, struct line *ret_line)
+{
+    struct line *const line = ret_line;
+    int c;
+
+    line->n = 0;
+    line->is_cut = line->has_nul = false;
+    while ((c = fgetc(stream)) != EOF && c != '\n') {
+        if (line->n < sizeof(line->text) - 1)
+            line->text[line->n++] = (char)c;
+        else
+            line->is_cut = true;
+        line->has_nul = line->has_nul || c == '\0';
+    }
+    line->text[line->n] = '\0';
+    return c != EOF || line->n > 0;
+}
+
+/* What Windows' editors begin a file with; false: what they say it is cannot be read. */
+static bool take_byte_order_mark(struct reader *reader, struct line *line)
+{
+    if (strncmp(line->text, "\xff\xfe", 2) == 0 || strncmp(line->text, "\xfe\xff", 2) == 0) {
+        mistake(reader, "the file is UTF-16, by its byte order mark; it has to be UTF-8");
+        return false;
+    }
+    if (strncmp(line->text, "\xef\xbb\xbf", 3) == 0) {
+        line->n -= 3;
+        memmove(line->text, line->text + 3, line->n + 1);
+    }
+    return true;
+}
+
+/* Without a comment and the blanks around it. */
+static const char *strip(struct line *line)
+{
+    char *start = line->text;
+
+    for (size_t i = 1; i < line->n; i++) {
+        if (line->text[i] == '#' && isspace((unsigned char)line->text[i - 1])) {
+            line->n = i; /* a comment behind the value */
+            line->is_cut = false;
+        }
+    }
+    while (line->n > 0 && isspace((unsigned char)line->text[line->n - 1]))
+        line->n--;
+    line->text[line->n] = '\0';
+    while (isspace((unsigned char)*start))
+        start++;
+    if (*start != '#' && *start != ';')
+        return start;
+    line->is_cut = false;
+    return "";
+}
+
+/* "KEY: ", as far as it can be told from a line that is too long to be read. */
+static int key_length(const char *text)
+{
+    size_t n = strcspn(text, "=");
+
+    if (text[n] == '\0')
+        return 0;
+    while (n > 0 && isspace((unsigned char)text[n - 1]))
+        n--;
+    return n < 40 ? (int)n : 0;
+}
+
+/* With the blanks that config_print() sets beside the '=', so that it can be read back. */
+static size_t length_when_printed(const char *text)
+{
+    const size_t n = strcspn(text, "=");
+
+    if (n == 0 || text[n] == '\0')
+        return strlen(text);
+    return strlen(text) + !isspace((unsigned char)text[n - 1]) +
+           !isspace((unsigned char)text[n + 1]);
+}
+
+/* The line's key and value, or nothing, where that is all there is or a mistake was found. */
+static const char *examine(struct reader *reader, struct line *line, size_t most)
+{
+    const char *text = strip(line);
+    const int n = key_length(text);
+
+    if (line->has_nul)
+        mistake(reader, "the line has a NUL byte");
+    else if (line->is_cut || length_when_printed(text) > most)
+        mistake(reader, "%.*s%sthe line has over %zu bytes", n, text, n > 0 ? ": " : "", most);
+    else if (*text == '[')
+        mistake(reader, "there are no sections here: \"%s\"", text);
+    else if (*text && text[strcspn(text, "=:")] != '=') /* inih would take a ':' as well */
+        mistake(reader, "not a \"key = value\" line: \"%s\"", text);
+    else
+        return text;
+    return "";
+}
+
 /*
  * inih's source of lines. It does here what inih would not: count lines, refuse what is too long
- * for it, and take an indented line for itself rather than for the rest of the one before.
+ * for it, and take an indented line for itself rather than for the rest of the one before. As from
+ * fgets(), each line ends with a newline: one without it that fills the buffer has inih, from March
+ * 2025 on, skip what follows.
  */
 static char *next_line(char *buffer, int size, void *context)
 {
     struct reader *reader = context;
-    char line[LINE_MAX_BYTES];
-    size_t n = 0, start = 0;
-    int c;
+    struct line line = {.n = 0};
 
-    while ((c = fgetc(reader->stream)) != EOF && c != '\n') {
-        if (n < sizeof(line) - 1)
-            line[n] = (char)c;
-        n++;
-    }
-    if (c == EOF && n == 0)
+    if (!read_line(reader->stream, &line))
         return NULL;
-    reader->line++;
-    buffer[0] = '\0';
-    if (n >= sizeof(line) - 1) {
-        mistake(reader, "the line has over %zu bytes", sizeof(line) - 2);
-        return buffer;
-    }
-    if (memchr(line, '\0', n)) {
-        mistake(reader, "the line has a NUL byte");
-        return buffer;
-    }
-    for (size_t i = 1; i < n; i++)
-        if (line[i] == '#' && isspace((unsigned char)line[i - 1]))
-            n = i; /* a comment behind the value */
-    while (start < n && isspace((unsigned char)line[start]))
-        start++;
-    while (n > start && isspace((unsigned char)line[n - 1]))
-        n--;
-    line[n] = '\0';
-    if (n - start >= (size_t)size) {
-        mistake(reader, "the line has over %d bytes", size - 1);
-        return buffer;
-    }
-    if (line[start] == '[') {
-        mistake(reader, "there are no sections here: \"%s\"", line + start);
-        return buffer;
-    }
-    if (n > start && line[start] != '#' && line[start] != ';' &&
-        line[start + strcspn(line + start, "=:")] != '=') { /* inih would take a ':' as well */
-        mistake(reader, "not a \"key = value\" line: \"%s\"", line + start);
-        return buffer;
-    }
-    memcpy(buffer, line + start, n - start + 1);
+    if (reader->line++ == 0 && !take_byte_order_mark(reader, &line))
+        return NULL;
+    snprintf(buffer, (size_t)size, "%s\n", examine(reader, &line, (size_t)size - 2));
     return buffer;
 }
 
@@ -98,7 +168,7 @@ static int take_value(void *context, const char *section, const char *name, cons
     struct reader *reader = context;
     struct config *config = reader->config;
     const unsigned file = config->n_files - 1;
-    const char *allowed;
+    const char *allowed, *near;
 
     (void)section;
     for (size_t i = 0; i < config_n_keys; i++) {
@@ -108,6 +178,7 @@ static int take_value(void *context, const char *section, const char *name, cons
         if (strcmp(name, key->name) != 0)
             continue;
         if (again && !key->repeatable) {
+            config->set[i].mistaken = true;
             mistake(reader, "%s: set twice, before in line %u", name, config->set[i].line);
             return 1;
         }
@@ -116,13 +187,18 @@ static int take_value(void *context, const char *section, const char *name, cons
         config->set[i].file = file;
         config->set[i].line = reader->line;
         allowed = key->parse(key, value, config);
+        config->set[i].mistaken = allowed != NULL;
         if (allowed)
             mistake(reader, "%s: \"%s\" is not allowed; it takes %s", name, value, allowed);
         else if (key->repeatable && config->tracker.recovery.n_servers > 0)
             config->server_lines[config->tracker.recovery.n_servers - 1] = reader->line;
         return 1;
     }
-    mistake(reader, "%s: unknown key", name);
+    near = config_key_near(name);
+    if (near)
+        mistake(reader, "%s: unknown key; did you mean \"%s\"?", name, near);
+    else
+        mistake(reader, "%s: unknown key", name);
     return 1;
 }
 
@@ -144,8 +220,6 @@ static int read_file(struct reader *reader, const char *path, bool may_be_missin
 
     if (strlen(path) >= CONFIG_PATH_MAX)
         return refuse(reader, path, ENAMETOOLONG);
-    if (config->n_files == CONFIG_FILES_MAX)
-        return refuse(reader, path, E2BIG);
     reader->stream = fopen(path, "re");
     if (!reader->stream && errno == ENOENT && may_be_missing)
         return 0;
@@ -185,7 +259,7 @@ static int by_name(const struct dirent **a, const struct dirent **b)
 /* The files in `file`.d, by name: what they say goes over what was said before. */
 static int read_dropins(struct reader *reader, const char *file)
 {
-    char directory[CONFIG_PATH_MAX + 8], path[CONFIG_PATH_MAX + 8 + 256];
+    char directory[CONFIG_PATH_MAX + 8], path[CONFIG_PATH_MAX + 8 + 256], sentence[1024];
     struct dirent **entries;
     int n, r = 0;
 
@@ -197,35 +271,70 @@ static int read_dropins(struct reader *reader, const char *file)
         int result;
 
         snprintf(path, sizeof(path), "%s/%s", directory, entries[i]->d_name);
+        free(entries[i]);
+        if (i == CONFIG_DROPINS_MAX) {
+            snprintf(sentence, sizeof(sentence), "%s: one file too many: at most %d are read of %s",
+                path, CONFIG_DROPINS_MAX, directory);
+            reader->complain(sentence);
+            reader->mistakes++;
+        }
+        if (i >= CONFIG_DROPINS_MAX)
+            continue;
         result = read_file(reader, path, false);
         if (r == 0)
             r = result;
-        free(entries[i]);
     }
     free(entries);
     return r;
 }
 
-int config_read(const char *file, void (*complain)(const char *sentence), struct config *ret_config)
+static void complain_of_collisions(struct reader *reader)
+{
+    char sentence[CONFIG_SENTENCE_MAX];
+
+    for (unsigned i = 0; config_path_collision(reader->config, i, sentence); i++) {
+        reader->complain(sentence);
+        reader->mistakes++;
+    }
+}
+
+int config_salvage(
+    const char *file, void (*complain)(const char *sentence), struct config *ret_config)
 {
     const char *name = file ? file : CONFIG_DEFAULT_FILE;
-    struct config config = {0};
-    struct reader reader = {.complain = complain, .config = &config};
+    struct reader reader = {.complain = complain, .config = ret_config};
     int r, dropins;
 
+    *ret_config = (struct config){.file_named = file != NULL};
     for (size_t i = 0; i < config_n_keys; i++)
         if (config_keys[i].fallback)
-            config_keys[i].parse(&config_keys[i], config_keys[i].fallback, &config);
+            config_keys[i].parse(&config_keys[i], config_keys[i].fallback, ret_config);
     r = read_file(&reader, name, file == NULL);
     dropins = r < 0 ? 0 : read_dropins(&reader, name);
+    snprintf(ret_config->file, sizeof(ret_config->file), "%s", name);
+    ret_config->file_read = r == 0;
     if (r < 0 || dropins < 0)
         return r < 0 ? r : dropins;
-    if (reader.mistakes)
-        return -EINVAL;
-    snprintf(config.file, sizeof(config.file), "%s", name);
-    config.file_named = file != NULL;
-    *ret_config = config;
-    return 0;
+    complain_of_collisions(&reader);
+    return reader.mistakes ? -EINVAL : 0;
+}
+
+int config_read(const char *file, void (*complain)(const char *sentence), struct config *ret_config)
+{
+    struct config config;
+    const int r = config_salvage(file, complain, &config);
+
+    if (r == 0)
+        *ret_config = config;
+    return r;
+}
+
+bool config_is_mistaken(const struct config *config, const char *key)
+{
+    for (size_t i = 0; i < config_n_keys; i++)
+        if (strcmp(config_keys[i].name, key) == 0)
+            return config->set[i].mistaken;
+    return false;
 }
 
 static size_t key_index(const char *name)

@@ -10,7 +10,8 @@
 #define CONFIG_DEFAULT_FILE "/etc/vmclockd.conf"
 #define CONFIG_PATH_MAX     256
 #define CONFIG_KEYS_MAX     32
-#define CONFIG_FILES_MAX    33
+#define CONFIG_DROPINS_MAX  32
+#define CONFIG_FILES_MAX    (1 + CONFIG_DROPINS_MAX)
 #define CONFIG_SERVER_MAX   64 /* of a server's line */
 
 struct config {
@@ -25,11 +26,13 @@ struct config {
     struct tracker_config tracker; /* but for dry_run and most of reader */
     char file[CONFIG_PATH_MAX];
     bool file_named; /* not the default one, which may be missing */
+    bool file_read;  /* it was, or is the default one and missing */
     /* Where it comes from. */
     unsigned n_files;
     char files[CONFIG_FILES_MAX][CONFIG_PATH_MAX]; /* as they were read */
     struct {
         unsigned file, line; /* line 0: the default */
+        bool mistaken;
     } set[CONFIG_KEYS_MAX];
     unsigned server_lines[RECOVERY_SERVERS_MAX];
     char chrony_file[CONFIG_PATH_MAX];   /* chrony's; empty: there is none */
@@ -46,6 +49,13 @@ struct config {
  */
 int config_read(
     const char *file, void (*complain)(const char *sentence), struct config *ret_config);
+
+/* The same, but *ret_config always is what there is without the mistakes. */
+int config_salvage(
+    const char *file, void (*complain)(const char *sentence), struct config *ret_config);
+
+/* Is the value of this key a mistake, or one of two? */
+bool config_is_mistaken(const struct config *config, const char *key);
 
 /* Is this key set, by a file? */
 bool config_is_set(const struct config *config, const char *name);

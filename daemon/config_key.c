@@ -12,10 +12,13 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "daemon/edit_distance.h"
+
 #define POLL_MIN         (-7)
 #define POLL_MAX         24
 #define SOCKET_PATH_MAX  (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
-#define OWN_SOCKET_BYTES 22 /* "/vmclockd.4194304.sock" */
+#define OWN_SOCKET_BYTES 22                    /* "/vmclockd.4194304.sock" */
+#define REPLACED_MAX     (CONFIG_PATH_MAX - 8) /* of a path, with ".new" or ".lock" behind it */
 
 static void *field(const struct config_key *key, struct config *config)
 {
@@ -95,6 +98,7 @@ static const struct {
     {"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}};
 
 #define N_UNITS (sizeof(units) / sizeof(units[0]))
+#define UNITS   "with its unit: ns, us, ms, s, m, h, d"
 
 bool config_parse_number(const char *value, const char **ret_end, double *ret_number)
 {
@@ -418,21 +422,20 @@ const struct config_key config_keys[] = {
         SOCKET_PATH_MAX,
         "an absolute path of at most 107 bytes, 85 of them its directory, where vmclockd's own "
         "socket has to fit"),
-    PATH("state-file", "/run/vmclockd/state", state_file, 0, CONFIG_PATH_MAX - 8,
-        "an absolute path"),
+    PATH("state-file", "/run/vmclockd/state", state_file, 0, REPLACED_MAX, "an absolute path"),
     {"metrics-file", parse_metrics_file, print_metrics_file, "none", AT(metrics_file), 0,
-        CONFIG_PATH_MAX - 8, "an absolute path that ends in .prom, or none", false},
+        REPLACED_MAX, "an absolute path that ends in .prom, or none", false},
     DURATION("watch-interval", "10ms", tracker.watch_interval_ns, 1e6, 10e9,
-        "a duration of 1ms to 10s, with its unit"),
+        "a duration of 1ms to 10s, " UNITS),
     DURATION("sample-interval", "50ms", tracker.sample_interval_ns, 1e6, 60e9,
-        "a duration of 1ms to 60s, with its unit"),
+        "a duration of 1ms to 60s, " UNITS),
     {"readings", parse_count, print_count, "16", AT(readings), 1, CROSS_TIMESTAMPS_MAX,
         "a whole number from 1 to 64", false},
     {"step", parse_step, print_step, "always", 0, 0, 0, "always, forward or never", false},
     BOOL("correct-frequency", "yes", tracker.correct_frequency),
     BOOL("correct-at-start", "yes", tracker.correct_at_start),
     DURATION("max-step", "3650d", tracker.recovery.step_max_ns, 1e3, 36500 * 86400e9,
-        "a duration of 1us to 36500d, with its unit"),
+        "a duration of 1us to 36500d, " UNITS),
     {"max-rate", parse_real, print_real, "1000", AT(tracker.recovery.rate_max_ppm), 0.001, 100000,
         "ppm, from 0.001 to 100000", false},
     {"chrony-conf", parse_chrony_conf, print_chrony_conf, "auto", AT(chrony_conf), 0,
@@ -449,7 +452,7 @@ const struct config_key config_keys[] = {
         true},
     BOOL("accept-freerunning", "yes", tracker.reader.accept_freerunning),
     DURATION("max-error", "0", tracker.max_error_ns, 0, 86400e9,
-        "a duration of at most 1d, with its unit, or 0 for no limit"),
+        "0 for no limit, or a duration of at most 1d, " UNITS),
     {"refid", parse_refid, print_text, "VMCL", AT(refid), 0, 0,
         "1 to 4 printable characters but # and ;", false},
 };
@@ -458,3 +461,33 @@ const size_t config_n_keys = sizeof(config_keys) / sizeof(config_keys[0]);
 
 _Static_assert(sizeof(config_keys) / sizeof(config_keys[0]) <= CONFIG_KEYS_MAX,
     "struct config says of each key where it was set");
+
+const char *config_key_path(const struct config_key *key, const struct config *config)
+{
+    const char *path = const_field(key, config);
+
+    if (key->parse != parse_path && key->parse != parse_metrics_file)
+        return NULL;
+    return path[0] ? path : NULL;
+}
+
+bool config_key_is_replaced(const struct config_key *key)
+{
+    return key->at == AT(state_file) || key->at == AT(metrics_file);
+}
+
+const char *config_key_near(const char *name)
+{
+    unsigned nearest = (unsigned)strlen(name) / 3 + 1;
+    const char *found = NULL;
+
+    for (size_t i = 0; i < config_n_keys; i++) {
+        const unsigned distance = edit_distance(name, config_keys[i].name);
+
+        if (distance < nearest) {
+            nearest = distance;
+            found = config_keys[i].name;
+        }
+    }
+    return found;
+}

@@ -17,6 +17,13 @@ struct config_key {
     bool repeatable; /* as boost, the only one, is: a server each time, the first is printed */
 };
 
+/* The path that it is set to; NULL: it is none, or no path. Is there a file that is replaced? */
+const char *config_key_path(const struct config_key *key, const struct config *config);
+bool config_key_is_replaced(const struct config_key *key);
+
+/* The key that may have been meant; NULL: none is near. */
+const char *config_key_near(const char *name);
+
 extern const struct config_key config_keys[];
 extern const size_t config_n_keys;
 

@@ -64,10 +64,16 @@ void doctor_mend(struct doctor *d, const char *format, ...)
 
 /* --- our side ------------------------------------------------------------------------------ */
 
-static void check_configuration(struct doctor *d)
+static void check_configuration(struct doctor *d, const struct status_mistakes *mistakes)
 {
     const struct config *c = d->config;
 
+    for (unsigned i = 0; i < mistakes->n && i < STATUS_MISTAKES_MAX; i++) {
+        doctor_found(d, DOCTOR_PROBLEM, "configuration", "%s", mistakes->sentences[i]);
+        doctor_mend(d, "until then vmclockd goes on with what it had, and does not start again");
+    }
+    if (mistakes->n > 0)
+        return;
     if (c->n_files == 0)
         doctor_found(d, DOCTOR_OK, "configuration", "there is no %s: all defaults", c->file);
     else if (c->n_files == 1)
@@ -141,20 +147,27 @@ static void take_complaint(const char *text, void *context)
 
 static void check_daemon(struct doctor *d)
 {
+    const struct status_mistakes none = {0}; /* they have findings of their own */
     struct complaints complaints = {.doctor = d};
     struct state_file state;
-    const int r = state_reader_read(d->config->state_file, &state);
+    const int r = state_reader_read(d->config, &state);
+    char why[STATE_READER_TEXT_MAX];
 
     if ((r == -EACCES || r == -EPERM) && geteuid() != 0) {
         doctor_found(
             d, DOCTOR_WARNING, "vmclockd", "%s cannot be read by this user", d->config->state_file);
         doctor_mend(d, "run the doctor as root");
+    } else if (r == -EBUSY) {
+        state_reader_explain(d->config, r, &state, why);
+        doctor_found(d, DOCTOR_PROBLEM, "vmclockd", "%s", why);
+        doctor_mend(d, "see what holds it up, or whether the state file can be written; else "
+                       "systemctl restart vmclockd");
     } else if (r < 0) {
         doctor_found(d, DOCTOR_PROBLEM, "vmclockd", "does not run: %s: %s", d->config->state_file,
             state_reader_error_str(r));
         doctor_mend(d, "systemctl enable --now vmclockd; journalctl -u vmclockd says why it ended");
     } else if (!state_file_all_is_well(&state)) {
-        status_report_warn(d->config, &state, take_complaint, &complaints);
+        status_report_warn(&none, &state, take_complaint, &complaints);
         if (complaints.n == 0)
             take_complaint("runs, and not all is well", &complaints);
     } else {
@@ -180,7 +193,8 @@ static void check_unit(struct doctor *d)
     doctor_mend(d, "systemctl enable vmclockd");
 }
 
-unsigned doctor_run(const struct config *config, const char *chrony_conf, bool json)
+unsigned doctor_run(const struct config *config, const struct status_mistakes *mistakes,
+    const char *chrony_conf, bool json)
 {
     struct doctor *d = calloc(1, sizeof(*d));
     unsigned findings;
@@ -191,7 +205,7 @@ unsigned doctor_run(const struct config *config, const char *chrony_conf, bool j
     d->checks = json ? json_array() : NULL;
     d->has_chronyd = chronyd_process_find(config->command_socket, !chrony_conf, &d->chronyd) == 0;
     d->program = d->has_chronyd && d->chronyd.program[0] ? d->chronyd.program : CHRONYD_PROGRAM;
-    check_configuration(d);
+    check_configuration(d, mistakes);
     check_device(d);
     doctor_check_chrony(d, chrony_conf);
     doctor_check_system(d);

@@ -3,12 +3,14 @@
 #ifndef DAEMON_DOCTOR_H
 #define DAEMON_DOCTOR_H
 
-#include "daemon/config.h"
+#include "daemon/status_report.h"
 
 /*
- * Check and print, changing nothing; chronyd is asked for its tracking. `chrony_conf` NULL: where
- * distributions have it. Returns how many findings there are.
+ * Check and print, changing nothing; chronyd is asked for its tracking. `mistakes` are those of the
+ * configuration. `chrony_conf` NULL: where distributions have it. Returns how many findings there
+ * are.
  */
-unsigned doctor_run(const struct config *config, const char *chrony_conf, bool json);
+unsigned doctor_run(const struct config *config, const struct status_mistakes *mistakes,
+    const char *chrony_conf, bool json);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -15,23 +16,48 @@ static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 
 #define N_SIGNALS (sizeof(signals) / sizeof(signals[0]))
 
+enum timer { TIMER_TICK, TIMER_HOUSEKEEPING, TIMER_WAKE, N_TIMERS };
+
 struct event_loop {
     struct event_loop_handlers handlers;
     struct event_base *base;
-    int timer_fd;
-    struct event *tick, *device, *chronyd, *signals[N_SIGNALS];
+    int timer_fds[N_TIMERS];
+    struct event *timers[N_TIMERS], *device, *chronyd, *signals[N_SIGNALS];
 };
 
-/* The timer is the kernel's own periodic one: ticks that were missed come as one. */
+/* The timers are the kernel's own: ticks that were missed come as one. */
+static bool has_expired(int fd)
+{
+    uint64_t expirations;
+
+    return read(fd, &expirations, sizeof(expirations)) > 0; /* not set again since then */
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *context)
 {
     const struct event_loop *loop = context;
-    uint64_t expirations;
 
     (void)what;
-    if (read(fd, &expirations, sizeof(expirations)) < 0) /* set anew since it expired */
-        return;
-    loop->handlers.on_tick(loop->handlers.context);
+    if (has_expired(fd))
+        loop->handlers.on_tick(loop->handlers.context);
+}
+
+static void on_housekeeping(evutil_socket_t fd, short what, void *context)
+{
+    const struct event_loop *loop = context;
+
+    (void)what;
+    if (has_expired(fd))
+        loop->handlers.on_housekeeping(loop->handlers.context);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *context)
+{
+    const struct event_loop *loop = context;
+
+    (void)what;
+    if (has_expired(fd))
+        loop->handlers.on_wake(loop->handlers.context);
 }
 
 static void on_device(evutil_socket_t fd, short what, void *context)
@@ -93,13 +119,38 @@ int event_loop_watch_chronyd(struct event_loop *loop, int fd)
     return watch(loop, &loop->chronyd, fd, EV_READ | EV_PERSIST, on_chronyd);
 }
 
+static struct timespec timespec_of(int64_t ns)
+{
+    return (struct timespec){(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+}
+
+static int set_periodic(
+    const struct event_loop *loop, enum timer timer, int64_t first_ns, int64_t interval_ns)
+{
+    const struct itimerspec setting = {
+        .it_interval = timespec_of(interval_ns), .it_value = timespec_of(first_ns)};
+
+    return timerfd_settime(loop->timer_fds[timer], 0, &setting, NULL) < 0 ? -errno : 0;
+}
+
 int event_loop_set_interval(struct event_loop *loop, int64_t interval_ns)
 {
-    const struct timespec interval = {
-        (time_t)(interval_ns / 1000000000), (long)(interval_ns % 1000000000)};
-    const struct itimerspec timer = {.it_interval = interval, .it_value = interval};
+    return set_periodic(loop, TIMER_TICK, interval_ns, interval_ns);
+}
 
-    return timerfd_settime(loop->timer_fd, 0, &timer, NULL) < 0 ? -errno : 0;
+int event_loop_set_housekeeping(struct event_loop *loop, int64_t first_ns, int64_t interval_ns)
+{
+    return set_periodic(loop, TIMER_HOUSEKEEPING, first_ns, interval_ns);
+}
+
+int event_loop_wake_at(struct event_loop *loop, int64_t when_ns)
+{
+    /* All 0 would disarm it. */
+    const struct itimerspec setting = {.it_value = timespec_of(when_ns > 0 ? when_ns : 1)};
+
+    return timerfd_settime(loop->timer_fds[TIMER_WAKE], TFD_TIMER_ABSTIME, &setting, NULL) < 0
+               ? -errno
+               : 0;
 }
 
 /* Who asked is told by the return value; but after an error libevent ends the process. */
@@ -109,31 +160,42 @@ static void on_complaint(int severity, const char *message)
         log_err("libevent cannot go on: %s", message);
 }
 
-int event_loop_create(
-    const struct event_loop_handlers *handlers, int64_t interval_ns, struct event_loop **ret_loop)
+static int open_timer(struct event_loop *loop, enum timer timer)
+{
+    static void (*const callbacks[])(evutil_socket_t, short, void *) = {
+        [TIMER_TICK] = on_tick,
+        [TIMER_HOUSEKEEPING] = on_housekeeping,
+        [TIMER_WAKE] = on_wake,
+    };
+
+    loop->timer_fds[timer] = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (loop->timer_fds[timer] < 0)
+        return -errno;
+    return watch(
+        loop, &loop->timers[timer], loop->timer_fds[timer], EV_READ | EV_PERSIST, callbacks[timer]);
+}
+
+int event_loop_create(const struct event_loop_handlers *handlers, struct event_loop **ret_loop)
 {
     struct event_loop *loop = calloc(1, sizeof(*loop));
     struct event_config *config = event_config_new();
     int r = -ENOMEM;
 
     event_set_log_callback(on_complaint);
-    if (loop)
-        loop->timer_fd = -1;
+    for (size_t i = 0; loop && i < N_TIMERS; i++)
+        loop->timer_fds[i] = -1;
     if (loop && config) {
         loop->handlers = *handlers;
         /* The device needs edge triggers; timeouts of libevent's own are not used. */
         event_config_require_features(config, EV_FEATURE_ET);
         event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-        loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
         loop->base = event_base_new_with_config(config);
-        r = loop->timer_fd < 0 ? -errno : loop->base ? 0 : -ENOMEM;
+        r = loop->base ? 0 : -ENOMEM;
     }
     if (config)
         event_config_free(config);
-    if (r == 0)
-        r = event_loop_set_interval(loop, interval_ns);
-    if (r == 0)
-        r = watch(loop, &loop->tick, loop->timer_fd, EV_READ | EV_PERSIST, on_tick);
+    for (enum timer i = 0; r == 0 && i < N_TIMERS; i++)
+        r = open_timer(loop, i);
     for (size_t i = 0; r == 0 && i < N_SIGNALS; i++)
         r = watch(loop, &loop->signals[i], signals[i], EV_SIGNAL | EV_PERSIST, on_signal);
     if (r < 0)
@@ -147,15 +209,17 @@ void event_loop_destroy(struct event_loop *loop)
 {
     if (!loop)
         return;
-    watch(loop, &loop->tick, -1, 0, NULL);
+    for (size_t i = 0; i < N_TIMERS; i++)
+        watch(loop, &loop->timers[i], -1, 0, NULL);
     watch(loop, &loop->device, -1, 0, NULL);
     watch(loop, &loop->chronyd, -1, 0, NULL);
     for (size_t i = 0; i < N_SIGNALS; i++)
         watch(loop, &loop->signals[i], -1, 0, NULL);
     if (loop->base)
         event_base_free(loop->base);
-    if (loop->timer_fd >= 0)
-        close(loop->timer_fd);
+    for (size_t i = 0; i < N_TIMERS; i++)
+        if (loop->timer_fds[i] >= 0)
+            close(loop->timer_fds[i]);
     free(loop);
     libevent_global_shutdown();
 }

@@ -255,6 +255,15 @@ static void reset_event(const struct event *e, struct journal_record *r)
         say(r, LOG_PRIO_NOTICE, MESSAGE_RESET,
             "chronyd confirmed the reset for marker 0x%" PRIx64 " after %.3f ms", e->new, e->a);
         field_usec(r, "VMCLOCK_RESET_USEC", e->a);
+    } else if (e->id == EVENT_UNCONFIRMED) {
+        say(r, LOG_PRIO_ERR, MESSAGE_RECOVERY_FAILING,
+            e->code ? "chronyd refuses the reset for marker 0x%" PRIx64
+                      ": chronyd is left to itself, after %.3f ms"
+                    : "chronyd has read the reset for marker 0x%" PRIx64
+                      " and its replies do not come: taken as done after %.3f ms",
+            e->new, e->a);
+        field_text(r, "VMCLOCK_REASON", e->code ? "refused" : "no reply");
+        field_text(r, "VMCLOCK_OUTCOME", "unconfirmed");
     } else if (e->id == EVENT_RESET_LATE) {
         say(r, LOG_PRIO_ERR, MESSAGE_RECOVERY_FAILING,
             "chronyd has not confirmed the reset for marker 0x%" PRIx64
@@ -385,8 +394,8 @@ static void chronyd_event(
     switch (e->id) {
     case EVENT_CHRONYD_SILENT:
         say(r, LOG_PRIO_WARNING, MESSAGE_CHRONYD_UNREACHABLE,
-            "chronyd %s %s on %s; asking again until it does",
-            e->new ? "does not read (is it stopped?) our" : "does not answer",
+            e->new ? "chronyd does not read %s on %s: is it stopped? Waiting until it does"
+                   : "chronyd has read %s on %s and does not answer: see \"vmclockctl doctor\"",
             chrony_command_str((enum chrony_command_id)e->code), config->command_socket);
         field_text(r, "VMCLOCK_REASON", e->new ? "it does not read" : "it does not answer");
         break;
@@ -457,12 +466,23 @@ void journal_describe(const struct config *config, const struct event *e, struct
     case EVENT_WOULD_FEED:
     case EVENT_WOULD_HAVE_FED: dry_run_event(config, e, r); break;
     case EVENT_RESET_CONFIRMED:
+    case EVENT_UNCONFIRMED:
     case EVENT_RESET_LATE:
     case EVENT_NOT_CONFIRMED: reset_event(e, r); break;
     case EVENT_AWAITING_HOST:
     case EVENT_HOST_LATE: host_event(e, r); break;
     case EVENT_CORRECTED:
     case EVENT_CORRECTION_REFUSED: corrected_event(e, r); break;
+    case EVENT_LEFT_TO_CHRONYD:
+        say_warning(r,
+            e->code == RECOVERY_CAUSE_START
+                ? "the clock is off by %+.9f s at chronyd's start, not to be stepped (step): left "
+                  "to "
+                  "chronyd, which may step by its own makestep"
+                : "the clock is off by %+.9f s, not to be stepped (step) and long to slew: left to "
+                  "chronyd",
+            e->b);
+        break;
     case EVENT_COMMAND_MISSING:
         say_warning(r, "this chronyd has no DFREQ or DOFFSET2: recoveries take a second or more");
         break;

@@ -16,19 +16,23 @@
 
 /*
  * Half of what is allowed in a second at once, the other half as time goes by. The last of what is
- * allowed at once is for errors, one of which may be the last word of this process.
+ * allowed at once is for errors, one of which may be the last word of this process. Debug messages
+ * have a bucket of their own, so that they take nothing from the others.
  */
-#define BUCKET_LINES 20
-#define ERROR_LINES  4
-#define LINE_NS      (INT64_C(1000000000) / BUCKET_LINES)
+static struct bucket {
+    const char *name;
+    enum log_priority priority; /* that lines of it were dropped is said with */
+    int64_t lines, error_lines;
+    int64_t full_at_ns; /* when it is, or was, full again */
+    unsigned dropped;
+} messages = {"messages", LOG_PRIO_WARNING, 20, 4, 0, 0},
+  debug_messages = {"debug messages", LOG_PRIO_DEBUG, 100, 0, 0, 0};
 
 static const struct sockaddr_un journal = {
     .sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket"};
 
 static bool verbose, prefixed;
 static int journal_fd = -1; /* -1: stderr is not the journal */
-static int64_t full_at_ns;  /* when the bucket is, or was, full again */
-static unsigned dropped;
 
 /* $JOURNAL_STREAM names what systemd has connected to the journal; it may not be stderr. */
 static bool stderr_is_the_journal(void)
@@ -102,49 +106,55 @@ static bool write_line(enum log_priority priority, const char *text)
            write(STDERR_FILENO, line, (size_t)n) == n;
 }
 
-static void deliver(enum log_priority priority, const struct log_fields *fields, const char *text)
+static bool deliver(enum log_priority priority, const struct log_fields *fields, const char *text)
 {
-    if (!send_to_journal(priority, fields, text) && !write_line(priority, text))
-        dropped++;
+    return send_to_journal(priority, fields, text) || write_line(priority, text);
 }
 
-static bool take_token(enum log_priority priority)
+static bool take_token(struct bucket *bucket, enum log_priority priority)
 {
-    const int64_t now_ns = system_clock_monotonic_ns();
-    const int lines = BUCKET_LINES - (priority <= LOG_PRIO_ERR ? 0 : ERROR_LINES);
+    const int64_t now_ns = system_clock_monotonic_ns(), line_ns = 1000000000 / bucket->lines;
+    const int64_t lines = bucket->lines - (priority <= LOG_PRIO_ERR ? 0 : bucket->error_lines);
 
-    if (full_at_ns < now_ns)
-        full_at_ns = now_ns;
-    if (full_at_ns + LINE_NS > now_ns + lines * LINE_NS)
+    if (bucket->full_at_ns < now_ns)
+        bucket->full_at_ns = now_ns;
+    if (bucket->full_at_ns + line_ns > now_ns + lines * line_ns)
         return false;
-    full_at_ns += LINE_NS;
+    bucket->full_at_ns += line_ns;
     return true;
+}
+
+/* As soon as there is room for it. */
+static void tell_of_dropped(struct bucket *bucket)
+{
+    char line[64];
+
+    if (bucket->dropped == 0 || !take_token(bucket, bucket->priority))
+        return;
+    snprintf(line, sizeof(line), "%u %s were left out", bucket->dropped, bucket->name);
+    if (deliver(bucket->priority, NULL, line))
+        bucket->dropped = 0;
 }
 
 void log_entry(enum log_priority priority, const struct log_fields *fields, const char *text)
 {
+    struct bucket *bucket = priority == LOG_PRIO_DEBUG ? &debug_messages : &messages;
     char line[LOG_TEXT_MAX];
 
     if (priority == LOG_PRIO_DEBUG && !verbose)
         return;
-    if (!take_token(priority)) {
-        dropped++;
+    if (!take_token(bucket, priority)) {
+        bucket->dropped++;
         return;
     }
-    if (dropped > 0 && take_token(LOG_PRIO_WARNING)) {
-        const unsigned n = dropped;
-
-        dropped = 0;
-        snprintf(line, sizeof(line), "%u messages were left out", n);
-        deliver(LOG_PRIO_WARNING, NULL, line);
-        if (dropped > 0) /* nor was this one taken */
-            dropped = n;
-    }
+    tell_of_dropped(&messages);
+    tell_of_dropped(&debug_messages);
     snprintf(line, sizeof(line), "%s", text);
     for (char *c = line; *c; c++)
         if (*c == '\n')
             *c = ' ';
-    deliver(priority, fields, line);
+    if (!deliver(priority, fields, line))
+        bucket->dropped++;
 }
 
 void log_line(enum log_priority priority, const char *format, ...)

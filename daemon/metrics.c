@@ -24,6 +24,10 @@ static const struct {
     {"vmclockd_offset_seconds", "gauge", "The page's time minus the system's.", "offset_ns", 1e-9},
     {"vmclockd_error_bound_seconds", "gauge", "The host's bound of that, and the reading's.",
         "error_bound_ns", 1e-9},
+    {"vmclockd_last_disruption_timestamp_seconds", "gauge", "When the last disruption was seen.",
+        "last_disruption.at", 1},
+    {"vmclockd_last_recovery_timestamp_seconds", "gauge", "When the last recovery began.",
+        "last_recovery.at", 1},
     {"vmclockd_last_recovery_reset_seconds", "gauge", "From the disruption to the reset.",
         "last_recovery.reset_ms", 1e-3},
     {"vmclockd_last_recovery_corrected_seconds", "gauge",
@@ -79,7 +83,7 @@ static void print_quoted(FILE *to, const char *value)
     fputc('"', to);
 }
 
-void metrics_print(const struct state_file *state, FILE *to)
+static void print_info(const struct state_file *state, FILE *to)
 {
     print_head(to, "vmclockd_info", "gauge", "The daemon and its device.");
     fputs("vmclockd_info{version=", to);
@@ -87,17 +91,29 @@ void metrics_print(const struct state_file *state, FILE *to)
     fputs(",device=", to);
     print_quoted(to, state_file_value(state, "device"));
     fputs("} 1\n", to);
+}
+
+void metrics_print(const struct state_file *state, FILE *to)
+{
+    if (state)
+        print_info(state, to);
     print_number(to, "vmclockd_healthy", "gauge", "Whether all is well, as status says.",
-        state_file_all_is_well(state));
+        state && state_file_all_is_well(state));
+    if (!state)
+        return;
     print_number(to, "vmclockd_samples_failing", "gauge", "Whether samples cannot be sent.",
         state_file_value(state, "sock_error") != NULL);
+    print_number(to, "vmclockd_samples_withheld", "gauge", "Whether samples are held back.",
+        state_file_value(state, "samples_withheld") != NULL);
     for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); i++) {
         const char *value = state_file_value(state, choices[i].key);
 
+        if (!value) /* it is not known now */
+            continue;
         print_head(to, choices[i].name, "gauge", choices[i].help);
         for (const char *const *v = choices[i].values; *v; v++)
             fprintf(to, "%s{%s=\"%s\"} %d\n", choices[i].name, choices[i].label, *v,
-                value && strcmp(value, *v) == 0);
+                strcmp(value, *v) == 0);
     }
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         const char *value = state_file_value(state, numbers[i].key);

@@ -10,7 +10,10 @@
 
 #include "daemon/state_file.h"
 
-/* All of them in the text exposition format; errors are left in `to`, see ferror(). */
+/*
+ * All of them in the text exposition format; errors are left in `to`, see ferror(). `state` NULL:
+ * of a daemon that does not tell; it is not healthy, and nothing else is known.
+ */
 void metrics_print(const struct state_file *state, FILE *to);
 
 /* The same into a file, for node-exporter's textfile collector. 0 or -errno. */

@@ -178,7 +178,10 @@ static void derive(json_t *root, const struct page_reading *reading, bool is_clo
     const double period = clock_model_period(&(struct clock_model){
         .period_frac = page->period_frac_sec, .period_shift = page->period_shift});
     const bool counts = page->counter_id != VMCLOCK_COUNTER_NONE && period > 0;
-    const bool bounded = is_clock && reading->model.has_bound;
+    const uint64_t bound_ns = is_clock && reading->model.has_bound
+                                  ? clock_model_bound_ns(&reading->model, reading->view.counter)
+                                  : UINT64_MAX;
+    const bool bounded = bound_ns != UINT64_MAX; /* or it has saturated */
     char text[64];
 
     snprintf(text, sizeof(text), "%.9g", period * 1e9);
@@ -194,8 +197,7 @@ static void derive(json_t *root, const struct page_reading *reading, bool is_clo
         date(&reading->time.utc, text, sizeof(text));
     derived(root, "utc_date", "UTC now, as a date", is_clock ? text : NULL, "");
     if (bounded)
-        snprintf(text, sizeof(text), "%" PRIu64,
-            clock_model_bound_ns(&reading->model, reading->view.counter));
+        snprintf(text, sizeof(text), "%" PRIu64, bound_ns);
     derived(root, "error_bound_ns", "Wrong by at most",
         bounded             ? text
         : is_clock && !root ? "anything: the host states no bound"

@@ -8,6 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/config.h"
+#include "daemon/system_clock.h"
+
 size_t process_read(pid_t pid, const char *name, char *ret_text, size_t size)
 {
     char path[64];
@@ -68,4 +71,84 @@ pid_t process_next(DIR *proc)
             return pid;
     }
     return 0;
+}
+
+/* --- those of ours ------------------------------------------------------------------------- */
+
+bool process_is_vmclockd(pid_t pid)
+{
+    char name[PROCESS_NAME_MAX];
+
+    process_name(pid, name);
+    return strcmp(name, "vmclockd") == 0;
+}
+
+/* What follows the name in stat, which may have blanks and parentheses of its own. */
+static const char *read_stat(pid_t pid, char *text, size_t size)
+{
+    const char *name = process_read(pid, "stat", text, size) > 0 ? strrchr(text, ')') : NULL;
+
+    return name && name[1] == ' ' ? name + 2 : NULL;
+}
+
+char process_state(pid_t pid)
+{
+    char text[512];
+    const char *state = read_stat(pid, text, sizeof(text));
+
+    return (char)(state ? *state : '\0');
+}
+
+static bool has_run_for(pid_t pid, double seconds)
+{
+    char text[512];
+    const char *at = read_stat(pid, text, sizeof(text));
+
+    for (int field = 3; at && field < 22; field++) { /* starttime is the 22nd */
+        at = strchr(at, ' ');
+        at += at != NULL;
+    }
+    return at && (double)system_clock_boottime_ns() / 1e9 -
+                         strtod(at, NULL) / (double)sysconf(_SC_CLK_TCK) >=
+                     seconds;
+}
+
+/* Does its command line name this configuration? */
+static bool has_configuration(pid_t pid, const char *file)
+{
+    static const char *const options[] = {"--config=", "--config", "-c"};
+    char words[4096];
+    const size_t n = process_read(pid, "cmdline", words, sizeof(words));
+    const char *named = NULL;
+
+    for (size_t at = 0; at < n; at += strlen(words + at) + 1) {
+        const char *word = words + at;
+
+        for (size_t i = 0; at > 0 && i < sizeof(options) / sizeof(options[0]); i++) {
+            const size_t length = strlen(options[i]);
+
+            if (strncmp(word, options[i], length) != 0)
+                continue;
+            if (word[length])
+                named = word + length;
+            else if (at + length + 1 < n)
+                named = word + length + 1;
+            break;
+        }
+    }
+    return strcmp(named ? named : CONFIG_DEFAULT_FILE, file ? file : CONFIG_DEFAULT_FILE) == 0;
+}
+
+pid_t process_find_vmclockd(const char *file, double seconds, pid_t but)
+{
+    DIR *proc = opendir("/proc");
+    pid_t pid, found = 0;
+
+    while (found == 0 && (pid = process_next(proc)) > 0)
+        if (pid != but && process_is_vmclockd(pid) && process_state(pid) != 'Z' &&
+            has_configuration(pid, file) && has_run_for(pid, seconds))
+            found = pid;
+    if (proc)
+        closedir(proc);
+    return found;
 }

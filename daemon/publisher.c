@@ -46,9 +46,14 @@ void publisher_remove_metrics(struct publisher *p)
 
 void publisher_save(struct publisher *p, bool running)
 {
+    bool was_well;
+
     if (p->boot_id[0] == '\0') /* what is saved without it is of no use to the next start */
         state_file_boot_id(p->boot_id);
+    was_well = state_file_all_is_well(&p->state);
     state_file_describe(p->config, p->tracker, p->boot_id, running, &p->state);
+    if (state_file_all_is_well(&p->state) != was_well)
+        p->metrics_at_ns = 0;
     report_file("state file", p->config->state_file,
         state_file_write(p->config->state_file, &p->state), &p->state_file_error);
     p->save = false;
@@ -97,12 +102,13 @@ void publisher_flush(struct publisher *p)
 void publisher_tell_service_manager(struct publisher *p)
 {
     const struct tracker *t = p->tracker;
-    char status[sizeof(p->status)], refid[9];
+    char status[sizeof(p->status)], refid[9], marker[32] = "the page cannot be seen";
 
+    if (t->page.magic != 0 && !tracker_page_in_trouble(t))
+        snprintf(marker, sizeof(marker), "marker 0x%" PRIx64, t->marker);
     journal_refid(t->chronyd.refid, refid, sizeof(refid));
-    snprintf(status, sizeof(status),
-        "%s (%s), marker 0x%" PRIx64 ", %" PRIu64 " disruptions; chronyd %s%s",
-        tracker_state_str(tracker_state(t)), tracker_mode_str(t->mode), t->marker, t->disruptions,
+    snprintf(status, sizeof(status), "%s (%s), %s, %" PRIu64 " disruptions; chronyd %s%s",
+        tracker_state_str(tracker_state(t)), tracker_mode_str(t->mode), marker, t->disruptions,
         !t->chronyd.reachable      ? "is not reachable"
         : t->chronyd.synchronised  ? "is synchronised to "
         : t->chronyd.has_reference ? "follows "

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,8 +26,7 @@ void make_public_directory(const char *path)
         chmod(path, 0755); /* whatever the umask */
 }
 
-/* The directory that systemd makes is missing where somebody starts the daemon by hand. */
-static void make_directory_of(const char *path)
+void make_directory_of(const char *path)
 {
     char directory[PATH_MAX];
     char *slash;
@@ -39,10 +39,21 @@ static void make_directory_of(const char *path)
     }
 }
 
+/* A socket or a device, /dev/null say, which is not ours to take away. */
+static bool is_no_file(const char *path)
+{
+    struct stat status;
+
+    return lstat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode) &&
+           !S_ISDIR(status.st_mode); /* which rename() refuses */
+}
+
 int replace_file_by(const char *fresh, const char *path, const void *bytes, size_t n)
 {
     int fd, r = 0;
 
+    if (is_no_file(path))
+        return -EEXIST;
     fd = open_fresh(fresh);
     if (fd < 0 && errno == ENOENT) {
         make_directory_of(fresh);

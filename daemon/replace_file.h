@@ -7,12 +7,18 @@
 
 /*
  * Write PATH.new and rename it to `path`; it can be read by everybody. A missing directory is made,
- * one level. 0 or -errno; then the old file is still there.
+ * one level. 0 or -errno; then the old file is still there. -EEXIST: what is there is no file.
  */
 int replace_file(const char *path, const void *bytes, size_t n);
 
 /* The same by another name than PATH.new, of the same file system, whose directory is made. */
 int replace_file_by(const char *fresh, const char *path, const void *bytes, size_t n);
+
+/*
+ * The directory that `path` is in: the one that systemd makes is missing where somebody starts the
+ * daemon by hand.
+ */
+void make_directory_of(const char *path);
 
 /* One level, that everybody may list and enter; it may be there already. */
 void make_public_directory(const char *path);

@@ -17,6 +17,7 @@
 #include "daemon/counter.h"
 #include "daemon/device.h"
 #include "daemon/event_loop.h"
+#include "daemon/lock.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/node.h"
@@ -27,6 +28,8 @@
 
 #define SECOND_NS       INT64_C(1000000000)
 #define STOP_NS         SECOND_NS /* for chronyd to confirm what is put back */
+#define SOON_NS         INT64_C(10000000)
+#define LEAST_WAIT_NS   INT64_C(1000000)
 #define STEPS_AT_ONCE   64
 #define REPLIES_AT_ONCE 16
 
@@ -40,12 +43,16 @@ struct runner {
     struct device_view view;
     struct chronyd chronyd;
     int sock_fd, lost_error;
-    bool busy, dry_run, ready, stopping, notified;
-    bool connected,
-        another_chronyd; /* the latter may read another chrony.conf than the one before */
+    struct lock state_lock, chronyd_lock;
+    bool busy, dry_run, ready, stopping, notified, locked_out;
+    bool connected;       /* to a chronyd, once */
+    bool another_chronyd; /* it may read another chrony.conf than the one before */
     bool clock_source_is_counter;
     double counter_period_sec;
-    int64_t stop_at_ns, housekeeping_at_ns, watchdog_at_ns, watchdog_ns;
+    int64_t tick_at_ns;     /* the last one */
+    int64_t quiet_until_ns; /* until then a tick has but the page to look at */
+    int64_t wake_at_ns;     /* what the loop was told; INT64_MAX: it has come */
+    int64_t stop_at_ns, watchdog_at_ns, watchdog_ns;
     struct observation carried; /* what came of the last orders */
     struct cross_timestamp realtime[CROSS_TIMESTAMPS_MAX], raw[CROSS_TIMESTAMPS_MAX];
     uint8_t reply[CHRONY_REPLY_MAX];
@@ -117,23 +124,47 @@ static bool receive(struct runner *r, struct observation *seen)
 
 /* --- what is ordered ------------------------------------------------------------------------ */
 
+static void disconnect(struct runner *r)
+{
+    event_loop_watch_chronyd(r->loop, -1);
+    chronyd_close(&r->chronyd);
+}
+
+/* This vmclockd is one too many, and has said so. */
+static void lock_out(struct runner *r)
+{
+    r->locked_out = true;
+    event_loop_stop(r->loop);
+}
+
+static int connect_chronyd(struct runner *r)
+{
+    int result = lock_chronyd(&r->chronyd_lock, r->config.command_socket);
+
+    if (result == -EBUSY) {
+        lock_out(r);
+        return result;
+    }
+    result = chronyd_open(&r->chronyd);
+    r->another_chronyd = r->another_chronyd || (result == 0 && r->connected);
+    r->connected = r->connected || result == 0;
+    return result < 0 ? result : event_loop_watch_chronyd(r->loop, r->chronyd.fd);
+}
+
 static int send_command(struct runner *r)
 {
     int result = 0;
 
-    if (r->chronyd.fd < 0) {
-        result = chronyd_open(&r->chronyd);
-        r->another_chronyd = r->another_chronyd || (result == 0 && r->connected);
-        r->connected = r->connected || result == 0;
-        if (result == 0)
-            result = event_loop_watch_chronyd(r->loop, r->chronyd.fd);
+    if (r->chronyd.fd >= 0 && !chronyd_has_way_back(&r->chronyd)) {
+        log_debug("%s is not ours any more: binding it again", r->chronyd.own.sun_path);
+        disconnect(r);
     }
+    if (r->chronyd.fd < 0)
+        result = connect_chronyd(r);
     if (result == 0)
         result = chronyd_send(&r->chronyd, r->orders.command, r->orders.command_length);
-    if (result < 0) {
-        event_loop_watch_chronyd(r->loop, -1);
-        chronyd_close(&r->chronyd);
-    }
+    if (result < 0)
+        disconnect(r);
     return result;
 }
 
@@ -169,9 +200,11 @@ static void step(struct runner *r, struct observation *seen)
     for (int i = 0; i < STEPS_AT_ONCE; i++) {
         seen->now_ns = system_clock_monotonic_ns();
         seen->clock_source_is_counter = r->clock_source_is_counter;
+        seen->chronyd_id = r->chronyd.id;
         if (i > 0)
             look(r, seen);
-        if (r->orders.measure && seen->now_ns >= r->orders.wake_at_ns)
+        if (r->orders.measure &&
+            seen->now_ns + tracker_slack_ns(&r->config.tracker) >= r->orders.wake_at_ns)
             gather(r, seen);
         if (r->tracker.exchange.owner != EXCHANGE_NONE) {
             seen->command_queued = chronyd_has_queued(&r->chronyd);
@@ -284,6 +317,10 @@ static void housekeeping(struct runner *r, int64_t now_ns)
 {
     int result;
 
+    if (lock_state_file(&r->state_lock, r->config.state_file) == -EBUSY) {
+        lock_out(r);
+        return;
+    }
     if (r->another_chronyd)
         take_chrony_settings(r);
     if (r->device) {
@@ -295,35 +332,75 @@ static void housekeeping(struct runner *r, int64_t now_ns)
     }
     watch_notifications(r);
     watch_clock_source(r);
+    publisher_flush(&r->publisher);
     publisher_save(&r->publisher, true);
     publisher_write_metrics(&r->publisher, now_ns);
-    r->housekeeping_at_ns = now_ns + SECOND_NS;
+    publisher_tell_service_manager(&r->publisher);
+    if (now_ns >= r->watchdog_at_ns && notify("WATCHDOG=1"))
+        r->watchdog_at_ns = now_ns + r->watchdog_ns * 3 / 4; /* or a pass too early would not do */
+    if (!r->ready)
+        r->ready = notify("READY=1");
 }
 
-/* What is not urgent; there is nothing of it on most ticks. */
-static void between_ticks(struct runner *r, int64_t now_ns)
+/* A reply comes within microseconds: the news have time until it is there, or until the second's
+ * housekeeping if chronyd does not answer. */
+static bool reply_is_due(const struct runner *r)
 {
-    const bool housekeeping_due = now_ns >= r->housekeeping_at_ns;
+    return r->tracker.exchange.owner == EXCHANGE_RECOVERY &&
+           recovery_holds_samples(&r->tracker.recovery);
+}
 
-    if (!publisher_has_news(&r->publisher) && !housekeeping_due)
+static void publish_news(struct runner *r)
+{
+    if (!publisher_has_news(&r->publisher) || reply_is_due(r))
         return;
     publisher_flush(&r->publisher);
-    if (housekeeping_due)
-        housekeeping(r, now_ns);
-    else
-        publisher_save(&r->publisher, true);
+    publisher_save(&r->publisher, true);
     publisher_tell_service_manager(&r->publisher);
 }
 
 /* --- the loop's handlers -----------------------------------------------------------------------
  */
 
-static int64_t tick_ns(const struct config *config)
+/* How every handler ends: it ends the loop, or what a tick would be too late for is woken for. */
+static void wait_for_next(struct runner *r, int64_t now_ns)
 {
-    const struct tracker_config *t = &config->tracker;
+    const int64_t watch_ns = r->config.tracker.watch_interval_ns;
+    const int64_t slack_ns = tracker_slack_ns(&r->config.tracker);
+    const int64_t least_ns = now_ns + LEAST_WAIT_NS;
+    int64_t at_ns = r->orders.wake_at_ns;
 
-    return t->watch_interval_ns < t->sample_interval_ns ? t->watch_interval_ns
-                                                        : t->sample_interval_ns;
+    if (r->stopping && (r->orders.stopped || now_ns >= r->stop_at_ns)) {
+        event_loop_stop(r->loop);
+        return;
+    }
+    if (r->stopping && r->stop_at_ns < at_ns)
+        at_ns = r->stop_at_ns;
+    if ((r->busy || publisher_has_news(&r->publisher)) && now_ns + SOON_NS < at_ns)
+        at_ns = now_ns + SOON_NS;
+    r->quiet_until_ns = at_ns - watch_ns + slack_ns;
+    if (r->tick_at_ns < r->quiet_until_ns || at_ns == r->wake_at_ns)
+        return;
+    if (event_loop_wake_at(r->loop, at_ns > least_ns ? at_ns : least_ns) == 0)
+        r->wake_at_ns = at_ns;
+}
+
+/* After a look: a step, if there is something for the core. */
+static void go_on(struct runner *r, struct observation *seen, bool was_busy, int64_t now_ns)
+{
+    if (seen->look != TRACKER_LOOK_NONE || was_busy || seen->request || seen->stop ||
+        now_ns + tracker_slack_ns(&r->config.tracker) >= r->orders.wake_at_ns)
+        step(r, seen);
+    publish_news(r);
+    wait_for_next(r, now_ns);
+}
+
+static void look_and_go_on(struct runner *r, struct observation *seen)
+{
+    const bool was_busy = r->busy;
+
+    look(r, seen);
+    go_on(r, seen, was_busy, system_clock_monotonic_ns());
 }
 
 static void on_tick(void *context)
@@ -331,32 +408,31 @@ static void on_tick(void *context)
     struct runner *r = context;
     struct observation seen = r->carried;
     const bool was_busy = r->busy;
-    bool reply_is_due;
-    int64_t now_ns;
 
     look(r, &seen);
-    now_ns = system_clock_monotonic_ns();
-    if (now_ns >= r->watchdog_at_ns && notify("WATCHDOG=1"))
-        r->watchdog_at_ns = now_ns + r->watchdog_ns;
-    if (!r->ready)
-        r->ready = notify("READY=1");
-    if (r->stopping)
-        seen.stop = true;
-    if (seen.look != TRACKER_LOOK_NONE || was_busy || seen.stop ||
-        now_ns + tick_ns(&r->config) / 2 >= r->orders.wake_at_ns)
-        step(r, &seen);
-    if (r->stopping && (r->orders.stopped || now_ns >= r->stop_at_ns)) {
-        event_loop_stop(r->loop);
-        return;
-    }
-    /*
-     * A reply comes within microseconds: all else has time until a later tick, until the second's
-     * if chronyd does not answer.
-     */
-    reply_is_due = r->tracker.exchange.owner == EXCHANGE_RECOVERY &&
-                   recovery_holds_samples(&r->tracker.recovery);
-    if (!reply_is_due || now_ns >= r->housekeeping_at_ns)
-        between_ticks(r, now_ns);
+    r->tick_at_ns = system_clock_monotonic_ns();
+    if (seen.look != TRACKER_LOOK_NONE || was_busy || r->tick_at_ns >= r->quiet_until_ns)
+        go_on(r, &seen, was_busy, r->tick_at_ns);
+}
+
+static void on_wake(void *context)
+{
+    struct runner *r = context;
+    struct observation seen = r->carried;
+
+    r->wake_at_ns = INT64_MAX;
+    look_and_go_on(r, &seen);
+}
+
+static void on_housekeeping(void *context)
+{
+    struct runner *r = context;
+    const struct device *before = r->device;
+    struct observation seen = r->carried;
+
+    housekeeping(r, system_clock_monotonic_ns());
+    if (r->device != before) /* lost, or back */
+        look_and_go_on(r, &seen);
 }
 
 static void on_device(void *context)
@@ -371,9 +447,7 @@ static void on_device(void *context)
         log_info("%s: the kernel gives no notifications: watched by timer alone", r->config.device);
         return;
     }
-    look(r, &seen);
-    if (seen.look != TRACKER_LOOK_NONE)
-        step(r, &seen);
+    look_and_go_on(r, &seen);
 }
 
 static void on_chronyd(void *context)
@@ -384,10 +458,11 @@ static void on_chronyd(void *context)
         struct observation seen = r->carried;
 
         if (!receive(r, &seen))
-            return;
+            break;
         look(r, &seen);
         step(r, &seen);
     }
+    wait_for_next(r, system_clock_monotonic_ns());
 }
 
 static void complain(const char *sentence)
@@ -424,7 +499,8 @@ static void reload(struct runner *r)
         tracker_reconfigure(&r->tracker, &tracker);
         if (r->device)
             device_forget(r->device);
-        event_loop_set_interval(r->loop, tick_ns(&fresh));
+        event_loop_set_interval(r->loop, fresh.tracker.watch_interval_ns);
+        r->tick_at_ns = system_clock_monotonic_ns();
         log_notice("the configuration %s was read anew", fresh.file);
     }
     r->ready = notify("READY=1");
@@ -436,12 +512,11 @@ static void on_signal(int number, void *context)
     struct observation seen = r->carried;
 
     switch (number) {
-    case SIGHUP: reload(r); break;
-    case SIGUSR1:
-        look(r, &seen);
-        seen.request = true;
-        step(r, &seen);
+    case SIGHUP:
+        reload(r);
+        r->orders.wake_at_ns = 0; /* as the configuration was, it may be later than it is now */
         break;
+    case SIGUSR1: seen.request = true; break;
     default:
         if (r->stopping)
             break;
@@ -449,8 +524,10 @@ static void on_signal(int number, void *context)
         notify("STOPPING=1");
         r->stopping = true;
         r->stop_at_ns = system_clock_monotonic_ns() + STOP_NS;
+        seen.stop = true;
         break;
     }
+    look_and_go_on(r, &seen);
 }
 
 /* --- the beginning and the end ------------------------------------------------------------------
@@ -521,7 +598,7 @@ static int init_tracker(struct runner *r)
     if (result == 0 && state->owner != 0 && state->owner != geteuid()) {
         not_remembered("the state file ", r->config.state_file, "it belongs to another user");
     } else if (result == 0) {
-        saved = state_file_saved(state, r->publisher.boot_id);
+        saved = state_file_saved(state, r->publisher.boot_id, &r->config.tracker.recovery);
         chronyd_remove_stale(r->config.command_socket, state_file_value(state, "pid"));
     } else if (result != -ENOENT) {
         not_remembered("the state file ", r->config.state_file, strerror(-result));
@@ -549,14 +626,46 @@ static void measure_counter(struct runner *r)
             1 / r->counter_period_sec, stated_hz);
 }
 
+/* Before anything is changed, or removed: 0, or -errno where that has to be left to another. */
+static int lock_all(struct runner *r)
+{
+    int result = lock_state_file(&r->state_lock, r->config.state_file);
+
+    if (result != -EBUSY && !is_for_another_start(result) && !r->dry_run)
+        result = lock_chronyd(&r->chronyd_lock, r->config.command_socket);
+    return result == -EBUSY || is_for_another_start(result) ? result : 0;
+}
+
+/* Two timers: the page's, and the second's, which leaves time for a watchdog of less. */
+static int start_timers(struct runner *r)
+{
+    uint64_t watchdog_us = 0;
+    int64_t housekeeping_ns = SECOND_NS;
+    int result;
+
+    if (sd_watchdog_enabled(0, &watchdog_us) > 0) {
+        r->watchdog_ns = (int64_t)watchdog_us * 1000 / 3;
+        r->watchdog_at_ns = 0;
+        if (r->watchdog_ns < housekeeping_ns)
+            housekeeping_ns = r->watchdog_ns;
+    }
+    /* The first time soon, but not before chronyd has had time to answer. */
+    result = event_loop_set_housekeeping(r->loop, SOON_NS, housekeeping_ns);
+    if (result == 0)
+        result = event_loop_set_interval(r->loop, r->config.tracker.watch_interval_ns);
+    r->tick_at_ns = system_clock_monotonic_ns();
+    return result;
+}
+
 int runner_create(const struct config *config, bool dry_run, struct runner **ret_runner)
 {
     struct event_loop_handlers handlers = {.on_tick = on_tick,
+        .on_housekeeping = on_housekeeping,
+        .on_wake = on_wake,
         .on_device = on_device,
         .on_chronyd = on_chronyd,
         .on_signal = on_signal};
     struct runner *r = calloc(1, sizeof(*r));
-    uint64_t watchdog_us = 0;
     int result;
 
     if (!r) {
@@ -568,27 +677,34 @@ int runner_create(const struct config *config, bool dry_run, struct runner **ret
     r->dry_run = dry_run;
     r->publisher.config = &r->config;
     r->publisher.tracker = &r->tracker;
-    r->watchdog_ns = r->watchdog_at_ns = INT64_MAX;
+    r->watchdog_at_ns = r->wake_at_ns = INT64_MAX;
     handlers.context = r;
+    lock_init(&r->state_lock);
+    lock_init(&r->chronyd_lock);
     chronyd_init(&r->chronyd, r->config.command_socket);
     r->sock_fd = sock_sender_open();
-    result = r->sock_fd < 0 ? 0 : open_device(r);
+    result = r->sock_fd < 0 ? r->sock_fd : lock_all(r);
+    if (result < 0) {
+        if (result != -EBUSY)
+            log_err("vmclockd cannot start: %s", strerror(-result));
+        runner_destroy(r);
+        return EXIT_FAILURE;
+    }
+    result = open_device(r);
     if (result < 0) {
         runner_destroy(r);
         return runner_exit_status(result, EX_UNAVAILABLE);
     }
     measure_counter(r);
-    result = r->sock_fd < 0 ? r->sock_fd : event_loop_create(&handlers, tick_ns(config), &r->loop);
+    result = event_loop_create(&handlers, &r->loop);
     if (result == 0)
         result = init_tracker(r);
+    if (result == 0)
+        result = start_timers(r);
     if (result < 0) {
         log_err("vmclockd cannot start: %s", strerror(-result));
         runner_destroy(r);
         return EXIT_FAILURE;
-    }
-    if (sd_watchdog_enabled(0, &watchdog_us) > 0) {
-        r->watchdog_ns = (int64_t)watchdog_us * 1000 / 3;
-        r->watchdog_at_ns = 0;
     }
     result = system_clock_source_is_counter(&r->clock_source_is_counter);
     if (!r->clock_source_is_counter && COUNTER_NATIVE != VMCLOCK_COUNTER_NONE)
@@ -608,6 +724,8 @@ void runner_destroy(struct runner *r)
         event_loop_watch_device(r->loop, -1);
     event_loop_destroy(r->loop);
     chronyd_close(&r->chronyd);
+    lock_release(&r->chronyd_lock);
+    lock_release(&r->state_lock);
     device_close(r->device);
     if (r->sock_fd >= 0)
         close(r->sock_fd);
@@ -619,15 +737,21 @@ int runner_run(struct runner *r)
     struct observation seen = {0};
     int result;
 
-    log_notice("watching %s every %g ms%s", r->config.device, (double)tick_ns(&r->config) / 1e6,
+    log_notice("watching %s every %g ms%s", r->config.device,
+        (double)r->config.tracker.watch_interval_ns / 1e6,
         r->dry_run ? ", dry run: chronyd is sent nothing" : "");
     look(r, &seen);
     step(r, &seen);
-    result = event_loop_run(r->loop);
-    if (r->tracker.put_back_at_ns != INT64_MAX)
+    wait_for_next(r, system_clock_monotonic_ns());
+    result = r->locked_out ? -EBUSY : event_loop_run(r->loop);
+    if (r->locked_out) /* the files are another's */
+        return EXIT_FAILURE;
+    if (result < 0)
+        log_err("the event loop failed: %s", strerror(-result));
+    if (restore_is_pending(&r->tracker.restore) && !r->dry_run)
         publisher_tell(&r->publisher, &(struct event){.id = EVENT_NOT_PUT_BACK});
     publisher_flush(&r->publisher);
     publisher_save(&r->publisher, false);
     publisher_remove_metrics(&r->publisher);
-    return result;
+    return result < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -20,7 +20,7 @@ int runner_exit_status(int error, int otherwise);
 int runner_create(const struct config *config, bool dry_run, struct runner **ret_runner);
 void runner_destroy(struct runner *runner);
 
-/* Until SIGTERM or SIGINT. 0, or -errno where it could not go on. */
+/* Until SIGTERM or SIGINT. The status to exit with; why it could not go on has been logged. */
 int runner_run(struct runner *runner);
 
 #endif

@@ -19,7 +19,8 @@
 #include "daemon/system_clock.h"
 
 #define BOOT_ID    "/proc/sys/kernel/random/boot_id"
-#define FILE_BYTES 4096
+#define FILE_BYTES 8192
+#define FRESH_NS   INT64_C(1000000000) /* for how long a reading may be late */
 
 int state_file_boot_id(char ret_id[STATE_BOOT_ID_MAX])
 {
@@ -113,33 +114,75 @@ bool state_file_all_is_well(const struct state_file *state)
     return (state_file_value_is(state, "state", "feeding") ||
                state_file_value_is(state, "state", "watching")) &&
            state_file_value_is(state, "chronyd.synchronised", "yes") &&
-           !state_file_value(state, "sock_error");
+           !state_file_value(state, "sock_error") &&
+           !state_file_value(state, "health.withheld_s") &&
+           !state_file_value(state, "health.offset_s") &&
+           !state_file_value(state, "health.reference_s");
 }
 
-struct tracker_saved state_file_saved(const struct state_file *state, const char *boot_id)
+static uint64_t hex_value(const struct state_file *state, const char *key)
+{
+    const char *value = state_file_value(state, key);
+
+    return value ? strtoull(value, NULL, 16) : 0;
+}
+
+/* What chronyd is owed. A file of version 0.1.0 does not say what makestep was, nor if it changed.
+ */
+static struct restore saved_restore(
+    const struct state_file *state, const struct recovery_config *config)
+{
+    const char *makestep = state_file_value(state, "put_back.makestep");
+    struct restore restore = {.chronyd_id = hex_value(state, "put_back.chronyd")};
+
+    if (!state_file_value_is(state, "put_back", "yes"))
+        return restore;
+    if (!makestep) {
+        restore.makestep = config->step == RECOVERY_STEP_ALWAYS;
+        restore.makestep_limit = config->makestep_limit;
+        restore.makestep_threshold_sec = config->makestep_threshold_sec;
+    } else if (sscanf(makestep, "%lf %" SCNd32, &restore.makestep_threshold_sec,
+                   &restore.makestep_limit) == 2 &&
+               restore.makestep_threshold_sec >= 0 && restore.makestep_threshold_sec <= 1e9 &&
+               restore.makestep_limit >= -1) {
+        restore.makestep = true;
+        restore.makestep_used = state_file_value_is(state, "put_back.makestep_used", "yes");
+    }
+    for (unsigned i = 0; i < state->n && restore.n_servers < RECOVERY_SERVERS_MAX; i++)
+        if (strcmp(state->entries[i].key, "put_back.server") == 0 &&
+            config_parse_server(state->entries[i].value, &restore.servers[restore.n_servers]))
+            restore.n_servers++;
+    restore.polls = restore.n_servers > 0;
+    return restore;
+}
+
+struct tracker_saved state_file_saved(
+    const struct state_file *state, const char *boot_id, const struct recovery_config *config)
 {
     const char *boot = state_file_value(state, "boot_id");
     const char *marker = state_file_value(state, "confirmed_marker");
-    const char *put_back = state_file_value(state, "put_back");
-    const char *generation = state_file_value(state, "vm_generation");
+    const char *generation = state_file_value(state, "saved.vm_generation");
+    const char *maintenance = state_file_value(state, "saved.maintenance");
     struct tracker_saved saved = {.valid = false};
     char *end;
 
     if (!boot || strcmp(boot, boot_id) != 0)
         return saved;
-    saved.put_back = put_back && strcmp(put_back, "yes") == 0;
-    for (unsigned i = 0; i < state->n && saved.n_servers < RECOVERY_SERVERS_MAX; i++)
-        if (strcmp(state->entries[i].key, "put_back.server") == 0 &&
-            config_parse_server(state->entries[i].value, &saved.servers[saved.n_servers]))
-            saved.n_servers++;
+    saved.restore = saved_restore(state, config);
+    saved.chronyd_id = hex_value(state, "chronyd.id");
+    saved.chronyd_had_reference = state_file_value_is(state, "chronyd.had_reference", "yes");
     if (!marker)
         return saved;
     errno = 0;
     saved.confirmed_marker = strtoull(marker, &end, 16);
     saved.valid = errno == 0 && *end == '\0';
-    if (state_file_value_is(state, "maintenance", "soon"))
+    if (!maintenance) { /* written by 0.1.0 */
+        maintenance = state_file_value(state, "maintenance");
+        generation = state_file_value(state, "vm_generation");
+    }
+    if (maintenance && strcmp(maintenance, "soon") == 0)
         saved.flags = VMCLOCK_FLAG_DISRUPTION_SOON;
-    else if (state_file_value_is(state, "maintenance", "imminent"))
+    else if (maintenance && strcmp(maintenance, "imminent") == 0)
         saved.flags = VMCLOCK_FLAG_DISRUPTION_IMMINENT;
     if (generation) {
         saved.flags |= VMCLOCK_FLAG_VM_GENERATION_PRESENT;
@@ -185,6 +228,27 @@ static void put_date(struct state_file *s, const char *key, int64_t at_ns)
     put(s, key, "%" PRId64 ".%03" PRId64, ms / 1000, ms % 1000);
 }
 
+/* What chronyd is owed, for the next start. */
+static void put_restore(struct state_file *s, const struct restore *restore)
+{
+    char server[CONFIG_SERVER_MAX];
+
+    put(s, "put_back", "%s", restore_is_pending(restore) ? "yes" : "no");
+    if (!restore_is_pending(restore))
+        return;
+    put(s, "put_back.chronyd", "0x%" PRIx64, restore->chronyd_id);
+    if (restore->makestep)
+        put(s, "put_back.makestep", "%.9g %" PRId32, restore->makestep_threshold_sec,
+            restore->makestep_limit);
+    else
+        put(s, "put_back.makestep", "none");
+    put(s, "put_back.makestep_used", "%s", restore->makestep_used ? "yes" : "no");
+    for (unsigned i = 0; restore->polls && i < restore->n_servers; i++) {
+        config_server_str(&restore->servers[i], server, sizeof(server));
+        put(s, "put_back.server", "%s", server);
+    }
+}
+
 static void put_disruption(struct state_file *s, const struct tracker *t)
 {
     if (t->disruption.at_ns == 0)
@@ -198,6 +262,7 @@ static void put_disruption(struct state_file *s, const struct tracker *t)
 static void put_recovery(struct state_file *s, const struct tracker *t)
 {
     const struct recovery *r = &t->recovery;
+    const enum recovery_corrector corrected_by = recovery_corrected_by(r);
 
     if (r->started_ns == 0 || t->config.dry_run) /* a dry run's is pretended */
         return;
@@ -208,34 +273,140 @@ static void put_recovery(struct state_file *s, const struct tracker *t)
     put(s, "last_recovery.state", "%s", recovery_state_str(r->state));
     put(s, "last_recovery.outcome", "%s", recovery_outcome_str(r->outcome));
     put_ms(s, "last_recovery.reset_ms", r->started_ns, r->reset_ns);
-    put_ms(s, "last_recovery.corrected_ms", r->started_ns, r->corrected_ns);
     put_ms(s, "last_recovery.synchronised_ms", r->started_ns,
         r->outcome == RECOVERY_OUTCOME_SYNCHRONISED ? r->ended_ns : 0);
+    if (corrected_by != RECOVERY_CORRECTOR_NONE)
+        put(s, "last_recovery.corrected_by", "%s", recovery_corrector_str(corrected_by));
+    if (corrected_by != RECOVERY_CORRECTOR_PAGE)
+        return;
+    put_ms(s, "last_recovery.corrected_ms", r->started_ns, r->corrected_ns);
     put(s, "last_recovery.corrected_ppm", "%.6f", 0 - r->rate_ppm);
+    if (isnan(r->remaining_sec)) /* the rate alone */
+        return;
     put(s, "last_recovery.corrected_ns", "%.0f", rint(r->offset_sec * 1e9) + 0.0);
-    if (isnan(r->remaining_sec))
-        put(s, "last_recovery.remaining_ns", "%s", "");
-    else
-        put(s, "last_recovery.remaining_ns", "%.0f", rint(r->remaining_sec * 1e9) + 0.0);
+    put(s, "last_recovery.remaining_ns", "%.0f", rint(r->remaining_sec * 1e9) + 0.0);
 }
 
-static void put_page(struct state_file *s, const struct tracker *t)
+static const char *maintenance_str(const struct vmclock_page *page)
+{
+    return page_has(page, VMCLOCK_FLAG_DISRUPTION_IMMINENT) ? "imminent"
+           : page_has(page, VMCLOCK_FLAG_DISRUPTION_SOON)   ? "soon"
+                                                            : "none";
+}
+
+static const char *page_str(const struct tracker *t)
+{
+    return t->page_lost                                               ? "the device is lost"
+           : t->page_busy || (t->busy_since_ns && t->page.magic == 0) ? "the host is writing"
+           : t->page_verdict == PAGE_OK ? clock_verdict_str(t->verdict)
+                                        : page_verdict_str(t->page_verdict);
+}
+
+/* A time of CLOCK_MONOTONIC as one that has passed. */
+static void put_age(struct state_file *s, const char *key, int64_t since_ns, int64_t now_ns)
+{
+    put(s, key, "%.3f", (double)(now_ns - since_ns) / 1e9);
+}
+
+/* What is on the page now; of one that cannot be seen what was on it, by other keys. */
+static void put_page(struct state_file *s, const struct tracker *t, int64_t now_ns)
 {
     const struct vmclock_page *page = &t->page;
+    const bool seen = page->magic != 0;
 
-    put(s, "disruption_marker", "0x%" PRIx64, t->marker);
-    put(s, "clock_status", "%s", page_clock_status_str(page->clock_status));
-    if (page_has(page, VMCLOCK_FLAG_VM_GENERATION_PRESENT))
-        put(s, "vm_generation", "0x%" PRIx64, page->vm_generation);
-    put(s, "maintenance", "%s",
-        page_has(page, VMCLOCK_FLAG_DISRUPTION_IMMINENT) ? "imminent"
-        : page_has(page, VMCLOCK_FLAG_DISRUPTION_SOON)   ? "soon"
-                                                         : "none");
-    put(s, "page", "%s",
-        t->page_lost                 ? "the device is lost"
-        : t->page_busy               ? "the host is writing"
-        : t->page_verdict == PAGE_OK ? clock_verdict_str(t->verdict)
-                                     : page_verdict_str(t->page_verdict));
+    put(s, "page", "%s", page_str(t));
+    if (t->page_known) {
+        put(s, "saved.maintenance", "%s", maintenance_str(page));
+        if (page_has(page, VMCLOCK_FLAG_VM_GENERATION_PRESENT))
+            put(s, "saved.vm_generation", "0x%" PRIx64, page->vm_generation);
+    }
+    if (seen && !tracker_page_in_trouble(t)) {
+        put(s, "disruption_marker", "0x%" PRIx64, t->marker);
+        put(s, "clock_status", "%s", page_clock_status_str(page->clock_status));
+        if (page_has(page, VMCLOCK_FLAG_VM_GENERATION_PRESENT))
+            put(s, "vm_generation", "0x%" PRIx64, page->vm_generation);
+        put(s, "maintenance", "%s", maintenance_str(page));
+    } else if (seen) {
+        put(s, "last_known.disruption_marker", "0x%" PRIx64, t->marker);
+        put(s, "last_known.clock_status", "%s", page_clock_status_str(page->clock_status));
+        put_age(s, "last_known.page_age_s", t->page_good_ns, now_ns);
+    }
+}
+
+static void put_offset(struct state_file *s, const struct tracker *t, int64_t now_ns)
+{
+    const int64_t fresh_ns = t->config.sample_interval_ns + FRESH_NS;
+    const bool known = t->has_offset && now_ns - t->offset_ns <= fresh_ns;
+
+    if (known)
+        put(s, "offset_ns", "%" PRId64, t->offset.ns);
+    if (known && t->offset.has_bound && t->offset.bound_ns < INT64_MAX) /* it has saturated */
+        put(s, "error_bound_ns", "%" PRIu64, t->offset.bound_ns);
+    if (!known && t->offset_ns) {
+        put(s, "last_known.offset_ns", "%" PRId64, t->offset.ns);
+        put_age(s, "last_known.offset_age_s", t->offset_ns, now_ns);
+    }
+}
+
+/* Why samples that a clock should have given are not sent. */
+static const char *withheld_str(const struct tracker *t, int64_t now_ns)
+{
+    if (t->mode != TRACKER_MODE_CLOCK || t->stopping)
+        return NULL;
+    if (!t->has_model)
+        return page_str(t);
+    if (recovery_holds_samples(&t->recovery))
+        return "the clock is being corrected";
+    if (t->withheld)
+        return t->sample_verdict == CLOCK_OK ? "their error bound is over max-error"
+                                             : clock_verdict_str(t->sample_verdict);
+    return health_withheld_ns(&t->health, now_ns) ? "the page changes during each reading" : NULL;
+}
+
+static void put_samples(struct state_file *s, const struct tracker *t, int64_t now_ns)
+{
+    const char *withheld = withheld_str(t, now_ns);
+    const bool tried = t->mode == TRACKER_MODE_CLOCK && !withheld;
+
+    put(s, "samples_flow", "%s",
+        t->fed && tried && !t->sample_error && !t->config.dry_run ? "yes" : "no");
+    if (withheld)
+        put(s, "samples_withheld", "%s", withheld);
+    if (tried && t->sample_error)
+        put(s, "sock_error", "%s", strerror(t->sample_error));
+}
+
+static void put_health(struct state_file *s, const struct tracker *t, int64_t now_ns)
+{
+    const struct {
+        const char *key;
+        int64_t ns;
+    } reasons[] = {
+        {"health.withheld_s", health_withheld_ns(&t->health, now_ns)},
+        {"health.offset_s", health_offset_ns(&t->health)},
+        {"health.reference_s", health_reference_ns(&t->health, now_ns)},
+    };
+
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+        if (reasons[i].ns)
+            put(s, reasons[i].key, "%.3f", (double)reasons[i].ns / 1e9);
+}
+
+/* Of what it says nothing is known while it does not answer. */
+static void put_chronyd(struct state_file *s, const struct tracker *t)
+{
+    char refid[9];
+
+    put(s, "chronyd.id", "0x%" PRIx64, t->chronyd.id);
+    put(s, "chronyd.had_reference", "%s", t->chronyd.had_reference ? "yes" : "no");
+    put(s, "chronyd.reachable", "%s", t->chronyd.reachable ? "yes" : "no");
+    put(s, "chronyd.silent", "%s", t->chronyd.silent ? "yes" : "no");
+    if (!t->chronyd.reachable || !t->chronyd.tracked)
+        return;
+    put(s, "chronyd.synchronised", "%s", t->chronyd.synchronised ? "yes" : "no");
+    journal_refid(t->chronyd.refid, refid, sizeof(refid));
+    if (t->chronyd.refid)
+        put(s, "chronyd.refid", "%s", refid);
 }
 
 void state_file_describe(const struct config *config, const struct tracker *tracker,
@@ -244,7 +415,8 @@ void state_file_describe(const struct config *config, const struct tracker *trac
     const struct tracker *t = tracker;
     struct state_file *s = ret_state;
     const struct tracker_saved saved = tracker_saved(t);
-    char refid[9], namespace[STATE_NAMESPACE_MAX], server[CONFIG_SERVER_MAX];
+    char namespace[STATE_NAMESPACE_MAX];
+    const int64_t now_ns = system_clock_monotonic_ns();
     struct timespec now;
 
     s->n = 0;
@@ -254,11 +426,7 @@ void state_file_describe(const struct config *config, const struct tracker *trac
     put(s, "boot_id", "%s", boot_id);
     if (saved.valid)
         put(s, "confirmed_marker", "0x%" PRIx64, saved.confirmed_marker);
-    put(s, "put_back", "%s", saved.put_back ? "yes" : "no");
-    for (unsigned i = 0; i < saved.n_servers; i++) {
-        config_server_str(&saved.servers[i], server, sizeof(server));
-        put(s, "put_back.server", "%s", server);
-    }
+    put_restore(s, &saved.restore);
     put(s, "pid", "%ld", (long)getpid());
     put(s, "pid_namespace", "%s", namespace);
     put(s, "running", "%s", running ? "yes" : "no");
@@ -266,29 +434,23 @@ void state_file_describe(const struct config *config, const struct tracker *trac
     put(s, "updated", "%lld.%03ld", (long long)now.tv_sec, now.tv_nsec / 1000000);
     put(s, "updated_boottime_ns", "%" PRId64, system_clock_boottime_ns());
     put(s, "device", "%s", config->device);
+    put(s, "sock", "%s", config->sock);
+    put(s, "command_socket", "%s", config->command_socket);
+    put(s, "refid", "%s", config->refid);
     put(s, "state", "%s", tracker_state_str(tracker_state(t)));
-    put(s, "mode", "%s", tracker_mode_str(t->mode));
-    put_page(s, t);
+    if (t->mode != TRACKER_MODE_UNKNOWN)
+        put(s, "mode", "%s", tracker_mode_str(t->mode));
+    put_page(s, t, now_ns);
     put(s, "disruptions", "%" PRIu64, t->disruptions);
     put(s, "recoveries", "%" PRIu64, t->recoveries);
     put(s, "samples_sent", "%" PRIu64, t->samples_sent);
     put(s, "contradictions", "%" PRIu64, t->contradictions);
-    if (t->has_offset)
-        put(s, "offset_ns", "%" PRId64, t->offset.ns);
-    if (t->has_offset && t->offset.has_bound)
-        put(s, "error_bound_ns", "%" PRIu64, t->offset.bound_ns);
-    if (t->withheld)
-        put(s, "samples_withheld", "%s",
-            t->sample_verdict == CLOCK_OK ? "their error bound is over max-error"
-                                          : clock_verdict_str(t->sample_verdict));
-    if (t->sample_error)
-        put(s, "sock_error", "%s", strerror(t->sample_error));
+    put_offset(s, t, now_ns);
+    put_samples(s, t, now_ns);
+    put_health(s, t, now_ns);
     put_disruption(s, t);
     put_recovery(s, t);
-    put(s, "chronyd.reachable", "%s", t->chronyd.reachable ? "yes" : "no");
-    put(s, "chronyd.synchronised", "%s", t->chronyd.synchronised ? "yes" : "no");
-    journal_refid(t->chronyd.refid, refid, sizeof(refid));
-    put(s, "chronyd.refid", "%s", t->chronyd.reachable && t->chronyd.refid ? refid : "");
+    put_chronyd(s, t);
     put(s, "end", "%s", "yes");
 }
 

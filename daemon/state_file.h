@@ -19,7 +19,8 @@
 #define STATE_STALE_NS INT64_C(5000000000)
 
 struct state_file {
-    uid_t owner; /* of the file that was read */
+    uid_t owner;   /* of the file that was read */
+    pid_t process; /* state_reader_read(): whose it is, and alive; 0: it cannot be told */
     unsigned n;
     struct {
         char key[40];
@@ -34,11 +35,15 @@ int state_file_read(const char *path, struct state_file *ret_state);
 const char *state_file_value(const struct state_file *state, const char *key);
 bool state_file_value_is(const struct state_file *state, const char *key, const char *expected);
 
-/* Is the daemon at work, chronyd in sync, and do samples reach it? */
+/* Is the daemon at work, chronyd in sync, do samples reach it, and is the clock right by them? */
 bool state_file_all_is_well(const struct state_file *state);
 
-/* What tracker_init() needs of it: valid only if it was written since this boot. */
-struct tracker_saved state_file_saved(const struct state_file *state, const char *boot_id);
+/*
+ * What tracker_init() needs of it: valid only if it was written since this boot. `config` has what
+ * a file of an earlier version does not say.
+ */
+struct tracker_saved state_file_saved(
+    const struct state_file *state, const char *boot_id, const struct recovery_config *config);
 
 /* What is to be seen of the daemon now; `running` false: the last one of this process. */
 void state_file_describe(const struct config *config, const struct tracker *tracker,

@@ -10,48 +10,81 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "daemon/process.h"
 #include "daemon/system_clock.h"
+
+/* Letters of proc(5). */
+#define STOPPED   'T'
+#define IN_KERNEL 'D'
 
 /* There is nothing to watch before the directory exists. */
 #define NO_DIRECTORY_MS 100
 
 /* A number of another namespace says nothing here, as in a container that shows the file. */
-static bool is_gone(const struct state_file *state)
+static pid_t own_process(const struct state_file *state)
 {
     const char *pid = state_file_value(state, "pid");
     const char *namespace = state_file_value(state, "pid_namespace");
-    const long number = pid ? strtol(pid, NULL, 10) : 0;
     char own[STATE_NAMESPACE_MAX];
 
-    if (number <= 0)
-        return true;
     state_file_pid_namespace(own);
-    if (namespace && strcmp(namespace, own) != 0)
-        return false;
-    return kill((pid_t)number, 0) < 0 && errno != EPERM;
+    if (!pid || (namespace && strcmp(namespace, own) != 0))
+        return 0;
+    return (pid_t)strtol(pid, NULL, 10);
 }
 
-int state_reader_read(const char *path, struct state_file *ret_state)
+static bool is_alive(pid_t pid, char letter)
 {
-    const int r = state_file_read(path, ret_state);
-    char boot_id[STATE_BOOT_ID_MAX];
-    const char *updated;
+    return letter != 'Z' && letter != 'X' && (kill(pid, 0) == 0 || errno == EPERM);
+}
 
-    if (r < 0)
-        return r;
-    state_file_boot_id(boot_id);
-    updated = state_file_value(ret_state, "updated_boottime_ns");
-    if (!updated)
+/* 0, or why this is not the state of a vmclockd that runs. */
+static int judge(struct state_file *state)
+{
+    const char *updated = state_file_value(state, "updated_boottime_ns");
+    char boot_id[STATE_BOOT_ID_MAX], letter = '\0';
+    bool stale;
+
+    if (!updated || !state_file_value(state, "pid"))
         return -EBADMSG;
-    if (!state_file_value_is(ret_state, "boot_id", boot_id))
+    state_file_boot_id(boot_id);
+    if (!state_file_value_is(state, "boot_id", boot_id))
         return -ESTALE;
-    if (!state_file_value_is(ret_state, "running", "yes"))
+    if (!state_file_value_is(state, "running", "yes"))
         return -ECANCELED;
-    if (is_gone(ret_state))
+    stale = system_clock_boottime_ns() - strtoll(updated, NULL, 10) >= STATE_STALE_NS;
+    state->process = own_process(state);
+    if (state->process <= 0)
+        return stale ? -ETIMEDOUT : 0;
+    letter = process_state(state->process);
+    if (!is_alive(state->process, letter))
         return -ESRCH;
-    if (system_clock_boottime_ns() - strtoll(updated, NULL, 10) >= STATE_STALE_NS)
-        return -ETIMEDOUT;
-    return 0;
+    if (!stale && letter != STOPPED)
+        return 0;
+    /* Another's number by now? One that cannot be seen is believed. */
+    if (letter != '\0' && !process_is_vmclockd(state->process))
+        return stale ? -ESRCH : 0;
+    return -EBUSY;
+}
+
+int state_reader_read(const struct config *config, struct state_file *ret_state)
+{
+    int r = state_file_read(config->state_file, ret_state);
+
+    ret_state->process = 0;
+    if (r == 0)
+        r = judge(ret_state);
+    else
+        ret_state->n = 0;
+    if (r == 0 || r == -EBUSY)
+        return r;
+    /*
+     * One that has never been able to write, or whose file was removed or replaced; not the one
+     * that is just ending.
+     */
+    ret_state->process = process_find_vmclockd(
+        config->file, (double)STATE_STALE_NS / 1e9, r == -ECANCELED ? own_process(ret_state) : 0);
+    return ret_state->process ? -EBUSY : r;
 }
 
 const char *state_reader_error_str(int error)
@@ -64,6 +97,24 @@ const char *state_reader_error_str(int error)
     case ETIMEDOUT: return "vmclockd has not written it for over 5 s";
     default: return strerror(-error);
     }
+}
+
+void state_reader_explain(const struct config *config, int error, const struct state_file *state,
+    char ret_text[STATE_READER_TEXT_MAX])
+{
+    const long pid = state->process;
+
+    if (error != -EBUSY)
+        snprintf(ret_text, STATE_READER_TEXT_MAX, "no vmclockd runs: %s: %s", config->state_file,
+            state_reader_error_str(error));
+    else if (process_state(state->process) == STOPPED)
+        snprintf(ret_text, STATE_READER_TEXT_MAX,
+            "vmclockd, process %ld, is stopped; \"kill -CONT %ld\" lets it go on", pid, pid);
+    else
+        snprintf(ret_text, STATE_READER_TEXT_MAX,
+            "vmclockd, process %ld, %s, and has not written %s for over 5 s", pid,
+            process_state(state->process) == IN_KERNEL ? "waits in the kernel" : "is alive",
+            config->state_file);
 }
 
 static void watch_directory(struct state_reader *reader)

@@ -5,15 +5,21 @@
 
 #include "daemon/state_file.h"
 
-/*
- * Read the state of a vmclockd that runs. 0; -errno or -EBADMSG: as state_file_read(); -ESTALE: of
- * an earlier boot; -ECANCELED: it was stopped; -ESRCH: it died; -ETIMEDOUT: it does not write any
- * more. *ret_state is written with the last four, too.
- */
-int state_reader_read(const char *path, struct state_file *ret_state);
+#define STATE_READER_TEXT_MAX (CONFIG_PATH_MAX + 128)
 
-/* What such an error means, in words. */
+/*
+ * Read the state of the vmclockd with this configuration. 0: it runs. -EBUSY: it is alive, as the
+ * process ret_state->process, and does not write its state. Else none runs: -errno or -EBADMSG, as
+ * state_file_read(); -ESTALE: of an earlier boot; -ECANCELED: it was stopped; -ESRCH: it died;
+ * -ETIMEDOUT: nothing was written for long, and whose it is cannot be seen from here. What
+ * *ret_state says is to be believed with 0 alone.
+ */
+int state_reader_read(const struct config *config, struct state_file *ret_state);
+
+/* Why none runs, in a few words, and any of it in a sentence. */
 const char *state_reader_error_str(int error);
+void state_reader_explain(const struct config *config, int error, const struct state_file *state,
+    char ret_text[STATE_READER_TEXT_MAX]);
 
 struct state_reader {
     char directory[CONFIG_PATH_MAX];

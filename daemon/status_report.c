@@ -20,6 +20,7 @@ static const struct {
     const char *key;
     enum kind kind;
 } members[] = {
+    {"version", TEXT},
     {"state", TEXT},
     {"mode", TEXT},
     {"page", TEXT},
@@ -47,6 +48,7 @@ static const struct {
     {"last_recovery.state", TEXT},
     {"last_recovery.outcome", TEXT},
     {"last_recovery.reset_ms", REAL},
+    {"last_recovery.corrected_by", TEXT},
     {"last_recovery.corrected_ms", REAL},
     {"last_recovery.synchronised_ms", REAL},
     {"last_recovery.corrected_ppm", REAL},
@@ -77,8 +79,9 @@ static json_t *json_value(const char *value, enum kind kind)
 /* --- what is wrong ------------------------------------------------------------------------- */
 
 struct warnings {
-    const struct config *config;
+    const struct status_mistakes *mistakes;
     const struct state_file *state;
+    const char *error;
     void (*take)(const char *text, void *context);
     void *context;
 };
@@ -88,7 +91,7 @@ static void warn(const struct warnings *w, const char *format, ...)
 
 static void warn(const struct warnings *w, const char *format, ...)
 {
-    char text[CONFIG_PATH_MAX * 2];
+    char text[STATUS_MISTAKE_BYTES + 128];
     va_list arguments;
 
     va_start(arguments, format);
@@ -118,17 +121,70 @@ static bool in_clock_mode(const struct state_file *state)
 
 static void warn_of_chronyd(const struct warnings *w)
 {
-    const char *refid = state_file_value(w->state, "chronyd.refid");
+    const struct state_file *state = w->state;
+    const char *refid = state_file_value(state, "chronyd.refid");
+    const char *stale = state_file_value(state, "health.reference_s");
+    char span[HUMAN_MAX];
 
-    if (state_file_value_is(w->state, "dry_run", "yes"))
+    if (state_file_value_is(state, "dry_run", "yes"))
         warn(w, "this is a dry run: chronyd is asked nothing and sent nothing");
-    else if (!state_file_value_is(w->state, "chronyd.reachable", "yes"))
-        warn(w, "chronyd does not answer at %s: is it running?", w->config->command_socket);
-    else if (!state_file_value_is(w->state, "chronyd.synchronised", "yes") && refid &&
-             in_clock_mode(w->state))
-        warn(w, "chronyd follows %s, not %s", refid, w->config->refid);
-    else if (!state_file_value_is(w->state, "chronyd.synchronised", "yes"))
+    else if (state_file_value_is(state, "chronyd.silent", "yes"))
+        warn(w, "chronyd reads commands and its replies do not come back");
+    else if (!state_file_value_is(state, "chronyd.reachable", "yes"))
+        warn(w, "chronyd does not answer at %s: is it running?", text_of(state, "command_socket"));
+    else if (!state_file_value(state, "chronyd.synchronised"))
+        warn(w, "chronyd does not tell whether it is synchronised");
+    else if (!state_file_value_is(state, "chronyd.synchronised", "yes") && refid &&
+             in_clock_mode(state))
+        warn(w, "chronyd follows %s, not %s", refid, text_of(state, "refid"));
+    else if (!state_file_value_is(state, "chronyd.synchronised", "yes"))
         warn(w, "chronyd is not synchronised");
+    if (stale)
+        warn(w, "chronyd has not updated its reference for %s",
+            human_span(number_of(state, "health.reference_s"), span));
+}
+
+/* Whether the page, and so the marker, is seen. */
+static bool is_blind(const struct state_file *state)
+{
+    return !state_file_value(state, "disruption_marker");
+}
+
+static void warn_of_page(const struct warnings *w)
+{
+    const struct state_file *state = w->state;
+    const char *page = text_of(state, "page");
+
+    if (state_file_value_is(state, "state", "starting"))
+        warn(w, "no valid page was seen yet: %s", page);
+    else if (is_blind(state) && in_clock_mode(state))
+        warn(w, "the host gives no time now, and no disruption is seen: %s", page);
+    else if (is_blind(state))
+        warn(w, "no disruption is seen: %s", page);
+    else if (state_file_value_is(state, "state", "holdover"))
+        warn(w, "the host gives no time now: %s", page);
+}
+
+static void warn_of_samples(const struct warnings *w)
+{
+    const struct state_file *state = w->state;
+    const char *sock_error = state_file_value(state, "sock_error");
+    const char *withheld = state_file_value(state, "samples_withheld");
+    char text[HUMAN_MAX], span[HUMAN_MAX];
+
+    if (sock_error)
+        warn(w, "samples cannot be sent to %s: %s", text_of(state, "sock"), sock_error);
+    if (withheld && state_file_value(state, "health.withheld_s"))
+        warn(w, "samples are withheld: %s, for %s", withheld,
+            human_span(number_of(state, "health.withheld_s"), span));
+    else if (withheld && !state_file_value_is(state, "state", "holdover"))
+        warn(w, "samples are withheld: %s", withheld);
+    if (state_file_value(state, "health.offset_s") && state_file_value(state, "offset_ns"))
+        warn(w, "the clock is off by %s, and was not put right for %s",
+            human_ns(number_of(state, "offset_ns"), text),
+            human_span(number_of(state, "health.offset_s"), span));
+    else if (state_file_value(state, "health.offset_s"))
+        warn(w, "the clock was off when it was measured last");
 }
 
 /* Whatever keeps all from being well, and a little more; with how to mend it where that is known.
@@ -136,20 +192,22 @@ static void warn_of_chronyd(const struct warnings *w)
 static void warn_of_all(const struct warnings *w)
 {
     const struct state_file *state = w->state;
-    const char *sock_error = state_file_value(state, "sock_error");
-    const char *withheld = state_file_value(state, "samples_withheld");
+    const unsigned n = w->mistakes->n < STATUS_MISTAKES_MAX ? w->mistakes->n : STATUS_MISTAKES_MAX;
 
+    if (w->error)
+        warn(w, "%s", w->error);
+    for (unsigned i = 0; i < n; i++)
+        warn(w, "%s%s", w->mistakes->sentences[i],
+            w->error ? "" : "; vmclockd goes on with what it had");
+    if (w->mistakes->n > n)
+        warn(w, "the configuration has %u more mistakes", w->mistakes->n - n);
+    if (w->error)
+        return;
     if (state_file_value_is(state, "state", "recovering"))
         warn(w, "a recovery is under way: %s", text_of(state, "last_recovery.state"));
-    if (state_file_value_is(state, "state", "starting"))
-        warn(w, "no valid page was seen yet: %s", text_of(state, "page"));
-    if (state_file_value_is(state, "state", "holdover"))
-        warn(w, "the host gives no time now: %s", text_of(state, "page"));
+    warn_of_page(w);
     warn_of_chronyd(w);
-    if (sock_error)
-        warn(w, "samples cannot be sent to %s: %s", w->config->sock, sock_error);
-    if (withheld)
-        warn(w, "samples are withheld: %s", withheld);
+    warn_of_samples(w);
     if (state_file_value_is(state, "maintenance", "imminent"))
         warn(w, "the host announces a disruption within about an hour");
     if (state_file_value_is(state, "maintenance", "soon"))
@@ -161,10 +219,10 @@ static void warn_of_all(const struct warnings *w)
             text_of(state, "contradictions"));
 }
 
-void status_report_warn(const struct config *config, const struct state_file *state,
+void status_report_warn(const struct status_mistakes *mistakes, const struct state_file *state,
     void (*take)(const char *text, void *context), void *context)
 {
-    warn_of_all(&(struct warnings){config, state, take, context});
+    warn_of_all(&(struct warnings){mistakes, state, NULL, take, context});
 }
 
 static void append_warning(const char *text, void *context)
@@ -172,12 +230,15 @@ static void append_warning(const char *text, void *context)
     json_array_append_new(context, json_string(text));
 }
 
-json_t *status_report_json(const struct config *config, const struct state_file *state)
+json_t *status_report_json(
+    const struct status_mistakes *mistakes, const struct state_file *state, const char *error)
 {
+    static const struct state_file nothing;
+    const struct state_file *const known = error ? &nothing : state;
     json_t *root = json_object(), *list = json_array();
 
     for (size_t i = 0; i < N_MEMBERS; i++) {
-        const char *value = state_file_value(state, members[i].key);
+        const char *value = state_file_value(known, members[i].key);
         const char *dot = strchr(members[i].key, '.');
         char name[32];
         json_t *object;
@@ -194,12 +255,15 @@ json_t *status_report_json(const struct config *config, const struct state_file 
         }
         json_object_set_new(object, dot + 1, json_value(value, members[i].kind));
     }
-    if (!state_file_value(state, "last_disruption.at"))
+    if (!state_file_value(known, "last_disruption.at"))
         json_object_set_new(root, "last_disruption", json_null());
-    if (!state_file_value(state, "last_recovery.cause"))
+    if (!state_file_value(known, "last_recovery.cause"))
         json_object_set_new(root, "last_recovery", json_null());
-    json_object_set_new(root, "all_is_well", json_boolean(state_file_all_is_well(state)));
-    warn_of_all(&(struct warnings){config, state, append_warning, list});
+    json_object_set_new(root, "all_is_well", json_boolean(state_file_all_is_well(known)));
+    json_object_set_new(root, "error", error ? json_string(error) : json_null());
+    if (error && state->process > 0)
+        json_object_set_new(root, "pid", json_integer(state->process));
+    warn_of_all(&(struct warnings){mistakes, known, error, append_warning, list});
     json_object_set_new(root, "warnings", list);
     return root;
 }
@@ -228,18 +292,36 @@ const char *status_report_after(const struct state_file *state, const char *key,
 
 const char *status_report_corrected(const struct state_file *state, char *ret_text, size_t size)
 {
-    const bool measured = state_file_value(state, "last_recovery.remaining_ns");
     const double ns = number_of(state, "last_recovery.corrected_ns");
     const double ppm = number_of(state, "last_recovery.corrected_ppm");
     char offset[HUMAN_MAX], left[HUMAN_MAX];
 
-    if (ns == 0 && ppm == 0 && !measured)
+    if (state_file_value_is(state, "last_recovery.corrected_by", "chronyd"))
         return "left to chronyd";
-    snprintf(ret_text, size, "%s%s and %+.4f ppm, %s left", ns > 0 ? "+" : "", human_ns(ns, offset),
-        ppm,
-        measured ? human_ns(number_of(state, "last_recovery.remaining_ns"), left)
-                 : "an unknown rest");
+    if (state_file_value(state, "last_recovery.corrected_ns"))
+        snprintf(ret_text, size, "%s%s and %+.4f ppm, %s left", ns > 0 ? "+" : "",
+            human_ns(ns, offset), ppm,
+            human_ns(number_of(state, "last_recovery.remaining_ns"), left));
+    else
+        snprintf(ret_text, size, "%+.4f ppm, the offset is left to chronyd", ppm);
     return ret_text;
+}
+
+const char *status_report_outcome(const struct state_file *state)
+{
+    static const struct {
+        const char *outcome, *means;
+    } outcomes[] = {
+        {"unsynchronised", "chronyd had no reference within a minute"},
+        {"abandoned", "left unfinished"},
+        {"replaced", "another one ended it"},
+        {"unconfirmed", "chronyd was told to reset, and no reply came"},
+    };
+
+    for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
+        if (state_file_value_is(state, "last_recovery.outcome", outcomes[i].outcome))
+            return outcomes[i].means;
+    return text_of(state, "last_recovery.outcome");
 }
 
 const char *status_report_chronyd(const struct state_file *state, char *ret_text, size_t size)
@@ -250,7 +332,8 @@ const char *status_report_chronyd(const struct state_file *state, char *ret_text
         state_file_value_is(state, "dry_run", "yes")                ? "not asked"
         : !state_file_value_is(state, "chronyd.reachable", "yes")   ? "does not answer"
         : state_file_value_is(state, "chronyd.synchronised", "yes") ? "synchronised"
-                                                                    : "not synchronised",
+        : state_file_value(state, "chronyd.synchronised")           ? "not synchronised"
+                                                                    : "answers, and tells no more",
         refid ? ", its reference is " : "", refid ? refid : "");
     return ret_text;
 }
@@ -269,10 +352,8 @@ static void line(const char *label, const char *format, ...)
     human_fold(stdout, text, LABEL_COLUMNS, LABEL_COLUMNS);
 }
 
-static void print_headline(const struct state_file *state, bool colour)
+static void print_headline(bool well, bool colour)
 {
-    const bool well = state_file_all_is_well(state);
-
     if (colour)
         fputs(well ? "\033[1;32m" : "\033[1;33m", stdout);
     fputs(well ? "good" : "degraded", stdout);
@@ -289,6 +370,18 @@ static void print_warning(const char *text, void *context)
     human_fold(stdout, text, 2, 2);
 }
 
+static const char *feeding_means(const struct state_file *state)
+{
+    if (state_file_value_is(state, "dry_run", "yes"))
+        return "chronyd would get the host's time";
+    if (state_file_value(state, "sock_error"))
+        return "the host's time does not reach chronyd";
+    if (state_file_value(state, "samples_withheld"))
+        return "the host's time is kept from chronyd";
+    return state_file_value_is(state, "samples_flow", "yes") ? "chronyd gets the host's time"
+                                                             : "the first sample is due";
+}
+
 static void print_state(const struct state_file *state)
 {
     static const struct {
@@ -296,7 +389,6 @@ static void print_state(const struct state_file *state)
     } states[] = {
         {"starting", "no page was seen yet"},
         {"watching", "for disruptions; the time is left to chronyd"},
-        {"feeding", "chronyd gets the host's time"},
         {"recovering", "until chronyd is synchronised again"},
         {"holdover", "chronyd is left alone"},
     };
@@ -304,9 +396,22 @@ static void print_state(const struct state_file *state)
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
         if (state_file_value_is(state, "state", states[i].state))
             line("State", "%s: %s", states[i].state, states[i].means);
+    if (state_file_value_is(state, "state", "feeding"))
+        line("State", "feeding: %s", feeding_means(state));
     line("Mode", "%s: %s", text_of(state, "mode"),
         state_file_value_is(state, "page", "a clock") ? "the page is a clock"
                                                       : text_of(state, "page"));
+}
+
+/* What was known before it ceased to be. */
+static void print_last_known(
+    const struct state_file *state, const char *label, const char *value, const char *age_key)
+{
+    char ago[HUMAN_MAX];
+
+    line(label, "not known%s%s%s%s%s", value ? "; last known " : "", value ? value : "",
+        value ? ", " : "", value ? human_span(number_of(state, age_key), ago) : "",
+        value ? " ago" : "");
 }
 
 static void print_clock(const struct state_file *state)
@@ -321,9 +426,28 @@ static void print_clock(const struct state_file *state)
     else if (state_file_value(state, "offset_ns"))
         line("Offset", "%s; the host gives no bound of its error",
             human_ns(number_of(state, "offset_ns"), offset));
-    line("Host's clock", "%s%s%s", text_of(state, "clock_status"),
-        strcmp(maintenance, "none") == 0 ? "" : ", maintenance is ",
-        strcmp(maintenance, "none") == 0 ? "" : maintenance);
+    else if (state_file_value(state, "last_known.offset_ns"))
+        print_last_known(state, "Offset",
+            human_ns(number_of(state, "last_known.offset_ns"), offset), "last_known.offset_age_s");
+    if (state_file_value(state, "clock_status"))
+        line("Host's clock", "%s%s%s", text_of(state, "clock_status"),
+            strcmp(maintenance, "none") == 0 ? "" : ", maintenance is ",
+            strcmp(maintenance, "none") == 0 ? "" : maintenance);
+    else
+        print_last_known(state, "Host's clock", state_file_value(state, "last_known.clock_status"),
+            "last_known.page_age_s");
+}
+
+static void print_marker(const struct state_file *state)
+{
+    const char *generation = state_file_value(state, "vm_generation");
+
+    if (is_blind(state))
+        print_last_known(state, "Marker", state_file_value(state, "last_known.disruption_marker"),
+            "last_known.page_age_s");
+    else
+        line("Marker", "%s%s%s", text_of(state, "disruption_marker"),
+            generation ? ", generation " : "", generation ? generation : "");
 }
 
 static void print_disruption(const struct state_file *state)
@@ -362,7 +486,7 @@ static void print_recovery(const struct state_file *state)
         if (strcmp(means, causes[i].cause) == 0)
             means = causes[i].means;
     line("Last recovery", "%s, %s: %s", human_date(number_of(state, "last_recovery.at"), when),
-        means, text_of(state, "last_recovery.outcome"));
+        means, status_report_outcome(state));
     if (!state_file_value_is(state, "last_recovery.cause", "start"))
         line("  chronyd reset", "%s",
             status_report_after(state, "last_recovery.reset_ms", never, when));
@@ -371,26 +495,30 @@ static void print_recovery(const struct state_file *state)
             status_report_after(state, "last_recovery.corrected_ms", "", when),
             status_report_corrected(state, what, sizeof(what)));
     else
-        line("  corrected", "%s", never);
+        line("  corrected", "%s",
+            state_file_value(state, "last_recovery.corrected_by")
+                ? status_report_corrected(state, what, sizeof(what))
+                : never);
     line("  synchronised", "%s",
         status_report_after(state, "last_recovery.synchronised_ms", never, when));
 }
 
-void status_report_print(const struct config *config, const struct state_file *state, bool colour)
+void status_report_print(const struct status_mistakes *mistakes, const struct state_file *state,
+    const char *error, bool colour)
 {
-    const char *generation = state_file_value(state, "vm_generation");
     char chronyd[128];
 
-    print_headline(state, colour);
-    warn_of_all(&(struct warnings){config, state, print_warning, &colour});
+    print_headline(!error && state_file_all_is_well(state), colour);
+    warn_of_all(&(struct warnings){mistakes, state, error, print_warning, &colour});
+    if (error)
+        return;
     putchar('\n');
     print_state(state);
     print_clock(state);
     line("chronyd", "%s", status_report_chronyd(state, chronyd, sizeof(chronyd)));
     print_disruption(state);
     print_recovery(state);
-    line("Marker", "%s%s%s", text_of(state, "disruption_marker"), generation ? ", generation " : "",
-        generation ? generation : "");
+    print_marker(state);
     line("Counted", "disruptions %s, recoveries %s, samples %s", text_of(state, "disruptions"),
         text_of(state, "recoveries"), text_of(state, "samples_sent"));
     line("Device", "%s", text_of(state, "device"));

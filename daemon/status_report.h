@@ -8,12 +8,26 @@
 #include "daemon/human.h"
 #include "daemon/state_file.h"
 
-/* A new object with every key of the interface; what is not known is null. */
-json_t *status_report_json(const struct config *config, const struct state_file *state);
+#define STATUS_MISTAKES_MAX  8
+#define STATUS_MISTAKE_BYTES (CONFIG_PATH_MAX * 3)
+
+/* What is wrong in the configuration of a vmclockd that runs on with the one it had. */
+struct status_mistakes {
+    unsigned n; /* more than STATUS_MISTAKES_MAX are counted and not kept */
+    char sentences[STATUS_MISTAKES_MAX][STATUS_MISTAKE_BYTES];
+};
+
+/*
+ * A new object with every key of the interface; what is not known is null. `error` says why nothing
+ * of the state is known, NULL: it is.
+ */
+json_t *status_report_json(
+    const struct status_mistakes *mistakes, const struct state_file *state, const char *error);
 
 /*
  * Parts of it, as half a sentence: what the last disruption was; "after 2.312 ms", or `otherwise`
- * where the state has no such time; what was corrected; how chronyd is.
+ * where the state has no such time; what was corrected, or who was left to; how chronyd is; how the
+ * recovery ended.
  */
 const char *status_report_kind(const struct state_file *state);
 const char *status_report_after(const struct state_file *state, const char *key,
@@ -21,11 +35,14 @@ const char *status_report_after(const struct state_file *state, const char *key,
 const char *status_report_corrected(const struct state_file *state, char *ret_text, size_t size);
 const char *status_report_chronyd(const struct state_file *state, char *ret_text, size_t size);
 
+const char *status_report_outcome(const struct state_file *state);
+
 /* Each warning, as a sentence. */
-void status_report_warn(const struct config *config, const struct state_file *state,
+void status_report_warn(const struct status_mistakes *mistakes, const struct state_file *state,
     void (*take)(const char *text, void *context), void *context);
 
-/* Warnings first, at most 80 columns; `colour` for a terminal. */
-void status_report_print(const struct config *config, const struct state_file *state, bool colour);
+/* Warnings first, at most 80 columns; `colour` for a terminal; of an `error`, that alone. */
+void status_report_print(const struct status_mistakes *mistakes, const struct state_file *state,
+    const char *error, bool colour);
 
 #endif

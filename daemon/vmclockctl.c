@@ -15,6 +15,7 @@
 #include "daemon/doctor.h"
 #include "daemon/metrics.h"
 #include "daemon/page_report.h"
+#include "daemon/process.h"
 #include "daemon/state_reader.h"
 #include "daemon/status_report.h"
 #include "daemon/system_clock.h"
@@ -27,26 +28,51 @@
 #define STILL_MS    1000 /* to see that vmclockd no longer writes */
 
 struct arguments {
+    const struct status_mistakes *mistakes;
     bool json;
     const char *word; /* NULL: none */
     double seconds;   /* of wait; with a word */
 };
 
-static void complain(const char *sentence)
+static struct status_mistakes mistakes; /* config_read() has no context */
+
+static void keep_mistake(const char *sentence)
 {
-    fprintf(stderr, "vmclockctl: %s\n", sentence);
+    if (mistakes.n < STATUS_MISTAKES_MAX)
+        snprintf(mistakes.sentences[mistakes.n], STATUS_MISTAKE_BYTES, "%s", sentence);
+    mistakes.n++;
+}
+
+static void complain(const char *what)
+{
+    fprintf(stderr, "vmclockctl: %s\n", what);
+}
+
+static void print_mistakes(void)
+{
+    for (unsigned i = 0; i < mistakes.n && i < STATUS_MISTAKES_MAX; i++)
+        complain(mistakes.sentences[i]);
+    if (mistakes.n > STATUS_MISTAKES_MAX)
+        fprintf(stderr, "vmclockctl: and %u more mistakes\n", mistakes.n - STATUS_MISTAKES_MAX);
 }
 
 /* --- the commands ----------------------------------------------------------------------------- */
 
-/* Is there a vmclockd that runs? Says why not. */
+static int exit_status(int error)
+{
+    return error == -EBUSY ? EXIT_NOT_SO : EXIT_NO_DAEMON;
+}
+
+/* Is there a vmclockd that runs, and writes its state? Says why not. */
 static int read_state(const struct config *config, struct state_file *ret_state)
 {
-    const int r = state_reader_read(config->state_file, ret_state);
+    const int r = state_reader_read(config, ret_state);
+    char why[STATE_READER_TEXT_MAX];
 
-    if (r < 0)
-        fprintf(stderr, "vmclockctl: no vmclockd runs: %s: %s\n", config->state_file,
-            state_reader_error_str(r));
+    if (r < 0) {
+        state_reader_explain(config, r, ret_state, why);
+        complain(why);
+    }
     return r;
 }
 
@@ -65,20 +91,29 @@ static bool stdout_has_colour(void)
 static int command_status(const struct config *config, const struct arguments *arguments)
 {
     struct state_file state;
+    const int r = state_reader_read(config, &state);
+    char text[STATE_READER_TEXT_MAX];
+    const char *const why = r < 0 ? text : NULL;
     json_t *object;
 
-    if (read_state(config, &state) < 0)
-        return EXIT_NO_DAEMON;
+    if (r < 0)
+        state_reader_explain(config, r, &state, text);
+    if (r < 0 && (arguments->json || r != -EBUSY))
+        complain(text);
     if (arguments->json) {
-        object = status_report_json(config, &state);
+        object = status_report_json(arguments->mistakes, &state, why);
         json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(14));
         json_decref(object);
         putchar('\n');
+    } else if (r == 0 || r == -EBUSY) {
+        status_report_print(arguments->mistakes, &state, why, stdout_has_colour());
     } else {
-        status_report_print(config, &state, stdout_has_colour());
+        print_mistakes(); /* it will not start with them */
     }
     if (written() != EXIT_SUCCESS)
         return EXIT_NOT_SO;
+    if (r < 0)
+        return exit_status(r);
     return state_file_all_is_well(&state) ? EXIT_SUCCESS : EXIT_NOT_SO;
 }
 
@@ -89,13 +124,13 @@ static int command_page(const struct config *config, const struct arguments *arg
 
 static int command_watch(const struct config *config, const struct arguments *arguments)
 {
-    const int r = watch_run(config, arguments->json);
+    char why[STATE_READER_TEXT_MAX];
+    const int r = watch_run(config, arguments->mistakes, arguments->json, why);
 
     if (r == 0)
         return EXIT_NOT_SO;
-    fprintf(stderr, "vmclockctl: no vmclockd runs: %s: %s\n", config->state_file,
-        state_reader_error_str(r));
-    return EXIT_NO_DAEMON;
+    complain(why);
+    return exit_status(r);
 }
 
 static int command_wait(const struct config *config, const struct arguments *arguments)
@@ -112,7 +147,7 @@ static int command_wait(const struct config *config, const struct arguments *arg
     for (;;) {
         const int64_t left_ms = (end_ns - system_clock_boottime_ns() + 999999) / 1000000;
 
-        r = state_reader_read(config->state_file, &state);
+        r = state_reader_read(config, &state);
         if (r == 0 && state_file_all_is_well(&state))
             break;
         if (arguments->word ? left_ms <= 0 : r < 0)
@@ -120,36 +155,21 @@ static int command_wait(const struct config *config, const struct arguments *arg
         state_reader_wait(&reader, arguments->word && left_ms < STILL_MS ? (int)left_ms : STILL_MS);
     }
     state_reader_close(&reader);
-    if (read_state(config, &state) < 0)
-        return EXIT_NO_DAEMON;
+    r = read_state(config, &state);
+    if (r < 0)
+        return exit_status(r);
     return state_file_all_is_well(&state) ? EXIT_SUCCESS : EXIT_NOT_SO;
 }
 
 static int command_metrics(const struct config *config, const struct arguments *arguments)
 {
     struct state_file state;
+    const int r = read_state(config, &state);
 
     (void)arguments;
-    if (read_state(config, &state) < 0)
-        return EXIT_NO_DAEMON;
-    metrics_print(&state, stdout);
-    return written();
-}
-
-/* Does the process of this number bear our daemon's name? */
-static bool is_vmclockd(pid_t pid)
-{
-    char path[64], name[32] = "";
-    FILE *file;
-
-    snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
-    file = fopen(path, "re");
-    if (!file)
-        return false;
-    if (!fgets(name, sizeof(name), file))
-        name[0] = '\0';
-    fclose(file);
-    return strcmp(name, "vmclockd\n") == 0;
+    if (r == 0 || r == -EBUSY)
+        metrics_print(r == 0 ? &state : NULL, stdout);
+    return r < 0 ? exit_status(r) : written();
 }
 
 /*
@@ -159,18 +179,20 @@ static bool is_vmclockd(pid_t pid)
 static int command_recover(const struct config *config, const struct arguments *arguments)
 {
     struct state_file state;
-    int fd, r = -ESRCH;
-    pid_t pid;
+    int fd, r = read_state(config, &state);
+    pid_t pid = state.process;
 
     (void)arguments;
-    if (read_state(config, &state) < 0)
-        return EXIT_NO_DAEMON;
-    pid = (pid_t)strtol(state_file_value(&state, "pid"), NULL, 10);
+    if (r < 0 && (r != -EBUSY || process_state(pid) == 'T')) /* one that is stopped will not hear */
+        return exit_status(r);
+    if (pid == 0) /* of another namespace: it may have no meaning here */
+        pid = (pid_t)strtol(state_file_value(&state, "pid"), NULL, 10);
+    r = -ESRCH;
     fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (fd < 0) {
         r = -errno;
     } else {
-        if (is_vmclockd(pid))
+        if (process_is_vmclockd(pid))
             r = syscall(SYS_pidfd_send_signal, fd, SIGUSR1, NULL, 0) < 0 ? -errno : 0;
         close(fd);
     }
@@ -183,7 +205,8 @@ static int command_recover(const struct config *config, const struct arguments *
 
 static int command_doctor(const struct config *config, const struct arguments *arguments)
 {
-    const unsigned findings = doctor_run(config, arguments->word, arguments->json);
+    const unsigned findings =
+        doctor_run(config, arguments->mistakes, arguments->word, arguments->json);
 
     return written() == EXIT_SUCCESS && findings == 0 ? EXIT_SUCCESS : EXIT_NOT_SO;
 }
@@ -194,14 +217,21 @@ static const struct command {
     const char *name, *argument, *help;
     int (*run)(const struct config *config, const struct arguments *arguments);
     bool has_json;
+    bool shows_mistakes; /* of the configuration, itself */
+    const char *needs;   /* the key without which it is of no use; NULL: none */
 } commands[] = {
-    {"status", "", "what vmclockd does, and whether all is well", command_status, true},
-    {"page", "", "what the device's page says, field by field", command_page, true},
-    {"watch", "", "what happens, a line each, until interrupted", command_watch, true},
-    {"wait", "[SECONDS]", "until chronyd is in sync", command_wait, false},
-    {"metrics", "", "the numbers, for Prometheus", command_metrics, false},
-    {"recover", "", "make vmclockd recover as after a disruption", command_recover, false},
-    {"doctor", "[FILE]", "is all in place, and how to mend what is not", command_doctor, true},
+    {"status", "", "what vmclockd does, and whether all is well", command_status, true, true,
+        "state-file"},
+    {"page", "", "what the device's page says, field by field", command_page, true, false,
+        "device"},
+    {"watch", "", "what happens, a line each, until interrupted", command_watch, true, false,
+        "state-file"},
+    {"wait", "[SECONDS]", "until chronyd is in sync", command_wait, false, false, "state-file"},
+    {"metrics", "", "the numbers, for Prometheus", command_metrics, false, false, "state-file"},
+    {"recover", "", "make vmclockd recover as after a disruption", command_recover, false, false,
+        "state-file"},
+    {"doctor", "[FILE]", "is all in place, and how to mend what is not", command_doctor, true, true,
+        NULL},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -274,7 +304,7 @@ int main(int argc, char **argv)
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
     };
-    struct arguments arguments = {.json = false};
+    struct arguments arguments = {.mistakes = &mistakes};
     const struct command *command;
     const char *file = NULL;
     struct config config;
@@ -293,7 +323,15 @@ int main(int argc, char **argv)
     command = find_command(argc - optind, argv + optind, &arguments);
     if (!command)
         return EX_USAGE;
-    if (config_read(file, complain, &config) < 0)
-        return EX_CONFIG;
+    /* A vmclockd that runs goes on with what it had: a mistake is no reason to be blind. */
+    if (config_salvage(file, keep_mistake, &config) < 0) {
+        const bool useless = (config.file_named && !config.file_read) ||
+                             (command->needs && config_is_mistaken(&config, command->needs));
+
+        if (useless || !command->shows_mistakes)
+            print_mistakes();
+        if (useless)
+            return EX_CONFIG;
+    }
     return command->run(&config, &arguments);
 }

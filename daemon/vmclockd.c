@@ -83,7 +83,5 @@ int main(int argc, char **argv)
         return r;
     r = runner_run(runner);
     runner_destroy(runner);
-    if (r < 0)
-        log_err("the event loop failed: %s", strerror(-r));
-    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return r;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/watch.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,9 +15,10 @@
 #define STILL_MS 1000 /* to see that it no longer writes */
 
 struct watch {
-    const struct config *config;
+    const struct status_mistakes *mistakes;
     bool json;
     const struct state_file *before, *now;
+    const char *why; /* of the last event: nothing of the state is known any more */
 };
 
 static void event(const struct watch *w, const char *name, const char *format, ...)
@@ -38,7 +40,7 @@ static void event(const struct watch *w, const char *name, const char *format, .
             name, text);
         return;
     }
-    object = status_report_json(w->config, w->now);
+    object = status_report_json(w->mistakes, w->now, w->why);
     json_object_set_new(object, "event", json_string(name));
     json_object_set_new(object, "message", json_string(text));
     json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
@@ -50,7 +52,7 @@ static const char *value_of(const struct state_file *state, const char *key)
 {
     const char *value = state_file_value(state, key);
 
-    return value ? value : "none";
+    return value ? value : "not known";
 }
 
 static bool changed(const struct watch *w, const char *key)
@@ -70,8 +72,11 @@ static void events_of_host(const struct watch *w)
                                  strtoull(value_of(w->before, "disruptions"), NULL, 10);
 
     if (n > 0) {
-        event(w, "disruption", "marker %s -> %s, %s", value_of(w->before, "disruption_marker"),
-            value_of(w->now, "disruption_marker"), status_report_kind(w->now));
+        event(w, "disruption", "marker %s -> %s, %s",
+            state_file_value(w->before, "disruption_marker")
+                ? state_file_value(w->before, "disruption_marker")
+                : value_of(w->now, "last_disruption.marker_before"),
+            value_of(w->now, "last_disruption.marker"), status_report_kind(w->now));
         if (n > 1)
             event(w, "disruption", "%llu of them at once", n);
     }
@@ -95,13 +100,55 @@ static void events_of_recovery(const struct watch *w)
         (another || changed(w, "last_recovery.reset_ms")))
         event(w, "reset", "chronyd confirmed it %s",
             status_report_after(w->now, "last_recovery.reset_ms", "", after));
-    if (state_file_value(w->now, "last_recovery.corrected_ms") &&
-        (another || changed(w, "last_recovery.corrected_ms")))
-        event(w, "corrected", "%s %s", status_report_corrected(w->now, what, sizeof(what)),
+    if (state_file_value(w->now, "last_recovery.corrected_by") &&
+        (another || changed(w, "last_recovery.corrected_by") ||
+            changed(w, "last_recovery.corrected_ms")))
+        event(w, "corrected", "%s%s%s", status_report_corrected(w->now, what, sizeof(what)),
+            state_file_value(w->now, "last_recovery.corrected_ms") ? " " : "",
             status_report_after(w->now, "last_recovery.corrected_ms", "", after));
     if (strcmp(outcome, "running") != 0 && (another || changed(w, "last_recovery.outcome")))
-        event(w, strcmp(outcome, "synchronised") == 0 ? "recovered" : "not_recovered", "%s %s",
-            outcome, status_report_after(w->now, "last_recovery.synchronised_ms", "", after));
+        event(w, strcmp(outcome, "synchronised") == 0 ? "recovered" : "not_recovered", "%s%s%s",
+            status_report_outcome(w->now),
+            state_file_value(w->now, "last_recovery.synchronised_ms") ? " " : "",
+            status_report_after(w->now, "last_recovery.synchronised_ms", "", after));
+}
+
+/* A recovery and a page that is no clock have events of their own. */
+static const char *withheld(const struct state_file *state)
+{
+    const char *why = state_file_value(state, "samples_withheld");
+
+    return why && state_file_value_is(state, "state", "feeding") ? why : "";
+}
+
+static void events_of_samples(const struct watch *w)
+{
+    const char *why = withheld(w->now);
+
+    if (changed(w, "sock_error"))
+        event(w, "samples", "%s",
+            state_file_value(w->now, "sock_error") ? state_file_value(w->now, "sock_error")
+                                                   : "can be sent again");
+    if (strcmp(withheld(w->before), why) != 0)
+        event(w, "samples", "%s%s", *why ? "withheld: " : "no longer withheld", why);
+}
+
+static void events_of_health(const struct watch *w)
+{
+    static const struct {
+        const char *key, *begins, *ends;
+    } reasons[] = {
+        {"health.offset_s", "the clock is off, and is not put right", "the clock is right again"},
+        {"health.reference_s", "chronyd does not update its reference",
+            "chronyd updates its reference again"},
+    };
+
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        const bool is = state_file_value(w->now, reasons[i].key);
+
+        if (is != (state_file_value(w->before, reasons[i].key) != NULL))
+            event(w, "health", "%s", is ? reasons[i].begins : reasons[i].ends);
+    }
 }
 
 static void events_of_chronyd(const struct watch *w)
@@ -111,16 +158,7 @@ static void events_of_chronyd(const struct watch *w)
     if (changed(w, "chronyd.reachable") || changed(w, "chronyd.synchronised") ||
         changed(w, "chronyd.refid"))
         event(w, "chronyd", "%s", status_report_chronyd(w->now, text, sizeof(text)));
-    if (changed(w, "sock_error"))
-        event(w, "samples", "%s",
-            state_file_value(w->now, "sock_error") ? state_file_value(w->now, "sock_error")
-                                                   : "can be sent again");
-    if (changed(w, "samples_withheld"))
-        event(w, "samples", "%s%s",
-            state_file_value(w->now, "samples_withheld") ? "withheld: " : "no longer withheld",
-            state_file_value(w->now, "samples_withheld")
-                ? state_file_value(w->now, "samples_withheld")
-                : "");
+    events_of_samples(w);
     old_and_new(w, "state", "state");
 }
 
@@ -133,17 +171,22 @@ static void event_now(const struct watch *w)
         status_report_chronyd(w->now, text, sizeof(text)));
 }
 
-int watch_run(const struct config *config, bool json)
+int watch_run(const struct config *config, const struct status_mistakes *mistakes, bool json,
+    char ret_why[STATE_READER_TEXT_MAX])
 {
     struct state_file states[2] = {{.n = 0}, {.n = 0}};
-    struct watch w = {config, json, NULL, &states[0]};
+    struct watch w = {mistakes, json, NULL, &states[0], NULL};
     struct state_reader reader = {.fd = -1};
     int r = state_reader_open(&reader, config->state_file);
+    int i = 0;
 
-    if (r < 0)
+    if (r < 0) {
+        snprintf(ret_why, STATE_READER_TEXT_MAX, "%s cannot be watched: %s", config->state_file,
+            strerror(-r));
         return r;
-    r = state_reader_read(config->state_file, &states[0]);
-    for (int i = 0; r == 0; i = !i) {
+    }
+    r = state_reader_read(config, &states[0]);
+    for (; r == 0; i = !i) {
         w.now = &states[i];
         if (!w.before || changed(&w, "pid")) {
             event_now(&w);
@@ -151,15 +194,21 @@ int watch_run(const struct config *config, bool json)
             events_of_host(&w);
             events_of_recovery(&w);
             events_of_chronyd(&w);
+            events_of_health(&w);
         }
         if (fflush(stdout) != 0)
             break;
         w.before = w.now;
         state_reader_wait(&reader, STILL_MS);
-        r = state_reader_read(config->state_file, &states[!i]);
+        r = state_reader_read(config, &states[!i]);
+    }
+    if (r < 0) {
+        w.now = &states[i];
+        state_reader_explain(config, r, w.now, ret_why);
+        w.why = ret_why;
     }
     if (r < 0 && w.before)
-        event(&w, "ended", "%s", state_reader_error_str(r));
+        event(&w, "ended", "%s", r == -EBUSY ? ret_why : state_reader_error_str(r));
     fflush(stdout);
     state_reader_close(&reader);
     return r;

@@ -3,12 +3,15 @@
 #ifndef DAEMON_WATCH_H
 #define DAEMON_WATCH_H
 
-#include "daemon/state_file.h"
+#include "daemon/state_reader.h"
+#include "daemon/status_report.h"
 
 /*
- * Print what is, then what happens until vmclockd ends, with JSON or without. Returns 0 where the
- * output cannot be written any more, else as state_reader_read().
+ * Print what is, then what happens until vmclockd ends or does not write its state any more, with
+ * JSON or without. Returns 0 where the output cannot be written any more, else as
+ * state_reader_read(), and why in a sentence.
  */
-int watch_run(const struct config *config, bool json);
+int watch_run(const struct config *config, const struct status_mistakes *mistakes, bool json,
+    char ret_why[STATE_READER_TEXT_MAX]);
 
 #endif

@@ -190,9 +190,12 @@ static void decode_tracking(const uint8_t *data, struct chrony_tracking *ret)
         .refid = get32(data),
         .stratum = get16(data + 24),
         .leap = get16(data + 26),
+        .reference_time = {(uint64_t)get32(data + 28) << 32 | get32(data + 32), get32(data + 36)},
         .correction_sec = chrony_float_decode(get32(floats)),
         .frequency_ppm = chrony_float_decode(get32(floats + 12)),
         .skew_ppm = chrony_float_decode(get32(floats + 20)),
+        .root_delay_sec = chrony_float_decode(get32(floats + 24)),
+        .update_interval_sec = chrony_float_decode(get32(floats + 32)),
     };
 }
 

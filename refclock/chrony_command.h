@@ -60,13 +60,22 @@ enum chrony_status {
     CHRONY_BAD_LENGTH = 19,
 };
 
+/* A time of the system's clock at that moment, which may have been stepped since. */
+struct chrony_time {
+    uint64_t sec;
+    uint32_t nsec;
+};
+
 struct chrony_tracking {
     uint32_t refid;
     uint16_t stratum;
-    uint16_t leap;         /* 3: not synchronised */
-    double correction_sec; /* still to be slewed; positive: the clock is ahead */
+    uint16_t leap;                     /* 3: not synchronised */
+    struct chrony_time reference_time; /* of the last update */
+    double correction_sec;             /* still to be slewed; positive: the clock is ahead */
     double frequency_ppm;
     double skew_ppm;
+    double root_delay_sec;
+    double update_interval_sec; /* between the last two; 0: there was one */
 };
 
 enum chrony_reply_verdict {

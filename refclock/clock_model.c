@@ -179,6 +179,7 @@ enum clock_verdict clock_model_init(const struct vmclock_page *page,
     verdict = check_time_type(page);
     if (verdict == CLOCK_OK)
         verdict = init_reference(page, &model);
+    model.has_time = verdict == CLOCK_OK;
     if (clock_verdict_has_period(verdict))
         *ret_model = model;
     return verdict;
@@ -288,7 +289,8 @@ bool clock_model_difference(
     struct fixed difference;
     bool ambiguous; /* in the same way for both */
 
-    if (time_at(earlier, later->counter_value, &expected, &ambiguous) != CLOCK_OK ||
+    if (!earlier->has_time || !later->has_time ||
+        time_at(earlier, later->counter_value, &expected, &ambiguous) != CLOCK_OK ||
         time_at(later, later->counter_value, &stated, &ambiguous) != CLOCK_OK ||
         !fixed_sub(stated.utc, expected.utc, &difference))
         return false;
@@ -298,9 +300,11 @@ bool clock_model_difference(
 
 bool clock_model_continues(const struct clock_model *earlier, const struct clock_model *later)
 {
-    double difference;
+    const bool timeless = !earlier->has_time || !later->has_time;
+    double difference = 0;
 
-    return clock_model_difference(earlier, later, &difference) && fabs(difference) <= AGREE_SEC &&
+    return (timeless || clock_model_difference(earlier, later, &difference)) &&
+           fabs(difference) <= AGREE_SEC &&
            fabs(clock_model_period(later) / clock_model_period(earlier) - 1) <= AGREE_RATE;
 }
 

@@ -40,6 +40,7 @@ enum clock_verdict {
 };
 
 struct clock_model {
+    bool has_time; /* else the period alone */
     uint64_t counter_value;
     uint64_t period_frac; /* 2^-(64 + period_shift) s */
     uint8_t period_shift;
@@ -104,8 +105,8 @@ bool clock_model_difference(
     const struct clock_model *earlier, const struct clock_model *later, double *ret_sec);
 
 /*
- * Whether `later` continues `earlier`: at its own reference it differs by at most 1 us in time, and
- * by at most 1e-7 in period. Two that cannot be compared there do not.
+ * Whether `later` continues `earlier`: at its own reference it differs by at most 1 us in time, if
+ * both have one, and by at most 1e-7 in period. Two times that cannot be compared there do not.
  */
 bool clock_model_continues(const struct clock_model *earlier, const struct clock_model *later);
 

@@ -18,12 +18,14 @@ const char *event_str(enum event_id id)
     case EVENT_WOULD_FEED: return "samples that a dry run leaves out";
     case EVENT_WOULD_HAVE_FED: return "the sum of what a dry run left out";
     case EVENT_RESET_CONFIRMED: return "a confirmed reset";
+    case EVENT_UNCONFIRMED: return "a reset without a reply";
     case EVENT_RESET_LATE: return "an unconfirmed reset";
     case EVENT_NOT_CONFIRMED: return "a refused reset";
     case EVENT_AWAITING_HOST: return "waiting for the host";
     case EVENT_HOST_LATE: return "a late host";
     case EVENT_CORRECTED: return "a corrected clock";
     case EVENT_CORRECTION_REFUSED: return "too large a correction";
+    case EVENT_LEFT_TO_CHRONYD: return "a correction that is left to chronyd";
     case EVENT_COMMAND_MISSING: return "a missing command";
     case EVENT_CANNOT_STEP: return "a refused step";
     case EVENT_SYNCHRONISED: return "chronyd is synchronised";

@@ -25,14 +25,17 @@ enum event_id {
     EVENT_WOULD_HAVE_FED,  /* dry run, at the end; new: samples; a, b: smallest, largest offset in s
                             */
     EVENT_RESET_CONFIRMED, /* new: disruption marker; a: ms since it was seen */
-    EVENT_RESET_LATE,      /* still not confirmed; new: disruption marker; a: ms */
-    EVENT_NOT_CONFIRMED,   /* RESET_SOURCES refused; code: chronyd's status; new: marker */
-    EVENT_AWAITING_HOST,   /* code: enum clock_verdict; CLOCK_OK: still the old formula */
-    EVENT_HOST_LATE,       /* went on without; code: enum clock_verdict */
-    EVENT_CORRECTED,       /* a: ppm, b: s, c: s left or NAN, d: ms since it was seen */
+    EVENT_UNCONFIRMED, /* the reset was read and never answered, code 1: refused; new: marker; a: ms
+                        */
+    EVENT_RESET_LATE,  /* still not confirmed; new: disruption marker; a: ms */
+    EVENT_NOT_CONFIRMED,      /* RESET_SOURCES refused; code: chronyd's status; new: marker */
+    EVENT_AWAITING_HOST,      /* code: enum clock_verdict; CLOCK_OK: still the old formula */
+    EVENT_HOST_LATE,          /* went on without; code: enum clock_verdict */
+    EVENT_CORRECTED,          /* a: ppm, b: s, c: s left or NAN, d: ms since it was seen */
     EVENT_CORRECTION_REFUSED, /* beyond what is accepted; a: ppm, b: s */
-    EVENT_COMMAND_MISSING,    /* chronyd has no DFREQ or DOFFSET2 */
-    EVENT_CANNOT_STEP,        /* chronyd refuses MAKESTEP */
+    EVENT_LEFT_TO_CHRONYD, /* b: s, not to be stepped and long to slew; code: enum recovery_cause */
+    EVENT_COMMAND_MISSING, /* chronyd has no DFREQ or DOFFSET2 */
+    EVENT_CANNOT_STEP,     /* chronyd refuses MAKESTEP */
     /*
      * The end of a recovery. code: enum recovery_cause; old: disruption marker; new: reference id;
      * a, b, c: ms from when it was seen to now, to the reset, to the correction, NAN: was none.

@@ -13,7 +13,32 @@ size_t exchange_begin(struct exchange *exchange, enum exchange_owner owner,
     exchange->sequence++;
     exchange->deadline_ns = now_ns + (REPLY_TIMEOUT_NS << (silences < 4 ? silences : 4));
     exchange->unread = false;
+    if (command->id == CHRONY_RESET_SOURCES) {
+        exchange->resets[1] = exchange->resets[0];
+        exchange->resets[0] = exchange->sequence;
+    }
     return chrony_command_encode(command, exchange->sequence, ret_request);
+}
+
+static void forget_resets(struct exchange *exchange)
+{
+    exchange->resets[0] = exchange->resets[1] = 0;
+}
+
+void exchange_start_over(struct exchange *exchange)
+{
+    forget_resets(exchange);
+    exchange->silences[EXCHANGE_RECOVERY] = 0;
+}
+
+static bool is_late_reset(struct exchange *exchange, const uint8_t *bytes, size_t length)
+{
+    for (int i = 0; i < 2; i++)
+        if (exchange->resets[i] != 0 &&
+            chrony_reply_decode(bytes, length, CHRONY_RESET_SOURCES, exchange->resets[i],
+                &exchange->reply) == CHRONY_REPLY_OK)
+            return true;
+    return false;
 }
 
 enum exchange_result exchange_receive(
@@ -23,9 +48,15 @@ enum exchange_result exchange_receive(
         chrony_reply_decode(bytes, length, exchange->id, exchange->sequence, &exchange->reply);
     if (exchange->owner == EXCHANGE_NONE && exchange->verdict == CHRONY_REPLY_OK)
         exchange->verdict = CHRONY_REPLY_UNASKED; /* the same reply once more */
+    if (exchange->verdict == CHRONY_REPLY_UNASKED && is_late_reset(exchange, bytes, length)) {
+        forget_resets(exchange);
+        return EXCHANGE_LATE;
+    }
     if (exchange->verdict != CHRONY_REPLY_OK)
         return EXCHANGE_GARBAGE;
     exchange->silences[exchange->owner] = 0;
+    if (exchange->id == CHRONY_RESET_SOURCES) /* a second time it says nothing */
+        forget_resets(exchange);
     return EXCHANGE_REPLIED;
 }
 

@@ -8,7 +8,8 @@
 enum exchange_owner {
     EXCHANGE_NONE,
     EXCHANGE_RECOVERY,
-    EXCHANGE_PUT_BACK,
+    EXCHANGE_RESTORE,
+    EXCHANGE_BURST,
     EXCHANGE_POLL,
     EXCHANGE_N_OWNERS,
 };
@@ -18,6 +19,7 @@ enum exchange_result {
     EXCHANGE_REPLIED, /* exchange.reply is valid */
     EXCHANGE_SILENT,  /* chronyd took the command and did not answer in time */
     EXCHANGE_GARBAGE, /* the datagram was no reply of ours; still waiting */
+    EXCHANGE_LATE,    /* it is the reply to a reset that was given up: exchange.reply is valid */
 };
 
 struct exchange {
@@ -26,6 +28,7 @@ struct exchange {
     uint32_t sequence;
     int64_t deadline_ns;                  /* CLOCK_MONOTONIC */
     unsigned silences[EXCHANGE_N_OWNERS]; /* in a row; each doubles the patience, up to 4 s */
+    uint32_t resets[2];                   /* sequences of the last two RESET_SOURCES; 0: none */
     bool unread;                          /* past the deadline, and chronyd has not even read it */
     struct chrony_reply reply;
     enum chrony_reply_verdict verdict; /* of the last datagram */
@@ -37,6 +40,9 @@ struct exchange {
  */
 size_t exchange_begin(struct exchange *exchange, enum exchange_owner owner,
     const struct chrony_command *command, int64_t now_ns, uint8_t ret_request[CHRONY_REQUEST_MAX]);
+
+/* A recovery begins: late replies to the resets of earlier ones, and silence then, do not count. */
+void exchange_start_over(struct exchange *exchange);
 
 /* A datagram came from chronyd. */
 enum exchange_result exchange_receive(

@@ -9,44 +9,79 @@
 #define RATE_WAIT_NS      (1500 * MS) /* the raw rate's baseline is one second */
 #define SYNC_WAIT_NS      (60000 * MS)
 #define SYNC_POLL_NS      (50 * MS)
+#define SLEW_POLL_NS      (100 * MS)
+#define SLEW_HOLD_NS      (60000 * MS) /* then samples flow beside what is left of the slew */
+#define SLEW_MIN_SEC      1.0          /* the least that chronyd takes for one */
 #define RETRY_FIRST_NS    (100 * MS)
 #define RETRY_MAX_NS      (2000 * MS)
-#define SLEW_MIN_NS       (1000 * MS)
-#define SLEW_RATE         0.083333 /* chronyd's largest */
+#define SLEW_RATE         0.083333 /* chronyd's largest by default */
+#define SLEW_MAX_SEC      4.0      /* fits SLEW_HOLD_NS; more is left to chronyd */
 #define GOOD_ENOUGH_SEC   30e-9    /* what a measurement can tell from nothing */
 #define SLEW_ENOUGH_SEC   1e-6     /* below that, samples are as quick as another slew */
 #define FORWARD_SHORT_SEC 1e-6     /* a step forward stops short of a step back */
 #define RATE_ENOUGH_PPM   5e-4
+#define STEP_LEAST_SEC    1e-4 /* the threshold of makestep by NTP */
+#define STEP_MOST_SEC     1.0
+#define STEP_UNKNOWN_SEC  1e-2 /* where chronyd's servers are not known */
 #define ROUNDS_MAX        3
+#define RESETS_MAX        2 /* for one disruption, without a reply */
+#define UNANSWERED_MAX    3 /* other commands; after one more chronyd is told nothing */
+
+typedef void action(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order);
+
+static action act_reset, act_ask, act_host, act_rate, act_offset, act_step, act_flush, act_rearm,
+    act_poll, act_burst, act_sync, confirmed, judge_reset, mute, unconfirmed, judge_lost,
+    judge_slew, judge_sync, no_command, settle, cannot_step, next_server;
 
 /*
- * The order of things. `ok`, `invalid`, `refused` and `silence` name the state that follows the
- * reply; where that is the state itself, it is tried again later.
+ * The machine. `act` is the state's turn: it sends a command, has a measurement made, waits, or
+ * enters another state. `ok`, `invalid`, `refused` and `silence` name the state that the command's
+ * end leads to; where that is the state itself, it acts again a little later, up to `tries` times
+ * in a row (0: no limit), and then leads to `gives_up`.
  */
 static const struct {
     const char *name;
     bool holds_samples;
+    action *act;
     enum recovery_state ok, invalid, refused, silence;
-} table[RECOVERY_N_STATES] = {
+    unsigned tries;
+    enum recovery_state gives_up;
+} table[RECOVERY_N_STATES] =
+    {
 /* clang-format off */
 #define S(x) RECOVERY_##x
-    /*                             hold    ok          invalid     refused     silence */
-    [S(IDLE)]    = { "idle",       false,  S(IDLE),    S(IDLE),    S(IDLE),    S(IDLE)    },
-    [S(RESET)]   = { "reset",      true,   S(HOST),    S(RESET),   S(RESET),   S(RESET)   },
-    [S(HOST)]    = { "host",       true,   S(HOST),    S(HOST),    S(HOST),    S(HOST)    },
-    [S(RATE)]    = { "rate",       true,   S(OFFSET),  S(REARM),   S(REARM),   S(PROBE)   },
-    [S(OFFSET)]  = { "offset",     true,   S(STEP),    S(REARM),   S(REARM),   S(PROBE)   },
-    [S(STEP)]    = { "step",       true,   S(FLUSH),   S(SLEW),    S(SLEW),    S(PROBE)   },
-    [S(FLUSH)]   = { "flush",      true,   S(OFFSET),  S(OFFSET),  S(OFFSET),  S(PROBE)   },
-    [S(SLEW)]    = { "slew",       true,   S(SLEW),    S(SLEW),    S(SLEW),    S(SLEW)    },
-    [S(PROBE)]   = { "probe",      true,   S(PROBE),   S(PROBE),   S(PROBE),   S(PROBE)   },
-    [S(REARM)]   = { "rearm",      false,  S(MINPOLL), S(MINPOLL), S(MINPOLL), S(REARM)   },
-    [S(MINPOLL)] = { "minpoll",    false,  S(MAXPOLL), S(MAXPOLL), S(MAXPOLL), S(MINPOLL) },
-    [S(MAXPOLL)] = { "maxpoll",    false,  S(MINPOLL), S(MINPOLL), S(MINPOLL), S(MAXPOLL) },
-    [S(BURST)]   = { "burst",      false,  S(SYNC),    S(SYNC),    S(SYNC),    S(SYNC)    },
-    [S(SYNC)]    = { "sync",       false,  S(SYNC),    S(SYNC),    S(SYNC),    S(SYNC)    },
+    /*                  hold   act          ok              invalid         refused         silence      */
+    [S(IDLE)]    = { "idle",    false, NULL,        S(IDLE),        S(IDLE),        S(IDLE),        S(IDLE),        0, S(IDLE) },
+    [S(RESET)]   = { "reset",   true,  act_reset,   S(CONFIRMED),   S(RESET),       S(RESET),       S(CONFIRM),     8, S(UNCONFIRMED) },
+    [S(CONFIRM)] = { "confirm", true,  act_ask,     S(JUDGE_RESET), S(JUDGE_RESET), S(JUDGE_RESET), S(MUTE),        0, S(IDLE) },
+    [S(HOST)]    = { "host",    true,  act_host,    S(HOST),        S(HOST),        S(HOST),        S(HOST),        0, S(IDLE) },
+    [S(ASK)]     = { "ask",     true,  act_ask,     S(RATE),        S(RATE),        S(RATE),        S(ASK),         4, S(SYNC) },
+    [S(RATE)]    = { "rate",    true,  act_rate,    S(OFFSET),      S(NO_COMMAND),  S(SETTLE),      S(PROBE),       0, S(IDLE) },
+    [S(OFFSET)]  = { "offset",  true,  act_offset,  S(STEP),        S(NO_COMMAND),  S(SETTLE),      S(PROBE),       0, S(IDLE) },
+    [S(STEP)]    = { "step",    true,  act_step,    S(FLUSH),       S(CANNOT_STEP), S(CANNOT_STEP), S(PROBE),       0, S(IDLE) },
+    [S(FLUSH)]   = { "flush",   true,  act_flush,   S(OFFSET),      S(OFFSET),      S(OFFSET),      S(PROBE),       0, S(IDLE) },
+    [S(SLEW)]    = { "slew",    true,  act_ask,     S(JUDGE_SLEW),  S(JUDGE_SLEW),  S(JUDGE_SLEW),  S(SLEW),        4, S(SYNC) },
+    [S(PROBE)]   = { "probe",   true,  act_ask,     S(JUDGE_LOST),  S(JUDGE_LOST),  S(JUDGE_LOST),  S(PROBE),       4, S(SYNC) },
+    [S(REARM)]   = { "rearm",   false, act_rearm,   S(MINPOLL),     S(MINPOLL),     S(MINPOLL),     S(REARM),       2, S(MINPOLL) },
+    [S(MINPOLL)] = { "minpoll", false, act_poll,    S(MAXPOLL),     S(MAXPOLL),     S(MAXPOLL),     S(MINPOLL),     2, S(MAXPOLL) },
+    [S(MAXPOLL)] = { "maxpoll", false, act_poll,    S(NEXT_SERVER), S(NEXT_SERVER), S(NEXT_SERVER), S(MAXPOLL),     2, S(NEXT_SERVER) },
+    [S(BURST)]   = { "burst",   false, act_burst,   S(SYNC),        S(SYNC),        S(SYNC),        S(SYNC),        0, S(IDLE) },
+    [S(SYNC)]    = { "sync",    false, act_sync,    S(JUDGE_SYNC),  S(SYNC),        S(SYNC),        S(SYNC),        0, S(IDLE) },
+    /* Acted on at once, without a command. */
+    [S(CONFIRMED)]   = { .name = "confirmed",   .holds_samples = true, .act = confirmed },
+    [S(JUDGE_RESET)] = { .name = "judge reset", .holds_samples = true, .act = judge_reset },
+    [S(MUTE)]        = { .name = "mute",        .holds_samples = true, .act = mute },
+    [S(UNCONFIRMED)]      = { .name = "unconfirmed", .holds_samples = true, .act = unconfirmed },
+    [S(JUDGE_LOST)]  = { .name = "judge lost",  .holds_samples = true, .act = judge_lost },
+    [S(JUDGE_SLEW)]  = { .name = "judge slew",  .holds_samples = true, .act = judge_slew },
+    [S(JUDGE_SYNC)]  = { .name = "judge sync",  .act = judge_sync },
+    [S(NO_COMMAND)]  = { .name = "no command",  .holds_samples = true, .act = no_command },
+    [S(SETTLE)]      = { .name = "settle",      .holds_samples = true, .act = settle },
+    [S(CANNOT_STEP)] = { .name = "cannot step", .holds_samples = true, .act = cannot_step },
+    [S(NEXT_SERVER)] = { .name = "next server", .act = next_server },
 #undef S
-    /* clang-format on */
+        /* clang-format on */
 };
 
 const char *recovery_state_str(enum recovery_state state)
@@ -72,13 +107,47 @@ const char *recovery_outcome_str(enum recovery_outcome outcome)
     case RECOVERY_OUTCOME_SYNCHRONISED: return "synchronised";
     case RECOVERY_OUTCOME_UNSYNCHRONISED: return "unsynchronised";
     case RECOVERY_OUTCOME_ABANDONED: return "abandoned";
+    case RECOVERY_OUTCOME_UNCONFIRMED: return "unconfirmed";
     }
     return "unknown";
+}
+
+enum recovery_corrector recovery_corrected_by(const struct recovery *r)
+{
+    if ((r->refused_correction || r->left_to_chronyd) && !recovery_holds_samples(r))
+        return RECOVERY_CORRECTOR_CHRONYD;
+    if (r->corrected_ns == 0)
+        return RECOVERY_CORRECTOR_NONE;
+    return r->plan == RECOVERY_PAGE_FULL || r->plan == RECOVERY_PAGE_PERIOD
+               ? RECOVERY_CORRECTOR_PAGE
+               : RECOVERY_CORRECTOR_CHRONYD;
+}
+
+const char *recovery_corrector_str(enum recovery_corrector corrector)
+{
+    switch (corrector) {
+    case RECOVERY_CORRECTOR_NONE: break;
+    case RECOVERY_CORRECTOR_PAGE: return "page";
+    case RECOVERY_CORRECTOR_CHRONYD: return "chronyd";
+    }
+    return NULL;
 }
 
 bool recovery_holds_samples(const struct recovery *r)
 {
     return table[r->state].holds_samples;
+}
+
+bool recovery_uses_page(const struct recovery *r)
+{
+    return r->state != RECOVERY_IDLE && r->state != RECOVERY_RESET &&
+           r->state != RECOVERY_CONFIRM && r->state != RECOVERY_HOST &&
+           r->cause != RECOVERY_CAUSE_START;
+}
+
+bool recovery_is_resting(const struct recovery *r)
+{
+    return r->state == RECOVERY_IDLE || r->state == RECOVERY_SYNC;
 }
 
 static void enter(struct recovery *r, enum recovery_state state)
@@ -89,19 +158,21 @@ static void enter(struct recovery *r, enum recovery_state state)
     r->failures = 0;
 }
 
-void recovery_begin(struct recovery *r, enum recovery_cause cause, int64_t now_ns)
+void recovery_begin(struct recovery *r, enum recovery_cause cause, int64_t now_ns,
+    int64_t not_before_ns, bool reset_queued)
 {
     *r = (struct recovery){
         .cause = cause,
         .plan = RECOVERY_PAGE_NOT_YET,
-        /* What was changed stays to be put back. */
-        .makestep_changed = r->makestep_changed,
-        .polls_changed = r->polls_changed,
-        .exact_unavailable = r->exact_unavailable,
+        .exact_unavailable = r->exact_unavailable, /* chronyd is still the same */
         .started_ns = now_ns,
         .remaining_sec = NAN,
     };
     enter(r, cause == RECOVERY_CAUSE_START ? RECOVERY_HOST : RECOVERY_RESET);
+    if (reset_queued)
+        r->sent = true;
+    else if (cause != RECOVERY_CAUSE_START)
+        r->wait_until_ns = not_before_ns;
 }
 
 static void end(struct recovery *r, enum recovery_outcome outcome, int64_t now_ns)
@@ -111,36 +182,183 @@ static void end(struct recovery *r, enum recovery_outcome outcome, int64_t now_n
     enter(r, RECOVERY_IDLE);
 }
 
-/* PROBE, on account of a reply that was lost, or for RATE of chronyd's frequency as it is now. */
-static void enter_probe(struct recovery *r, enum recovery_state lost)
+void recovery_abandon(struct recovery *r, int64_t now_ns)
 {
-    enter(r, RECOVERY_PROBE);
-    r->lost = lost;
+    if (r->state != RECOVERY_IDLE)
+        end(r, RECOVERY_OUTCOME_ABANDONED, now_ns);
 }
 
-/* What cannot be corrected exactly: by less than the page is good for. */
-static void settle_for_less(struct recovery *r)
+static enum recovery_outcome outcome_of(const struct recovery *r)
 {
-    r->plan = r->plan == RECOVERY_PAGE_FULL ? RECOVERY_PAGE_TIME : RECOVERY_PAGE_MARKER_ONLY;
-    enter(r, RECOVERY_REARM);
+    if (r->cause != RECOVERY_CAUSE_START && !r->reset_confirmed)
+        return RECOVERY_OUTCOME_UNCONFIRMED;
+    return r->synchronised ? RECOVERY_OUTCOME_SYNCHRONISED : RECOVERY_OUTCOME_UNSYNCHRONISED;
 }
 
+/* The end of one that has released the samples. */
+static void end_released(struct recovery *r, bool synchronised, int64_t now_ns)
+{
+    r->synchronised = synchronised;
+    end(r, outcome_of(r), now_ns);
+}
+
+/* Act again, in this state, a little later each time. */
 static void retry_later(struct recovery *r, int64_t now_ns)
 {
-    const int64_t wait_ns = RETRY_FIRST_NS << (r->failures < 5 ? r->failures : 5);
+    const unsigned doublings = r->failures < 6 ? r->failures - 1 : 5;
+    const int64_t wait_ns = RETRY_FIRST_NS << doublings;
 
     r->sent = false;
-    r->failures++;
     r->wait_until_ns = now_ns + (wait_ns < RETRY_MAX_NS ? wait_ns : RETRY_MAX_NS);
 }
 
-/* Until what was sent last has been slewed. */
-static void hold_slew(struct recovery *r, int64_t now_ns)
+static void handle_reply(struct recovery *r, enum recovery_event event, int64_t now_ns)
 {
-    const int64_t ns = (int64_t)(fabs(r->remaining_sec) / SLEW_RATE * 1.05e9);
+    const bool asks = table[r->state].act == act_ask || r->state == RECOVERY_SYNC;
+    enum recovery_state next;
 
-    enter(r, RECOVERY_SLEW);
-    r->wait_until_ns = now_ns + (ns > SLEW_MIN_NS ? ns : SLEW_MIN_NS);
+    switch (event) {
+    case RECOVERY_REPLY_OK: next = table[r->state].ok; break;
+    case RECOVERY_REPLY_INVALID: next = table[r->state].invalid; break;
+    case RECOVERY_REPLY_REFUSED: next = table[r->state].refused; break;
+    case RECOVERY_SILENCE: next = table[r->state].silence; break;
+    default: assert(false); return;
+    }
+    if (event == RECOVERY_SILENCE && r->state == RECOVERY_RESET)
+        r->unanswered_resets++;
+    else if (event == RECOVERY_SILENCE && !asks && r->unanswered++ == UNANSWERED_MAX)
+        next = RECOVERY_SYNC;
+    if (next == RECOVERY_PROBE && r->state != RECOVERY_PROBE)
+        r->lost = r->state;
+    if (next == r->state && ++r->failures == table[r->state].tries)
+        next = table[r->state].gives_up;
+    if (next == r->state)
+        retry_later(r, now_ns);
+    else
+        enter(r, next);
+}
+
+static void send(struct recovery *r, struct recovery_order *order, struct chrony_command command)
+{
+    order->send = true;
+    order->command = command;
+    r->sent = true;
+}
+
+/* --- the states' turns ------------------------------------------------------------------------ */
+
+static void act_reset(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    (void)config;
+    r->had_reference = view->has_reference;
+    send(r, order, (struct chrony_command){.id = CHRONY_RESET_SOURCES});
+}
+
+static void act_ask(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    (void)config;
+    (void)view;
+    send(r, order, (struct chrony_command){.id = CHRONY_TRACKING});
+}
+
+static void confirmed(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    (void)config;
+    (void)order;
+    r->reset_confirmed = true;
+    r->reset_ns = view->now_ns;
+    enter(r, RECOVERY_HOST);
+}
+
+static void repeat_or_assume(struct recovery *r, enum recovery_state next)
+{
+    r->reset_assumed = r->unanswered_resets >= RESETS_MAX;
+    enter(r, r->reset_assumed ? next : RECOVERY_RESET);
+}
+
+/* A chronyd that had a reference and has none any more was reset. Otherwise nobody knows. */
+static void judge_reset(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    (void)config;
+    (void)order;
+    if (r->had_reference && !view->has_reference)
+        enter(r, RECOVERY_CONFIRMED);
+    else
+        repeat_or_assume(r, RECOVERY_HOST);
+}
+
+/* No reply comes back. chronyd has most likely done what it has read; more would only harm. */
+static void mute(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    (void)config;
+    (void)view;
+    (void)order;
+    repeat_or_assume(r, RECOVERY_UNCONFIRMED);
+}
+
+static void unconfirmed(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    (void)config;
+    (void)order;
+    end(r, RECOVERY_OUTCOME_UNCONFIRMED, view->now_ns);
+}
+
+/* Is there a page to go on with, or is it time to go on without? */
+static void act_host(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    const bool waited = view->now_ns - (r->reset_ns ? r->reset_ns : r->started_ns) >= HOST_WAIT_NS;
+
+    (void)config;
+    /* After the wait an unproven page is used: it continues the old formula, nothing will differ.
+     */
+    r->plan = view->page;
+    if ((view->page == RECOVERY_PAGE_NOT_YET || view->unproven) && !waited) {
+        order->wake_at_ns = view->now_ns + RETRY_FIRST_NS; /* or earlier, when the page changes */
+        return;
+    }
+    r->host_late = view->page == RECOVERY_PAGE_NOT_YET || view->unproven;
+    switch (r->plan) {
+    case RECOVERY_PAGE_NOT_YET: r->plan = RECOVERY_PAGE_MARKER_ONLY; /* fall through */
+    case RECOVERY_PAGE_MARKER_ONLY:
+    case RECOVERY_PAGE_TIME:
+        if (r->cause == RECOVERY_CAUSE_START) /* chronyd starts best by its own rules */
+            end(r, RECOVERY_OUTCOME_ABANDONED, view->now_ns);
+        else
+            enter(r, RECOVERY_REARM);
+        break;
+    case RECOVERY_PAGE_PERIOD:
+    case RECOVERY_PAGE_FULL: enter(r, r->exact_unavailable ? RECOVERY_SETTLE : RECOVERY_ASK); break;
+    }
+}
+
+static void act_rate(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    if (!view->rate_known) {
+        if (view->now_ns - r->started_ns < RATE_WAIT_NS) {
+            enter(r, RECOVERY_ASK);
+            r->wait_until_ns = view->now_ns + 10 * MS;
+        } else if (r->cause == RECOVERY_CAUSE_START) { /* the offset alone is worth it */
+            enter(r, RECOVERY_OFFSET);
+        } else {
+            enter(r, RECOVERY_SETTLE);
+        }
+    } else if (fabs(view->rate_ppm) > config->rate_max_ppm) {
+        r->refused_correction = true;
+        enter(r, RECOVERY_BURST);
+    } else if (fabs(view->rate_ppm) < RATE_ENOUGH_PPM) {
+        enter(r, r->plan == RECOVERY_PAGE_FULL ? RECOVERY_OFFSET : RECOVERY_REARM);
+    } else {
+        r->rate_ppm += view->rate_ppm;
+        send(r, order, (struct chrony_command){.id = CHRONY_DFREQ, .ppm = view->rate_ppm});
+    }
 }
 
 /* Whether an offset may be stepped. */
@@ -160,83 +378,6 @@ static bool may_step(const struct recovery *r, const struct recovery_config *con
     return allows_step(config, offset) && (r->round == 0 || config->step == RECOVERY_STEP_ALWAYS);
 }
 
-/* The end of PROBE: chronyd has done, or will never do, what was sent before it. */
-static void after_probe(struct recovery *r, const struct recovery_config *config, int64_t now_ns)
-{
-    /* Or not: a second step may go back. FLUSH is one where a reload forbids what was allowed. */
-    const bool stepped = r->lost == RECOVERY_STEP || r->lost == RECOVERY_FLUSH;
-
-    if (r->lost == RECOVERY_OFFSET && r->losses < ROUNDS_MAX) {
-        r->losses++; /* it was not carried out, most likely: that was no round */
-        r->round--;
-    }
-    if (r->lost == RECOVERY_RATE)
-        enter(r, RECOVERY_RATE);
-    else if (r->slews || (stepped && config->step == RECOVERY_STEP_FORWARD))
-        hold_slew(r, now_ns); /* do not measure until it has been slewed */
-    else                      /* whatever slew there is, end it */
-        enter(r, RECOVERY_STEP);
-}
-
-static void handle_reply(struct recovery *r, const struct recovery_config *config,
-    enum recovery_event event, const struct recovery_view *view)
-{
-    enum recovery_state next = RECOVERY_IDLE;
-
-    switch (event) {
-    case RECOVERY_REPLY_OK: next = table[r->state].ok; break;
-    case RECOVERY_REPLY_INVALID: next = table[r->state].invalid; break;
-    case RECOVERY_REPLY_REFUSED: next = table[r->state].refused; break;
-    case RECOVERY_SILENCE: next = table[r->state].silence; break;
-    case RECOVERY_TICK:
-    case RECOVERY_GONE: assert(false); return;
-    }
-
-    if (event == RECOVERY_REPLY_OK && r->state == RECOVERY_RESET) {
-        r->reset_confirmed = true;
-        r->reset_ns = view->now_ns;
-    }
-    if (r->state == RECOVERY_PROBE && event != RECOVERY_SILENCE) { /* any answer will do */
-        after_probe(r, config, view->now_ns);
-    } else if (event == RECOVERY_REPLY_OK && r->state == RECOVERY_SYNC && view->synchronised) {
-        end(r, RECOVERY_OUTCOME_SYNCHRONISED, view->now_ns);
-    } else if (r->state == RECOVERY_SYNC) {
-        r->sent = false;
-        r->wait_until_ns = view->now_ns + SYNC_POLL_NS;
-    } else if (r->state == RECOVERY_OFFSET && next == RECOVERY_STEP && r->slews) {
-        hold_slew(r, view->now_ns);
-    } else if (next == RECOVERY_SLEW) { /* chronyd would not step: then it slews */
-        r->cannot_step = true;
-        hold_slew(r, view->now_ns);
-    } else if ((r->state == RECOVERY_RATE || r->state == RECOVERY_OFFSET) &&
-               next == RECOVERY_REARM) {
-        r->exact_unavailable = r->exact_unavailable || event == RECOVERY_REPLY_INVALID;
-        settle_for_less(r);
-    } else if (next == RECOVERY_PROBE && r->state != RECOVERY_PROBE) {
-        enter_probe(r, r->state);
-    } else if (next == r->state) {
-        retry_later(r, view->now_ns);
-    } else {
-        const bool next_server = r->state == RECOVERY_MAXPOLL;
-
-        enter(r, next);
-        r->server += next_server;
-    }
-}
-
-static void corrected(struct recovery *r, int64_t now_ns, enum recovery_state next)
-{
-    r->corrected_ns = now_ns;
-    enter(r, next);
-}
-
-static void send(struct recovery *r, struct recovery_order *order, struct chrony_command command)
-{
-    order->send = true;
-    order->command = command;
-    r->sent = true;
-}
-
 /* At once; one that could not be made, as the page is gone or being written, a little later. */
 static void order_measurement(
     struct recovery *r, const struct recovery_view *view, struct recovery_order *order)
@@ -247,65 +388,21 @@ static void order_measurement(
     r->measuring = order->measure;
 }
 
-/* HOST: is there a page to go on with, or is it time to go on without? */
-static void step_host(
-    struct recovery *r, const struct recovery_view *view, struct recovery_order *order)
+static bool is_good_enough(
+    const struct recovery *r, const struct recovery_config *config, double offset, bool shrinks)
 {
-    const bool waited = view->now_ns - (r->reset_ns ? r->reset_ns : r->started_ns) >= HOST_WAIT_NS;
+    const bool slew_would_not_help = fabs(offset) <= SLEW_ENOUGH_SEC;
 
-    /* What is unproven is as good as proven in the end: nothing differs, nothing is corrected. */
-    r->plan = view->page;
-    if ((view->page == RECOVERY_PAGE_NOT_YET || view->unproven) && !waited) {
-        order->wake_at_ns = view->now_ns + RETRY_FIRST_NS; /* or earlier, when the page changes */
-        return;
-    }
-    switch (r->plan) {
-    case RECOVERY_PAGE_NOT_YET: r->plan = RECOVERY_PAGE_MARKER_ONLY; /* fall through */
-    case RECOVERY_PAGE_MARKER_ONLY:
-    case RECOVERY_PAGE_TIME:
-        if (r->cause == RECOVERY_CAUSE_START) /* chronyd starts best by its own rules */
-            end(r, RECOVERY_OUTCOME_ABANDONED, view->now_ns);
-        else
-            enter(r, RECOVERY_REARM);
-        break;
-    case RECOVERY_PAGE_PERIOD:
-    case RECOVERY_PAGE_FULL:
-        if (r->exact_unavailable)
-            settle_for_less(r);
-        else
-            enter_probe(r, RECOVERY_RATE);
-        break;
-    }
+    return fabs(offset) <= GOOD_ENOUGH_SEC || r->round == ROUNDS_MAX || r->cannot_step ||
+           (r->round >= 2 && (!shrinks || slew_would_not_help)) ||
+           (r->round >= 1 && !may_step(r, config, offset) && slew_would_not_help);
 }
 
-static void step_rate(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
-{
-    if (!view->rate_known) {
-        if (view->now_ns - r->started_ns < RATE_WAIT_NS) {
-            enter_probe(r, RECOVERY_RATE);
-            r->wait_until_ns = view->now_ns + 10 * MS;
-        } else if (r->cause == RECOVERY_CAUSE_START) { /* the offset alone is worth it */
-            enter(r, RECOVERY_OFFSET);
-        } else {
-            settle_for_less(r);
-        }
-    } else if (fabs(view->rate_ppm) > config->rate_max_ppm) {
-        r->refused_correction = true;
-        r->rate_ppm = view->rate_ppm;
-        enter(r, RECOVERY_BURST);
-    } else if (fabs(view->rate_ppm) < RATE_ENOUGH_PPM) {
-        enter(r, r->plan == RECOVERY_PAGE_FULL ? RECOVERY_OFFSET : RECOVERY_REARM);
-    } else {
-        r->rate_ppm += view->rate_ppm;
-        send(r, order, (struct chrony_command){.id = CHRONY_DFREQ, .ppm = view->rate_ppm});
-    }
-}
-
-static void step_offset(struct recovery *r, const struct recovery_config *config,
+static void act_offset(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
     const bool waited = view->now_ns - r->started_ns > HOST_WAIT_NS;
+    const bool first = isnan(r->remaining_sec);
     const double offset = view->offset_sec;
     double send_sec;
     bool shrinks;
@@ -325,30 +422,149 @@ static void step_offset(struct recovery *r, const struct recovery_config *config
             enter(r, RECOVERY_REARM);
         return;
     }
-    shrinks = isnan(r->remaining_sec) || fabs(offset) < fabs(r->remaining_sec) / 2;
+    shrinks = first || fabs(offset) < fabs(r->remaining_sec) / 2;
     r->remaining_sec = offset;
-    if (fabs(offset) <= GOOD_ENOUGH_SEC || r->round == ROUNDS_MAX ||
-        (r->round >= 2 && (!shrinks || fabs(offset) <= SLEW_ENOUGH_SEC)) || r->cannot_step ||
-        (r->round >= 1 && !may_step(r, config, offset) && fabs(offset) <= SLEW_ENOUGH_SEC)) {
-        corrected(r, view->now_ns, RECOVERY_BURST);
+    if (is_good_enough(r, config, offset, shrinks)) {
+        r->corrected_ns = view->now_ns;
+        enter(r, RECOVERY_BURST);
         return;
     }
-    if (fabs(offset) * 1e9 > (double)config->step_max_ns) {
-        r->refused_correction = true;
-        r->offset_sec = offset;
+    r->refused_correction = fabs(offset) * 1e9 > (double)config->step_max_ns;
+    r->slews = !may_step(r, config, offset);
+    /* A chronyd that starts may step by its own makestep; a long slew is its own to make, too. */
+    r->left_to_chronyd = !r->refused_correction && r->slews &&
+                         (r->cause == RECOVERY_CAUSE_START || fabs(offset) > SLEW_MAX_SEC);
+    if (r->refused_correction || r->left_to_chronyd) {
         enter(r, RECOVERY_BURST);
         return;
     }
     send_sec = offset;
-    r->slews = !may_step(r, config, offset);
     if (!r->slews && config->step == RECOVERY_STEP_FORWARD)
         send_sec -= FORWARD_SHORT_SEC;
-    if (r->round++ == 0 && r->losses == 0)
+    r->round++;
+    if (first)
         r->offset_sec = offset;
     send(r, order, (struct chrony_command){.id = CHRONY_DOFFSET2, .offset_sec = -send_sec});
 }
 
-static void step_rearm(struct recovery *r, const struct recovery_config *config,
+static void begin_slew(struct recovery *r, int64_t now_ns)
+{
+    enter(r, RECOVERY_SLEW);
+    r->slew_since_ns = now_ns;
+    r->wait_until_ns = now_ns + SLEW_POLL_NS;
+}
+
+static void act_step(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    /* Or not any more, since a reload. */
+    if (r->slews || !allows_step(config, r->remaining_sec))
+        begin_slew(r, view->now_ns);
+    else
+        send(r, order, (struct chrony_command){.id = CHRONY_MAKESTEP});
+}
+
+static void act_flush(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    (void)view;
+    /* What is left may be a step back; after the second round it is next to nothing. */
+    if (config->step != RECOVERY_STEP_ALWAYS || r->round > 1)
+        enter(r, RECOVERY_OFFSET);
+    else
+        send(r, order, (struct chrony_command){.id = CHRONY_MAKESTEP});
+}
+
+static void cannot_step(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    (void)config;
+    (void)order;
+    r->cannot_step = true;
+    begin_slew(r, view->now_ns);
+}
+
+/*
+ * Until chronyd says that it is over: others may have stepped the clock meanwhile, and it may slew
+ * more slowly than it does by default. One that does not say is given the time that a slew takes;
+ * one whose clock does not move at all then (-x) is measured, and what is left is reported.
+ */
+static void judge_slew(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    const int64_t since_ns = view->now_ns - r->slew_since_ns;
+    const double takes_sec = fmax(SLEW_MIN_SEC, 1.05 * fabs(r->remaining_sec) / SLEW_RATE);
+    const bool late = (double)since_ns >= takes_sec * 1e9;
+    const bool over = isnan(view->correction_sec) ? late
+                                                  : fabs(view->correction_sec) <= SLEW_ENOUGH_SEC ||
+                                                        (late && r->cannot_step);
+
+    (void)config;
+    (void)order;
+    if (over) {
+        enter(r, RECOVERY_OFFSET);
+    } else if (since_ns >= SLEW_HOLD_NS) {
+        r->left_to_chronyd = true;
+        enter(r, RECOVERY_BURST);
+    } else {
+        enter(r, RECOVERY_SLEW);
+        r->wait_until_ns = view->now_ns + SLEW_POLL_NS;
+    }
+}
+
+/* chronyd has done, or will never do, what was sent before. */
+static void judge_lost(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    /* Or not: a second step may go back. FLUSH is one where a reload forbids what was allowed. */
+    const bool stepped = r->lost == RECOVERY_STEP || r->lost == RECOVERY_FLUSH;
+
+    (void)order;
+    if (r->lost == RECOVERY_OFFSET)
+        r->round--; /* it was not carried out, most likely: that was no round */
+    if (r->lost == RECOVERY_RATE)
+        enter(r, RECOVERY_RATE);
+    else if (r->slews || (stepped && config->step == RECOVERY_STEP_FORWARD))
+        begin_slew(r, view->now_ns); /* do not measure until it has been slewed */
+    else                             /* whatever slew there is, end it */
+        enter(r, RECOVERY_STEP);
+}
+
+static void no_command(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    (void)config;
+    (void)view;
+    (void)order;
+    r->exact_unavailable = true;
+    enter(r, RECOVERY_SETTLE);
+}
+
+static void settle(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    (void)config;
+    (void)view;
+    (void)order;
+    r->plan = r->plan == RECOVERY_PAGE_FULL ? RECOVERY_PAGE_TIME : RECOVERY_PAGE_MARKER_ONLY;
+    enter(r, RECOVERY_REARM);
+}
+
+/*
+ * By its own measurements chronyd may step once, to within what they are good for, and slews from
+ * there: one of NTP errs by at most half its delay. In simulations of servers with 0.05 to 20 ms of
+ * jitter a threshold of the whole delay left one step, where 0.1 ms made up to eight, back and
+ * forth. On the shortest of paths a late jump is worth more updates.
+ */
+static void rearm_for_ntp(const struct recovery_view *view, struct chrony_command *command)
+{
+    const double delay_sec = isnan(view->root_delay_sec) ? STEP_UNKNOWN_SEC : view->root_delay_sec;
+
+    command->makestep.threshold_sec = fmin(fmax(delay_sec, STEP_LEAST_SEC), STEP_MOST_SEC);
+    command->makestep.limit = command->makestep.threshold_sec > STEP_LEAST_SEC ? 3 : 8;
+}
+
+static void act_rearm(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
     struct chrony_command command = {.id = CHRONY_MODIFY_MAKESTEP};
@@ -359,101 +575,96 @@ static void step_rearm(struct recovery *r, const struct recovery_config *config,
         enter(r, RECOVERY_SYNC);
         return;
     }
-    if (config->step != RECOVERY_STEP_ALWAYS) { /* a step by makestep has no direction */
+    if (config->step != RECOVERY_STEP_ALWAYS) { /* makestep has no direction */
         enter(r, RECOVERY_MINPOLL);
         return;
     }
-    switch (r->plan) {
-    case RECOVERY_PAGE_TIME:
+    if (r->plan == RECOVERY_PAGE_TIME) {
         command.makestep.threshold_sec = 1e-6;
         command.makestep.limit = 5;
-        break;
-    case RECOVERY_PAGE_PERIOD:
-        command.makestep.threshold_sec = 1e-4;
-        command.makestep.limit = 3;
-        break;
-    default:
-        command.makestep.threshold_sec = 1e-4;
-        command.makestep.limit = 8;
-        break;
+    } else {
+        rearm_for_ntp(view, &command);
     }
-    r->makestep_changed = true;
     send(r, order, command);
 }
 
-static void step_poll(
-    struct recovery *r, const struct recovery_config *config, struct recovery_order *order)
+static void act_poll(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
 {
     struct chrony_command command = {
         .id = r->state == RECOVERY_MINPOLL ? CHRONY_MODIFY_MINPOLL : CHRONY_MODIFY_MAXPOLL,
         .poll.log2_sec = 0,
     };
 
+    (void)view;
     /* With time from the page, NTP need not hurry. */
     if (r->server >= config->n_servers || r->plan == RECOVERY_PAGE_TIME) {
         enter(r, RECOVERY_BURST);
         return;
     }
     command.poll.address = config->servers[r->server].address;
-    r->polls_changed = true;
     send(r, order, command);
 }
 
-static void step_sync(
-    struct recovery *r, const struct recovery_view *view, struct recovery_order *order)
-{
-    const int64_t since_ns = r->corrected_ns ? r->corrected_ns
-                             : r->reset_ns   ? r->reset_ns
-                                             : r->started_ns;
-
-    if (view->now_ns - since_ns >= SYNC_WAIT_NS)
-        end(r, RECOVERY_OUTCOME_UNSYNCHRONISED, view->now_ns);
-    else
-        send(r, order, (struct chrony_command){.id = CHRONY_TRACKING});
-}
-
-/* One state's turn; it either enters another, orders something, or waits. */
-static void step_state(struct recovery *r, const struct recovery_config *config,
+static void next_server(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
-    switch (r->state) {
-    case RECOVERY_IDLE: break;
-    case RECOVERY_RESET: send(r, order, (struct chrony_command){.id = CHRONY_RESET_SOURCES}); break;
-    case RECOVERY_HOST: step_host(r, view, order); break;
-    case RECOVERY_RATE: step_rate(r, config, view, order); break;
-    case RECOVERY_OFFSET: step_offset(r, config, view, order); break;
-    case RECOVERY_STEP:
-        if (allows_step(config, r->remaining_sec))
-            send(r, order, (struct chrony_command){.id = CHRONY_MAKESTEP});
-        else /* not any more, since a reload */
-            hold_slew(r, view->now_ns);
-        break;
-    case RECOVERY_FLUSH:
-        /* What is left may be a step back; after the second round it is next to nothing. */
-        if (config->step != RECOVERY_STEP_ALWAYS || r->round > 1)
-            enter(r, RECOVERY_OFFSET);
-        else
-            send(r, order, (struct chrony_command){.id = CHRONY_MAKESTEP});
-        break;
-    case RECOVERY_SLEW: enter(r, RECOVERY_OFFSET); break;
-    case RECOVERY_PROBE: send(r, order, (struct chrony_command){.id = CHRONY_TRACKING}); break;
-    case RECOVERY_REARM: step_rearm(r, config, view, order); break;
-    case RECOVERY_MINPOLL:
-    case RECOVERY_MAXPOLL: step_poll(r, config, order); break;
-    case RECOVERY_BURST:
-        if (config->burst_total == 0 || r->cause == RECOVERY_CAUSE_START)
-            enter(r, RECOVERY_SYNC);
-        else
-            send(r, order,
-                (struct chrony_command){
-                    .id = CHRONY_BURST, .burst = {config->burst_good, config->burst_total}});
-        break;
-    case RECOVERY_SYNC: step_sync(r, view, order); break;
-    case RECOVERY_N_STATES: assert(false); break;
+    (void)config;
+    (void)view;
+    (void)order;
+    r->server++;
+    enter(r, RECOVERY_MINPOLL);
+}
+
+static void act_burst(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    (void)view;
+    if (config->burst_total == 0 || r->cause == RECOVERY_CAUSE_START)
+        enter(r, RECOVERY_SYNC);
+    else
+        send(r, order,
+            (struct chrony_command){
+                .id = CHRONY_BURST, .burst = {config->burst_good, config->burst_total}});
+}
+
+static void act_sync(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    if (view->now_ns - r->released_ns >= SYNC_WAIT_NS)
+        end_released(r, false, view->now_ns);
+    else
+        act_ask(r, config, view, order);
+}
+
+static void judge_sync(struct recovery *r, const struct recovery_config *config,
+    const struct recovery_view *view, struct recovery_order *order)
+{
+    (void)config;
+    (void)order;
+    if (view->synchronised) {
+        end_released(r, true, view->now_ns);
+    } else {
+        enter(r, RECOVERY_SYNC);
+        r->wait_until_ns = view->now_ns + SYNC_POLL_NS;
     }
 }
 
-/* Whoever comes next at the command socket knows nothing of what this chronyd was told. */
+/* --- one step --------------------------------------------------------------------------------- */
+
+static void handle_late_reset(struct recovery *r, int64_t now_ns)
+{
+    if (r->cause == RECOVERY_CAUSE_START || r->reset_confirmed)
+        return;
+    r->reset_confirmed = true;
+    r->reset_ns = now_ns;
+    if (r->state == RECOVERY_IDLE && r->released_ns != 0)
+        r->outcome = outcome_of(r);
+    if (r->state == RECOVERY_RESET || r->state == RECOVERY_CONFIRM)
+        enter(r, RECOVERY_HOST);
+}
+
+/* The next one at the command socket knows nothing of what this chronyd was told. */
 static void handle_gone(struct recovery *r, int64_t now_ns)
 {
     r->exact_unavailable = false;
@@ -464,9 +675,9 @@ static void handle_gone(struct recovery *r, int64_t now_ns)
     else if (!recovery_holds_samples(r)) /* its clock was corrected: await the next one's choice */
         enter(r, RECOVERY_SYNC);
     else if (r->state != RECOVERY_RESET)
-        recovery_begin(r, r->cause, r->started_ns);
+        recovery_begin(r, r->cause, r->started_ns, 0, false);
     r->sent = false;
-    r->wait_until_ns = now_ns + RETRY_FIRST_NS; /* looked for at this pace, for ever */
+    r->wait_until_ns = now_ns + RETRY_FIRST_NS; /* looked for at this pace until it is back */
 }
 
 void recovery_step(struct recovery *r, const struct recovery_config *config,
@@ -478,17 +689,22 @@ void recovery_step(struct recovery *r, const struct recovery_config *config,
         r->measuring = false;
     if (event == RECOVERY_GONE)
         handle_gone(r, view->now_ns);
+    else if (event == RECOVERY_LATE_RESET)
+        handle_late_reset(r, view->now_ns);
     else if (event != RECOVERY_TICK && r->sent)
-        handle_reply(r, config, event, view);
+        handle_reply(r, event, view->now_ns);
 
     /* From state to state, until something has to be waited for. */
     for (enum recovery_state before = RECOVERY_N_STATES; before != r->state;) {
         before = r->state;
-        if (!r->sent && view->now_ns >= r->wait_until_ns)
-            step_state(r, config, view, &order);
+        if (r->released_ns == 0 && !recovery_holds_samples(r))
+            r->released_ns = view->now_ns;
+        if (table[r->state].act && !r->sent && view->now_ns >= r->wait_until_ns)
+            table[r->state].act(r, config, view, &order);
         if (order.send || order.measure)
             break;
     }
+    assert(r->state < RECOVERY_CONFIRMED); /* what a reply decides is decided */
     if (!r->sent && r->wait_until_ns > view->now_ns)
         order.wake_at_ns = r->wait_until_ns;
     *ret_order = order;

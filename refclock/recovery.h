@@ -5,14 +5,16 @@
  *
  * With a full page, where no steps are allowed, and with less than a full page:
  *
- *     RESET -> HOST -> PROBE -> RATE -> OFFSET -> STEP -> FLUSH -> OFFSET ... -> BURST -> SYNC
- *                                           `---> SLEW
- *                 `-----------------------------> REARM -----------------------> BURST -> SYNC
- *                                                     `--> MINPOLL, MAXPOLL
+ *     RESET -> HOST -> ASK -> RATE -> OFFSET -> STEP -> FLUSH -> OFFSET ... -> BURST -> SYNC
+ *       |                                  `--> SLEW
+ *       |         `---------------------------> REARM -----------------------> BURST -> SYNC
+ *       |                                           `--> MINPOLL, MAXPOLL
+ *       `-> CONFIRM: read and not answered; RESET once more, or unconfirmed
  *
- * A command whose reply was lost may have been carried out, so that it is never simply repeated:
- * PROBE finds out that chronyd has done with what was sent before, then the clock is measured anew
- * and only what remains is sent. PROBE's answer also says what chronyd's frequency is.
+ * A command that chronyd has read and not answered may have been carried out. So none is simply
+ * repeated: PROBE asks TRACKING, whose answer comes after chronyd has dealt with all before it,
+ * the clock is measured again, and only what remains is sent. Each command has a limit, whatever
+ * is answered: without replies the recovery ends, samples flow, and chronyd is left to itself.
  */
 #ifndef REFCLOCK_RECOVERY_H
 #define REFCLOCK_RECOVERY_H
@@ -24,18 +26,32 @@
 enum recovery_state {
     RECOVERY_IDLE,
     RECOVERY_RESET,   /* RESET_SOURCES */
+    RECOVERY_CONFIRM, /* TRACKING, after a reset without a reply: is chronyd still synchronised? */
     RECOVERY_HOST,    /* until the page is valid and the new host's */
-    RECOVERY_RATE,    /* DFREQ, by the frequency that chronyd has just told */
+    RECOVERY_ASK,     /* TRACKING: the frequency that DFREQ adds to */
+    RECOVERY_RATE,    /* DFREQ */
     RECOVERY_OFFSET,  /* measure; DOFFSET2 */
     RECOVERY_STEP,    /* MAKESTEP */
     RECOVERY_FLUSH,   /* MAKESTEP once more: empties chronyd's register of what it knows is left */
-    RECOVERY_SLEW,    /* until chronyd has slewed the offset away */
-    RECOVERY_PROBE,   /* TRACKING, before RATE and after a lost reply */
+    RECOVERY_SLEW,    /* TRACKING until chronyd has slewed the offset away */
+    RECOVERY_PROBE,   /* TRACKING, after a lost reply */
     RECOVERY_REARM,   /* MODIFY_MAKESTEP */
     RECOVERY_MINPOLL, /* MODIFY_MINPOLL and MODIFY_MAXPOLL of each server that may be boosted */
     RECOVERY_MAXPOLL,
     RECOVERY_BURST, /* BURST */
     RECOVERY_SYNC,  /* TRACKING until chronyd is synchronised again */
+    /* What a reply decides, on the way to one of the above: never rested in. */
+    RECOVERY_CONFIRMED,   /* the reset was answered */
+    RECOVERY_JUDGE_RESET, /* TRACKING was answered: was the reset done? */
+    RECOVERY_MUTE,        /* TRACKING was not answered either */
+    RECOVERY_UNCONFIRMED, /* the end without a confirmed reset */
+    RECOVERY_JUDGE_LOST,  /* TRACKING was answered: go on from what is true */
+    RECOVERY_JUDGE_SLEW,  /* how much is left of it? */
+    RECOVERY_JUDGE_SYNC,  /* is chronyd synchronised? */
+    RECOVERY_NO_COMMAND,  /* this chronyd has no DFREQ or DOFFSET2 */
+    RECOVERY_SETTLE,      /* for less than the page is good for */
+    RECOVERY_CANNOT_STEP, /* chronyd refuses MAKESTEP: it slews */
+    RECOVERY_NEXT_SERVER,
     RECOVERY_N_STATES,
 };
 
@@ -52,6 +68,7 @@ enum recovery_event {
     RECOVERY_REPLY_INVALID, /* this chronyd does not have the command */
     RECOVERY_REPLY_REFUSED, /* any other status */
     RECOVERY_SILENCE,       /* chronyd has read the command and not answered in time */
+    RECOVERY_LATE_RESET,    /* the reset is confirmed after it was given up */
     RECOVERY_GONE,          /* nobody is at the command socket */
 };
 
@@ -72,6 +89,14 @@ enum recovery_outcome {
     RECOVERY_OUTCOME_SYNCHRONISED,
     RECOVERY_OUTCOME_UNSYNCHRONISED, /* chronyd had not chosen a reference within a minute */
     RECOVERY_OUTCOME_ABANDONED,      /* vmclockd ended, or chronyd did at its own start */
+    RECOVERY_OUTCOME_UNCONFIRMED,    /* chronyd never confirmed the reset */
+};
+
+/* Whose time the clock was corrected by. */
+enum recovery_corrector {
+    RECOVERY_CORRECTOR_NONE,    /* not yet */
+    RECOVERY_CORRECTOR_PAGE,    /* the rate or the offset, or both */
+    RECOVERY_CORRECTOR_CHRONYD, /* it was left to find out */
 };
 
 struct recovery_config {
@@ -92,13 +117,15 @@ struct recovery_config {
 struct recovery_view {
     int64_t now_ns; /* CLOCK_MONOTONIC */
     enum recovery_page page;
-    bool unproven;     /* it may still be what the old host wrote */
-    bool measured;     /* the offset was, for this step */
-    double offset_sec; /* true time minus system time; NAN: could not be measured */
-    bool rate_known;   /* to 1e-8 or better, as of chronyd's last answer to TRACKING */
-    double rate_ppm;   /* by which the system's clock runs fast */
-    bool
-        synchronised; /* with RECOVERY_REPLY_OK to TRACKING: the reference is the one we wait for */
+    bool unproven;         /* it may still be what the old host wrote */
+    bool measured;         /* the offset was, for this step */
+    double offset_sec;     /* true time minus system time; NAN: could not be measured */
+    bool rate_known;       /* to 1e-8 or better, as of chronyd's last answer to TRACKING */
+    double rate_ppm;       /* by which the system's clock runs fast */
+    bool has_reference;    /* chronyd has one, by its last answer to TRACKING */
+    bool synchronised;     /* with RECOVERY_REPLY_OK to TRACKING: it is the one that we wait for */
+    double correction_sec; /* what chronyd still has to slew, by that answer; NAN: not told */
+    double root_delay_sec; /* of the servers that it followed before; NAN: not known */
 };
 
 struct recovery_order {
@@ -111,7 +138,7 @@ struct recovery_order {
 struct recovery {
     enum recovery_state state;
     enum recovery_cause cause;
-    enum recovery_state lost; /* in PROBE: the state whose reply was lost, or RATE before it */
+    enum recovery_state lost; /* in PROBE: the state whose reply was lost */
     enum recovery_page plan;  /* what the page was good for when it was last decided */
     enum recovery_outcome outcome;
     bool sent;               /* this state's command is under way */
@@ -119,12 +146,20 @@ struct recovery {
     bool exact_unavailable;  /* this chronyd has no DFREQ or DOFFSET2 */
     bool cannot_step;        /* chronyd does not, as under its -x: it slews */
     bool refused_correction; /* the rate or the offset is beyond what is accepted */
-    bool makestep_changed;   /* and to be put back */
-    bool polls_changed;
-    bool reset_confirmed;
-    bool slews; /* what was sent last is to be slewed, not stepped */
-    unsigned round, losses, server, failures;
-    int64_t wait_until_ns;                                /* nothing is sent before */
+    bool host_late;          /* it went on without knowing whose page it is, or without one */
+    bool left_to_chronyd;    /* the offset may not be stepped and would take too long to slew */
+    bool had_reference;      /* chronyd, when the reset was sent */
+    bool reset_confirmed;    /* by its reply, or by TRACKING: the reference was lost with it */
+    bool reset_assumed;      /* chronyd has read it, and nothing more can be known */
+    bool synchronised;       /* chronyd was, at the end */
+    bool slews;              /* what was sent last is to be slewed, not stepped */
+    unsigned round, server;
+    unsigned failures;          /* in this state, in a row */
+    unsigned unanswered_resets; /* that chronyd has read */
+    unsigned unanswered;        /* other commands that it has read */
+    int64_t wait_until_ns;      /* nothing is sent before */
+    int64_t slew_since_ns;
+    int64_t released_ns; /* when samples were allowed again; 0: not yet */
     int64_t started_ns, reset_ns, corrected_ns, ended_ns; /* 0: has not been */
     /* What was corrected, for the report. */
     double rate_ppm, offset_sec;
@@ -135,11 +170,28 @@ const char *recovery_state_str(enum recovery_state state);
 const char *recovery_cause_str(enum recovery_cause cause);
 const char *recovery_outcome_str(enum recovery_outcome outcome);
 
-/* Begin, or begin again, whatever is under way. */
-void recovery_begin(struct recovery *r, enum recovery_cause cause, int64_t now_ns);
+/* By whom; what was measured and told is of meaning with RECOVERY_CORRECTOR_PAGE alone. */
+enum recovery_corrector recovery_corrected_by(const struct recovery *r);
+const char *recovery_corrector_str(enum recovery_corrector corrector); /* NULL: none yet */
+
+/*
+ * Begin, or begin again, whatever is under way. The reset is not sent before `not_before_ns`;
+ * `reset_queued`: one that chronyd has not read yet is under way and serves this recovery as well.
+ */
+void recovery_begin(struct recovery *r, enum recovery_cause cause, int64_t now_ns,
+    int64_t not_before_ns, bool reset_queued);
+
+/* End the one that runs, if one does: vmclockd stops. */
+void recovery_abandon(struct recovery *r, int64_t now_ns);
 
 /* Samples are held back until the clock has been corrected or cannot be. */
 bool recovery_holds_samples(const struct recovery *r);
+
+/* It has begun to correct the clock by the page: one that changes now was not the new host's. */
+bool recovery_uses_page(const struct recovery *r);
+
+/* It has told chronyd all that it has to: settings may be given back. */
+bool recovery_is_resting(const struct recovery *r);
 
 /* One event; *ret_order is what is to be done now. */
 void recovery_step(struct recovery *r, const struct recovery_config *config,

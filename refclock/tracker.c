@@ -13,6 +13,7 @@
     (VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT |                             \
         VMCLOCK_FLAG_VM_GENERATION_PRESENT)
 #define FIRST_ASK_NS INT64_C(1000000000)
+#define SLACK_NS     INT64_C(5000000)
 
 static void report(struct step *s, struct event event)
 {
@@ -66,13 +67,17 @@ double step_ms_since(const struct step *s, int64_t then_ns)
     return (double)(s->seen->now_ns - then_ns) / 1e6;
 }
 
-bool step_due(const struct step *s, int64_t when_ns)
+int64_t tracker_slack_ns(const struct tracker_config *c)
 {
-    const struct tracker_config *c = &s->t->config;
     const int64_t interval =
         c->watch_interval_ns < c->sample_interval_ns ? c->watch_interval_ns : c->sample_interval_ns;
 
-    return when_ns - interval / 2 <= s->seen->now_ns;
+    return interval / 2 < SLACK_NS ? interval / 2 : SLACK_NS;
+}
+
+bool step_due(const struct step *s, int64_t when_ns)
+{
+    return when_ns - tracker_slack_ns(&s->t->config) <= s->seen->now_ns;
 }
 
 const char *tracker_state_str(enum tracker_state state)
@@ -120,15 +125,13 @@ struct tracker_saved tracker_saved(const struct tracker *t)
     struct tracker_saved saved = {
         .valid = t->page_known,
         .confirmed_marker = t->confirmed_marker,
-        .put_back = t->put_back_at_ns != INT64_MAX,
+        .restore = t->restore,
+        .chronyd_id = t->chronyd.id,
+        .chronyd_had_reference = t->chronyd.had_reference,
         .flags = t->page.flags & SAVED_FLAGS,
         .vm_generation = t->page.vm_generation,
     };
 
-    if (saved.put_back && t->put_back_polls) {
-        saved.n_servers = t->put_back.n_servers;
-        memcpy(saved.servers, t->put_back.servers, sizeof(saved.servers));
-    }
     return saved;
 }
 
@@ -140,35 +143,28 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
     t->exchange.sequence = sequence_seed;
     t->recovery.remaining_sec = NAN;
     t->started_ns = t->poll_due_ns = t->sample_due_ns = t->raw_due_ns = now_ns;
-    t->put_back_at_ns = INT64_MAX;
     if (saved->valid) {
         t->marker = t->confirmed_marker = saved->confirmed_marker;
         t->page_known = true; /* so that another marker on the first page is a disruption */
         t->page.flags = saved->flags & SAVED_FLAGS;
         t->page.vm_generation = saved->vm_generation;
     }
-    if (saved->put_back) {
-        t->put_back_makestep = t->put_back_polls = true;
-        t->put_back.n_servers = saved->n_servers;
-        memcpy(t->put_back.servers, saved->servers, sizeof(saved->servers));
-        t->put_back_at_ns = now_ns;
-        (void)tracker_remember_put_back(t);
-    }
+    t->chronyd.frequency_ppm = t->chronyd.correction_sec = t->chronyd.root_delay_sec = NAN;
+    t->chronyd.id = saved->chronyd_id;
+    t->chronyd.had_reference = saved->chronyd_had_reference;
+    t->restore = saved->restore;
+    restore_reconfigure(&t->restore, &config->recovery);
+    restore_hurry(&t->restore, now_ns);
     t->page_verdict = PAGE_BAD_MAGIC; /* none seen yet */
 }
 
 void tracker_reconfigure(struct tracker *t, const struct tracker_config *config)
 {
     t->config = *config;
-    if (t->put_back_at_ns == INT64_MAX)
-        return;
-    /* By what chrony.conf says now, and all of it: some may have been put back as it was before. */
-    (void)tracker_remember_put_back(t);
-    t->put_back_step = 0;
-    if (t->exchange.owner == EXCHANGE_PUT_BACK)
+    t->sample_due_ns = t->started_ns; /* the present one's is as far off as the interval was long */
+    restore_reconfigure(&t->restore, &config->recovery);
+    if (t->exchange.owner == EXCHANGE_RESTORE)
         t->exchange.owner = EXCHANGE_NONE;
-    if (tracker_steps_are_forbidden(t))
-        t->put_back_at_ns = 0;
 }
 
 static bool may_feed(const struct step *s)
@@ -177,8 +173,7 @@ static bool may_feed(const struct step *s)
 
     return t->has_model && !recovery_holds_samples(&t->recovery) && t->busy_since_ns == 0 &&
            !t->stopping &&
-           (t->chronyd.asked || t->config.dry_run ||
-               s->seen->now_ns - t->started_ns > FIRST_ASK_NS);
+           (t->asked || t->config.dry_run || s->seen->now_ns - t->started_ns > FIRST_ASK_NS);
 }
 
 static void watch_counter(struct step *s, const struct cross_timestamp *readings, size_t n)
@@ -187,10 +182,10 @@ static void watch_counter(struct step *s, const struct cross_timestamp *readings
 
     if (n == 0)
         return;
-    if (!t->counter_read)
-        t->counter = readings[0].counter_before;
-    t->counter_read = true;
-    t->counter_back = cross_timestamp_goes_back(readings, n, &t->counter) || t->counter_back;
+    if (!t->counter.read)
+        t->counter.value = readings[0].counter_before;
+    t->counter.read = true;
+    t->counter.back = cross_timestamp_goes_back(readings, n, &t->counter.value) || t->counter.back;
 }
 
 static void take_sample_result(struct step *s)
@@ -205,12 +200,20 @@ static void take_sample_result(struct step *s)
     if (!error && t->sample_error) {
         step_report(s, (struct event){.id = EVENT_SOCK_BACK});
         /* A new chronyd, most likely: ask it at once what it knows. */
-        t->chronyd.reachable = t->chronyd.has_reference = t->chronyd.synchronised = false;
-        t->chronyd.tracked = t->chronyd.start_done = false;
+        step_forget_tracking(s);
         t->poll_due_ns = s->seen->now_ns;
+    }
+    if (!error && !t->fed && may_feed(s)) {
+        step_report(s, (struct event){.id = EVENT_FIRST_SAMPLE, .b = t->offset.sec});
+        t->fed = true;
     }
     t->samples_sent += !error;
     t->sample_error = error;
+}
+
+static bool may_be_fed(const struct tracker *t)
+{
+    return t->has_model && !recovery_holds_samples(&t->recovery);
 }
 
 static void feed(struct step *s)
@@ -223,6 +226,8 @@ static void feed(struct step *s)
 
     if (!may_feed(s)) {
         t->fed = false;
+        if (!may_be_fed(t))
+            t->has_offset = t->withheld = false;
         return;
     }
     if (!(s->seen->measured & TRACKER_MEASURE_REALTIME) || !step_due(s, t->sample_due_ns))
@@ -241,18 +246,18 @@ static void feed(struct step *s)
     t->withheld = over || verdict != CLOCK_OK;
     t->sample_verdict = verdict;
     t->has_offset = verdict == CLOCK_OK;
-    if (t->has_offset)
+    if (t->has_offset) {
         t->offset = offset;
-    if (t->withheld)
+        t->offset_ns = s->seen->now_ns;
+    }
+    if (t->withheld) {
         t->fed = false;
-    if (t->withheld)
         return;
-    if (!t->fed)
-        step_report(
-            s, (struct event){.id = t->config.dry_run ? EVENT_WOULD_FEED : EVENT_FIRST_SAMPLE,
-                   .b = offset.sec});
-    t->fed = true;
+    }
     if (t->config.dry_run) {
+        if (!t->fed)
+            step_report(s, (struct event){.id = EVENT_WOULD_FEED, .b = offset.sec});
+        t->fed = true;
         if (t->pretended.samples++ == 0)
             t->pretended.least_sec = t->pretended.most_sec = offset.sec;
         t->pretended.least_sec = fmin(t->pretended.least_sec, offset.sec);
@@ -261,6 +266,31 @@ static void feed(struct step *s)
     }
     s->orders->send_sample = true;
     sock_sample_init(&s->orders->sample, &offset);
+}
+
+static void watch_health(const struct step *s)
+{
+    const struct tracker *t = s->t;
+    const int64_t now_ns = s->seen->now_ns;
+
+    health_take(&s->t->health,
+        &(struct health_view){
+            .now_ns = now_ns,
+            .feeding = may_be_fed(t),
+            /* Or the page changes during each reading, so that there is none at all. */
+            .withheld = t->withheld || now_ns - t->sample_due_ns > t->config.sample_interval_ns,
+            .measured = t->has_offset && t->offset_ns == now_ns,
+            .offset_ns = t->offset.ns,
+            .bound_ns = t->offset.has_bound ? t->offset.bound_ns : UINT64_MAX,
+            .asked = t->asked && (t->chronyd.tracked || !t->chronyd.reachable),
+            .answers = t->chronyd.reachable,
+            .recovering = t->recovery.state != RECOVERY_IDLE,
+            .has_reference = t->chronyd.has_reference,
+            .reference_time = t->chronyd.reference_time,
+            .update_interval_sec = t->chronyd.update_interval_sec,
+            .has_bursts = t->mode != TRACKER_MODE_CLOCK,
+            .boosted = t->restore.polls,
+        });
 }
 
 static void wake(struct step *s, int64_t when_ns)
@@ -281,9 +311,7 @@ static void schedule(struct step *s)
     if (t->exchange.owner != EXCHANGE_NONE) {
         wake(s, t->exchange.deadline_ns);
     } else if (!t->config.dry_run) {
-        wake(s, t->put_back_at_ns);
-        if (!t->stopping)
-            wake(s, t->poll_due_ns);
+        wake(s, step_when_chronyd_is_due(s));
     }
     if (t->n_repeating > 0)
         wake(s, s->seen->now_ns + REPEAT_NS);
@@ -319,7 +347,7 @@ void tracker_step(
     if (seen->measured & TRACKER_MEASURE_RAW) {
         watch_counter(&s, seen->raw, seen->n_raw);
         raw = cross_timestamp_narrowest(seen->raw, seen->n_raw);
-        if (raw && !t->counter_back)
+        if (raw && !t->counter.back)
             raw_rate_observe(&t->rate, raw);
         t->raw_due_ns = seen->now_ns + RAW_NS;
     }
@@ -329,34 +357,29 @@ void tracker_step(
         t->kernel_tai = seen->kernel_tai;
     if (seen->stop && !t->stopping) {
         t->stopping = true;
-        if (t->put_back_at_ns != INT64_MAX)
-            t->put_back_at_ns = seen->now_ns;
-        if (t->recovery.state != RECOVERY_IDLE) {
-            t->recovery.outcome = RECOVERY_OUTCOME_ABANDONED;
-            if (!t->config.dry_run)
-                step_report_end(&s, EVENT_ABANDONED);
-        }
+        restore_hurry(&t->restore, seen->now_ns);
+        if (t->recovery.state != RECOVERY_IDLE && !t->config.dry_run)
+            step_report_end(&s, EVENT_ABANDONED);
+        recovery_abandon(&t->recovery, seen->now_ns);
         if (t->pretended.samples > 0)
             step_report(&s, (struct event){.id = EVENT_WOULD_HAVE_FED,
                                 .new = t->pretended.samples,
                                 .a = t->pretended.least_sec,
                                 .b = t->pretended.most_sec});
-        t->recovery.state = RECOVERY_IDLE;
         t->exchange.owner = EXCHANGE_NONE;
     }
     event = step_take_chronyd(&s);
-    if (t->chronyd.has_reference)
-        t->chronyd.start_done = true;
     if (step_start_is_due(&s)) {
         t->chronyd.start_done = true;
         step_begin_recovery(&s, RECOVERY_CAUSE_START);
         event = RECOVERY_TICK;
     }
     step_run_recovery(&s, event);
-    step_put_back_and_poll(&s);
+    step_restore_and_poll(&s);
     take_sample_result(&s);
     feed(&s);
+    watch_health(&s);
     if (ret_orders->measure == 0)
         schedule(&s);
-    ret_orders->stopped = t->stopping && t->put_back_at_ns == INT64_MAX;
+    ret_orders->stopped = t->stopping && step_restore_is_over(&s);
 }

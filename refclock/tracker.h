@@ -10,8 +10,10 @@
 #include "refclock/event.h"
 #include "refclock/exchange.h"
 #include "refclock/guarantee.h"
+#include "refclock/health.h"
 #include "refclock/rate.h"
 #include "refclock/recovery.h"
+#include "refclock/restore.h"
 #include "refclock/sock_sample.h"
 
 #define TRACKER_EVENTS_MAX 16
@@ -31,11 +33,11 @@ struct tracker_config {
 struct tracker_saved {
     bool valid; /* written since this boot */
     uint64_t confirmed_marker;
-    bool put_back;  /* chronyd's settings were changed and not yet put back */
+    struct restore restore; /* what is still to be given back to chronyd */
+    uint64_t chronyd_id;    /* the one that was there, and whether it had a reference */
+    bool chronyd_had_reference;
     uint64_t flags; /* of the last page: maintenance, and whether it had what follows */
     uint64_t vm_generation;
-    unsigned n_servers;
-    struct recovery_server servers[RECOVERY_SERVERS_MAX]; /* among them these servers' polls */
 };
 
 /* How the page looked. */
@@ -69,6 +71,8 @@ struct observation {
     int kernel_tai; /* TAI - UTC in s; 0 or absurd: the kernel was not told */
 
     bool clock_source_is_counter; /* the kernel's clock source is the page's counter */
+    uint64_t chronyd_id; /* of the command socket that is connected: another one, another chronyd;
+                            0: not known */
     enum tracker_chronyd chronyd;
     int chronyd_error; /* errno, with TRACKER_CHRONYD_GONE */
     const uint8_t *reply;
@@ -128,6 +132,7 @@ struct tracker {
     struct vmclock_page page;
     bool page_known;           /* `page` was valid once */
     bool page_lost, page_busy; /* the device is gone; the host has been writing for 100 ms */
+    int64_t page_good_ns;      /* CLOCK_MONOTONIC, when it was last seen without such trouble */
     enum page_verdict page_verdict;
     int64_t busy_since_ns; /* 0: not busy */
     uint64_t marker;
@@ -146,18 +151,24 @@ struct tracker {
     bool has_old;
     struct clock_model old;
     uint64_t detected_counter;
-    bool host_late; /* the recovery went on without an answer to that */
-    unsigned jumps; /* of the formula without a disruption, in a row */
-    int64_t jumped_ns;
 
-    /* The page has moved by whole seconds, away from `moved_from`: too much like a leap second that
-     * the host has wrong, or has not written out yet, to be followed at once. */
-    struct clock_model moved_from;
-    int64_t moved_ns; /* when; 0: it has not */
+    /* What is known of this host: a disruption forgets all of it. */
+    struct tracker_host {
+        bool late;      /* the recovery went on without knowing whose formula it is */
+        unsigned jumps; /* of the formula without a disruption, in a row */
+        int64_t jumped_ns;
+        /* The page has moved by whole seconds, away from `moved_from`: too much like a leap second
+         * that the host has wrong, or has not written out yet, to be followed at once. */
+        struct clock_model moved_from;
+        int64_t moved_ns; /* when; 0: it has not */
+        struct guarantee guarantee;
+    } host;
 
     /* The counter, as last read; once it went backwards, only a disruption makes it good again. */
-    bool counter_read, counter_back;
-    uint64_t counter;
+    struct tracker_counter {
+        bool read, back;
+        uint64_t value;
+    } counter;
 
     /* The recovery. */
     struct recovery recovery; /* the present one, or the last; started_ns 0: none yet */
@@ -172,34 +183,43 @@ struct tracker {
 
     /* chronyd. */
     struct exchange exchange;
-    int64_t put_back_at_ns; /* INT64_MAX: nothing to put back */
-    unsigned put_back_step;
-    bool put_back_makestep, put_back_polls;
-    struct recovery_config put_back; /* as it was when the settings were changed */
+    struct restore restore;
+    struct {
+        unsigned left; /* BURST is sent again as long as there is no reference */
+        int64_t due_ns, interval_ns;
+    } bursts;
     int64_t started_ns, poll_due_ns;
     bool stopping;
-    struct {
-        bool asked; /* it has answered, or is known to be away */
-        bool reachable;
-        bool trouble_reported, bad_reply_reported;
+    bool asked; /* chronyd has answered, or is known to be away */
+    bool trouble_reported, bad_reply_reported;
+    /* What is known of this chronyd: another one at its socket forgets all of it. */
+    struct tracker_known_chronyd {
+        uint64_t id;        /* of its command socket; 0: not known */
+        bool reachable;     /* the last command was answered */
+        bool silent;        /* the last command was read, and not answered */
         bool tracked;       /* it has answered TRACKING: what follows is known */
         bool has_reference; /* any, other than its own clock */
+        bool had_reference; /* at any time */
         bool synchronised;  /* the reference is the one that we wait for */
-        bool start_done;    /* this chronyd needs no start treatment, or no more */
+        bool start_done;    /* it needs no start treatment, or no more */
         uint32_t refid;
-        double frequency_ppm; /* NAN: it did not say */
+        double frequency_ppm, correction_sec; /* NAN: it did not say */
+        double root_delay_sec; /* of its last reference but ours; NAN: there was none */
+        struct chrony_time reference_time;
+        double update_interval_sec;
     } chronyd;
 
     /* The samples. */
     int64_t sample_due_ns, raw_due_ns;
     int sample_error; /* errno of the last one */
-    bool fed;         /* a sample was sent since they were held back */
+    bool fed;         /* a sample has reached chronyd since they were held back */
     bool withheld;
     enum clock_verdict sample_verdict;
-    bool has_offset;
+    bool has_offset;      /* `offset` is as it is now */
     struct offset offset; /* of the last sample */
-    int kernel_tai;       /* as last observed */
-    struct guarantee guarantee;
+    int64_t offset_ns;    /* CLOCK_MONOTONIC, when that was measured; 0: it was not */
+    struct health health;
+    int kernel_tai;          /* as last observed */
     uint64_t contradictions; /* of the bounds that the pages guarantee together */
     uint64_t disruptions, recoveries, samples_sent;
     struct {
@@ -214,11 +234,16 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
 /* Take over a new configuration while running; the page is to be shown once more after it. */
 void tracker_reconfigure(struct tracker *t, const struct tracker_config *config);
 
+/* By how much a step may come early, half an interval at most, so that one of the ticks will do. */
+int64_t tracker_slack_ns(const struct tracker_config *config);
+
 /* One observation, one set of orders. */
 void tracker_step(
     struct tracker *t, const struct observation *seen, struct tracker_orders *ret_orders);
 
 enum tracker_state tracker_state(const struct tracker *t);
+/* The page cannot be seen: what is known of it is what it was. */
+bool tracker_page_in_trouble(const struct tracker *t);
 const char *tracker_state_str(enum tracker_state state);
 const char *tracker_mode_str(enum tracker_mode mode);
 const char *tracker_disruption_str(enum tracker_disruption kind);

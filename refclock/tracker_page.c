@@ -38,8 +38,8 @@ static void disrupted(struct step *s, const struct vmclock_page *page)
     t->disruption.kind = disruption_kind(&t->page, page);
     t->marker = marker;
     t->unproven = t->has_old;
-    t->guarantee.known = false; /* another host's, or another counter */
-    t->counter_read = t->counter_back = false;
+    t->host = (struct tracker_host){.late = false};
+    t->counter = (struct tracker_counter){.read = false};
     t->detected_counter = s->seen->counter;
     raw_rate_disrupted(&t->rate);
     t->raw_due_ns = s->seen->now_ns + RAW_PAUSE_NS;
@@ -123,7 +123,7 @@ static void watch_guarantee(struct step *s)
 {
     struct tracker *t = s->t;
 
-    if (guarantee_add(&t->guarantee, &t->model))
+    if (guarantee_add(&t->host.guarantee, &t->model))
         return;
     t->contradictions++;
     if ((t->contradictions & (t->contradictions - 1)) == 0) /* the 1st, 2nd, 4th, 8th... */
@@ -134,24 +134,18 @@ static void watch_whole_seconds(struct step *s, const struct clock_model *before
 {
     struct tracker *t = s->t;
 
-    if (t->moved_ns != 0) {
-        if (!clock_model_is_seconds_away(&t->moved_from, &t->model))
-            t->moved_ns = 0;
+    if (t->host.moved_ns != 0) {
+        if (!clock_model_is_seconds_away(&t->host.moved_from, &t->model))
+            t->host.moved_ns = 0;
     } else if (clock_model_is_seconds_away(before, &t->model)) {
-        t->moved_from = *before;
-        t->moved_ns = s->seen->now_ns;
+        t->host.moved_from = *before;
+        t->host.moved_ns = s->seen->now_ns;
     }
-}
-
-static bool recovery_acts_on_formula(const struct recovery *r)
-{
-    return r->state != RECOVERY_IDLE && r->state != RECOVERY_RESET && r->state != RECOVERY_HOST &&
-           r->cause != RECOVERY_CAUSE_START;
 }
 
 bool tracker_is_unsteady(const struct tracker *t, int64_t now_ns)
 {
-    return t->jumps >= JUMPS_MAX && now_ns - t->jumped_ns <= STEADY_NS;
+    return t->host.jumps >= JUMPS_MAX && now_ns - t->host.jumped_ns <= STEADY_NS;
 }
 
 /* A host corrects its formula now and then; one that does so all the time has lost it. */
@@ -160,10 +154,10 @@ static void count_jump(struct step *s)
     struct tracker *t = s->t;
     const int64_t now_ns = s->seen->now_ns;
 
-    if (now_ns - t->jumped_ns > JUMP_NS && !tracker_is_unsteady(t, now_ns))
-        t->jumps = 0;
-    t->jumps++;
-    t->jumped_ns = now_ns;
+    if (now_ns - t->host.jumped_ns > JUMP_NS && !tracker_is_unsteady(t, now_ns))
+        t->host.jumps = 0;
+    t->host.jumps++;
+    t->host.jumped_ns = now_ns;
 }
 
 static void take_page(struct step *s, const struct vmclock_page *page)
@@ -171,7 +165,7 @@ static void take_page(struct step *s, const struct vmclock_page *page)
     struct tracker *t = s->t;
     const struct vmclock_page before = t->page;
     const struct clock_model model_before = t->model, old_before = t->old;
-    const bool had_model = t->has_model, had_old = t->has_old;
+    const bool had_formula = t->has_period, had_old = t->has_old;
     const bool marker_changed = t->page_known && page->disruption_marker != t->marker;
     const bool in_doubt = marker_changed && t->unproven;
     bool jumped, proven = false;
@@ -180,6 +174,7 @@ static void take_page(struct step *s, const struct vmclock_page *page)
         step_report(s, (struct event){.id = EVENT_PAGE_BACK});
     t->page_lost = t->page_busy = false;
     t->page_verdict = PAGE_OK;
+    t->page_good_ns = s->seen->now_ns;
     t->busy_since_ns = 0;
     report_flags(s, page, marker_changed);
     if (marker_changed)
@@ -192,19 +187,19 @@ static void take_page(struct step *s, const struct vmclock_page *page)
     t->page = *page;
     judge_clock(s, page);
 
-    if (t->unproven && t->has_model) {
+    if (t->unproven && t->has_period) {
         proven = formula_is_the_new_hosts(t, &before, marker_changed);
         t->unproven = !proven;
     }
-    if (t->has_model && !t->unproven) {
+    if (t->has_period && !t->unproven) {
         t->old = t->model;
         t->has_old = true;
         watch_guarantee(s);
     }
     /* It may be that of a host in between, which was never seen by itself. */
-    if (in_doubt && t->has_model && !t->unproven)
-        t->host_late = true;
-    if (marker_changed || !t->has_model)
+    if (in_doubt && t->has_period && !t->unproven)
+        t->host.late = true;
+    if (marker_changed || !t->has_period)
         return;
     if (had_old && !t->unproven && !proven)
         watch_whole_seconds(s, &old_before);
@@ -213,14 +208,14 @@ static void take_page(struct step *s, const struct vmclock_page *page)
      * without knowing whose it was, is the new host's, late: what chronyd was told and fed
      * meanwhile was wrong. At any other time it is the host's own correction: samples follow it.
      */
-    jumped = had_model ? !clock_model_continues(&model_before, &t->model) : t->host_late;
+    jumped = had_formula ? !clock_model_continues(&model_before, &t->model) : t->host.late;
     if (jumped)
         count_jump(s);
     if (jumped && !tracker_is_unsteady(t, s->seen->now_ns) &&
-        (t->host_late || recovery_acts_on_formula(&t->recovery)))
+        (t->host.late || recovery_uses_page(&t->recovery)))
         step_begin_recovery(s, RECOVERY_CAUSE_FORMULA);
     if (proven || (!jumped && !t->unproven && formula_is_later(t, &before)))
-        t->host_late = false;
+        t->host.late = false;
 }
 
 void step_take_look(struct step *s)
@@ -228,6 +223,8 @@ void step_take_look(struct step *s)
     const struct observation *seen = s->seen;
     struct tracker *t = s->t;
 
+    if (seen->look == TRACKER_LOOK_NONE && t->page_known && !tracker_page_in_trouble(t))
+        t->page_good_ns = seen->now_ns;
     switch (seen->look) {
     case TRACKER_LOOK_NONE: t->busy_since_ns = 0; return;
     case TRACKER_LOOK_CHANGED:

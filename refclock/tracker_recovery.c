@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#define BOOST_NS       INT64_C(30000000000)
+#define RESTORE_NS     INT64_C(300000000000) /* after the disruption at the latest */
 #define RATE_ERROR_MAX 1e-8
 #define FREQUENCY_MAX  1e5                 /* ppm; beyond what any kernel can be told */
 #define PATIENCE       10                  /* recoveries in a row that are not let finish */
@@ -27,16 +27,15 @@ void step_begin_recovery(struct step *s, enum recovery_cause cause)
     }
     t->reset_pending = t->reset_pending || cause != RECOVERY_CAUSE_START;
     if (cause != RECOVERY_CAUSE_START)
-        t->moved_ns = 0; /* what has moved is to be believed */
-    if (t->stopping)     /* the next start finds the marker unconfirmed */
+        t->host.moved_ns = 0; /* what has moved is to be believed */
+    if (!reset_queued)
+        exchange_start_over(&t->exchange);
+    if (t->stopping)          /* the next start finds the marker unconfirmed */
         return;
     t->interrupted = recovery_holds_samples(&t->recovery) ? t->interrupted + 1 : 0;
-    recovery_begin(&t->recovery, cause, s->seen->now_ns);
-    if (reset_queued)
-        t->recovery.sent = true;
-    else if (cause != RECOVERY_CAUSE_START)
-        t->recovery.wait_until_ns = earliest;
-    t->awaiting_reported = t->refusal_reported = t->host_late = false;
+    recovery_begin(&t->recovery, cause, s->seen->now_ns, earliest, reset_queued);
+    t->bursts.left = 0;
+    t->awaiting_reported = t->refusal_reported = t->host.late = false;
     t->has_offset = false;
     t->fed = false;
     if (cause != RECOVERY_CAUSE_MARKER)
@@ -48,7 +47,7 @@ static enum recovery_page page_for_recovery(const struct tracker *t)
     const bool rate_good =
         t->config.correct_frequency && t->has_period && t->model.rate_error <= RATE_ERROR_MAX;
 
-    if (t->counter_back)
+    if (t->counter.back)
         return RECOVERY_PAGE_MARKER_ONLY;
     if (t->has_model)
         return rate_good ? RECOVERY_PAGE_FULL : RECOVERY_PAGE_TIME;
@@ -67,7 +66,7 @@ enum clock_verdict step_read_offset(const struct step *s, struct offset *ret_off
         cross_timestamp_narrowest(s->seen->realtime, s->seen->n_realtime);
     enum clock_verdict verdict;
 
-    if (t->counter_back || !reading)
+    if (t->counter.back || !reading)
         return CLOCK_COUNTER_BACK;
     if (tracker_is_unsteady(t, s->seen->now_ns))
         return CLOCK_UNSTEADY;
@@ -79,7 +78,7 @@ enum clock_verdict step_read_offset(const struct step *s, struct offset *ret_off
         clock_tai_offset_is_plausible(t->kernel_tai) &&
         t->kernel_tai != t->page.tai_offset_sec + ret_offset->tai_step)
         return CLOCK_TAI_DISAGREES;
-    if (t->moved_ns != 0 && s->seen->now_ns - t->moved_ns < MOVED_NS)
+    if (t->host.moved_ns != 0 && s->seen->now_ns - t->host.moved_ns < MOVED_NS)
         return CLOCK_SECONDS_MOVED;
     return CLOCK_OK;
 }
@@ -93,7 +92,7 @@ static void measure(const struct step *s, struct recovery_view *view)
     struct offset offset;
 
     view->rate_known = t->has_period && t->rate.known && s->seen->clock_source_is_counter &&
-                       !t->counter_back && fabs(frequency_ppm) <= FREQUENCY_MAX;
+                       !t->counter.back && fabs(frequency_ppm) <= FREQUENCY_MAX;
     if (view->rate_known)
         view->rate_ppm = raw_rate_error_ppm(&t->rate, &t->model, frequency_ppm);
     if ((s->seen->measured & needed) != needed)
@@ -106,63 +105,55 @@ static void measure(const struct step *s, struct recovery_view *view)
         view->offset_sec = 0; /* as if it had been corrected */
 }
 
-bool tracker_remember_put_back(struct tracker *t)
-{
-    const struct recovery_config before = t->put_back;
-    const bool pending = t->put_back_at_ns != INT64_MAX;
-
-    t->put_back = t->config.recovery;
-    for (unsigned i = 0; pending && i < before.n_servers; i++) {
-        const struct chrony_address *address = &before.servers[i].address;
-        unsigned k = 0;
-
-        while (k < t->put_back.n_servers &&
-               !chrony_address_equal(&t->put_back.servers[k].address, address))
-            k++;
-        if (k == t->put_back.n_servers && k < RECOVERY_SERVERS_MAX)
-            t->put_back.servers[t->put_back.n_servers++] = before.servers[i];
-    }
-    return t->put_back.n_servers != before.n_servers;
-}
-
-bool tracker_steps_are_forbidden(const struct tracker *t)
-{
-    return t->put_back_makestep && t->config.recovery.step != RECOVERY_STEP_ALWAYS;
-}
-
 void step_report_end(struct step *s, enum event_id id)
 {
     const struct recovery *r = &s->t->recovery;
 
-    step_report(
-        s, (struct event){.id = id,
-               .code = (int)r->cause,
-               .old = s->t->marker,
-               .new = s->t->chronyd.refid,
-               .a = step_ms_since(s, r->started_ns),
-               .b = r->reset_ns ? (double)(r->reset_ns - r->started_ns) / 1e6 : NAN,
-               .c = r->corrected_ns ? (double)(r->corrected_ns - r->started_ns) / 1e6 : NAN});
+    step_report(s, (struct event){.id = id,
+                       .code = (int)r->cause,
+                       .old = s->t->marker,
+                       .new = s->t->chronyd.refid,
+                       .a = step_ms_since(s, r->started_ns),
+                       .b = r->reset_ns ? (double)(r->reset_ns - r->started_ns) / 1e6 : NAN,
+                       .c = recovery_corrected_by(r) == RECOVERY_CORRECTOR_PAGE
+                                ? (double)(r->corrected_ns - r->started_ns) / 1e6
+                                : NAN});
 }
 
-/* Say what the recovery has just done, and keep the books. */
-static void account(struct step *s, const struct recovery *before)
+/* Whatever came of the reset, chronyd has done with what it knew, or will not. */
+static void account_reset(struct step *s, const struct recovery *before)
 {
     struct tracker *t = s->t;
     const struct recovery *r = &t->recovery;
-    const bool pretended = t->config.dry_run; /* then nothing has come of it */
+    const bool confirmed = r->reset_confirmed && !before->reset_confirmed;
+    const bool assumed = r->reset_assumed && !before->reset_assumed;
+    const bool refused = r->outcome == RECOVERY_OUTCOME_UNCONFIRMED && r->state == RECOVERY_IDLE &&
+                         before->state != RECOVERY_IDLE && !r->reset_assumed;
 
-    if (r->reset_confirmed && !before->reset_confirmed) {
-        t->reset_pending = false;
-    }
-    if (r->reset_confirmed && !before->reset_confirmed && !pretended) {
+    if (!confirmed && !assumed && !refused)
+        return;
+    t->reset_pending = false;
+    if (t->config.dry_run)
+        return;
+    if (!refused) {
         t->confirmed_marker = t->marker;
-        t->recoveries++;
         t->chronyd.start_done = true; /* it has no reference because it was told to forget */
-        s->orders->save = true;
-        step_report(s, (struct event){.id = EVENT_RESET_CONFIRMED,
-                           .new = t->marker,
-                           .a = step_ms_since(s, r->started_ns)});
+        t->chronyd.has_reference = t->chronyd.synchronised = false;
     }
+    s->orders->save = true;
+    t->recoveries += confirmed;
+    step_report(s, (struct event){.id = confirmed ? EVENT_RESET_CONFIRMED : EVENT_UNCONFIRMED,
+                       .code = refused,
+                       .new = t->marker,
+                       .a = step_ms_since(s, r->started_ns)});
+}
+
+static void account_trouble(
+    struct step *s, const struct recovery *before, const struct recovery_view *view)
+{
+    struct tracker *t = s->t;
+    const struct recovery *r = &t->recovery;
+
     if (t->reset_pending && !t->late_reported && s->seen->now_ns - t->pending_since_ns >= LATE_NS) {
         t->late_reported = true;
         step_report(s, (struct event){.id = EVENT_RESET_LATE,
@@ -180,9 +171,8 @@ static void account(struct step *s, const struct recovery *before)
         t->awaiting_reported = true;
         step_report(s, (struct event){.id = EVENT_AWAITING_HOST, .code = (int)t->verdict});
     }
-    if (before->state == RECOVERY_HOST && r->state != RECOVERY_HOST &&
-        (t->unproven || (!t->has_model && t->mode == TRACKER_MODE_CLOCK && !t->has_period))) {
-        t->host_late = true;
+    if (r->host_late && !before->host_late) {
+        t->host.late = true;
         step_report(s, (struct event){.id = EVENT_HOST_LATE, .code = (int)t->verdict});
     }
     if (r->exact_unavailable && !before->exact_unavailable)
@@ -190,35 +180,56 @@ static void account(struct step *s, const struct recovery *before)
     if (r->cannot_step && !before->cannot_step)
         step_report(s, (struct event){.id = EVENT_CANNOT_STEP});
     if (r->refused_correction && !before->refused_correction)
-        step_report(s,
-            (struct event){.id = EVENT_CORRECTION_REFUSED, .a = r->rate_ppm, .b = r->offset_sec});
-    if (r->corrected_ns && !before->corrected_ns && !isnan(r->remaining_sec) && !pretended)
+        step_report(s, (struct event){.id = EVENT_CORRECTION_REFUSED,
+                           .a = isnan(r->remaining_sec) ? view->rate_ppm : 0,
+                           .b = isnan(r->remaining_sec) ? 0 : r->remaining_sec});
+    if (r->left_to_chronyd && !before->left_to_chronyd)
+        step_report(
+            s, (struct event){
+                   .id = EVENT_LEFT_TO_CHRONYD, .code = (int)r->cause, .b = r->remaining_sec});
+}
+
+/* Report what the recovery has just done, and keep the books. */
+static void account(struct step *s, const struct recovery *before, const struct recovery_view *view)
+{
+    struct tracker *t = s->t;
+    const struct recovery *r = &t->recovery;
+
+    account_reset(s, before);
+    account_trouble(s, before, view);
+    if (t->config.dry_run) /* then nothing has come of it */
+        return;
+    if (r->corrected_ns && !before->corrected_ns && !isnan(r->remaining_sec))
         step_report(s, (struct event){.id = EVENT_CORRECTED,
                            .a = r->rate_ppm,
                            .b = r->offset_sec,
                            .c = r->remaining_sec,
                            .d = step_ms_since(s, r->started_ns)});
-    if (pretended)
+    if (before->state == RECOVERY_IDLE || r->state != RECOVERY_IDLE)
         return;
-    if ((r->makestep_changed && !before->makestep_changed) ||
-        (r->polls_changed && !before->polls_changed))
-        s->orders->save_first = true;
-    if (r->state == RECOVERY_REARM || r->state == RECOVERY_MINPOLL ||
-        r->state == RECOVERY_MAXPOLL) {
-        t->put_back_makestep = t->put_back_makestep || r->makestep_changed;
-        t->put_back_polls = t->put_back_polls || r->polls_changed;
-        if (t->put_back_makestep || t->put_back_polls) {
-            s->orders->save_first = tracker_remember_put_back(t) || s->orders->save_first;
-            t->put_back_at_ns = s->seen->now_ns + (tracker_steps_are_forbidden(t) ? 0 : BOOST_NS);
-            t->put_back_step = 0;
-        }
-    }
-    if (before->state != RECOVERY_IDLE && r->state == RECOVERY_IDLE) {
-        s->orders->save = true;
-        if (r->outcome == RECOVERY_OUTCOME_SYNCHRONISED)
-            step_report_end(s, EVENT_SYNCHRONISED);
-        else if (r->outcome == RECOVERY_OUTCOME_UNSYNCHRONISED)
-            step_report_end(s, EVENT_NOT_SYNCHRONISED);
+    s->orders->save = true;
+    if (r->outcome == RECOVERY_OUTCOME_SYNCHRONISED)
+        step_report_end(s, EVENT_SYNCHRONISED);
+    else if (r->outcome == RECOVERY_OUTCOME_UNSYNCHRONISED)
+        step_report_end(s, EVENT_NOT_SYNCHRONISED);
+}
+
+/* What a command of the recovery makes necessary beside it. */
+static void prepare(struct step *s, const struct chrony_command *command)
+{
+    struct tracker *t = s->t;
+
+    switch (command->id) {
+    case CHRONY_RESET_SOURCES: t->reset_sent_ns = s->seen->now_ns; break;
+    case CHRONY_MODIFY_MAKESTEP:
+    case CHRONY_MODIFY_MINPOLL:
+    case CHRONY_MODIFY_MAXPOLL:
+        if (!t->config.dry_run)
+            s->orders->save_first = restore_remember(&t->restore, &t->config.recovery, command->id,
+                t->chronyd.had_reference, t->chronyd.id, t->recovery.started_ns + RESTORE_NS);
+        break;
+    case CHRONY_BURST: step_expect_bursts(s); break;
+    default: break;
     }
 }
 
@@ -226,21 +237,24 @@ void step_run_recovery(struct step *s, enum recovery_event event)
 {
     struct tracker *t = s->t;
     const struct recovery before = t->recovery;
+    const enum recovery_page page = page_for_recovery(t);
     struct recovery_order order;
     struct recovery_view view = {
         .now_ns = s->seen->now_ns,
-        .page = page_for_recovery(t),
-        .unproven = t->has_model && t->unproven,
+        .page = page,
+        .unproven = t->unproven && (t->has_model || page == RECOVERY_PAGE_PERIOD),
+        .has_reference = t->chronyd.has_reference,
         .synchronised = t->chronyd.synchronised || t->config.dry_run,
+        .correction_sec = t->chronyd.correction_sec,
+        .root_delay_sec = t->chronyd.root_delay_sec,
     };
 
     measure(s, &view);
     recovery_step(&t->recovery, &t->config.recovery, event, &view, &order);
-    account(s, &before);
+    account(s, &before, &view);
     if (order.send) {
+        prepare(s, &order.command);
         step_send_command(s, EXCHANGE_RECOVERY, &order.command);
-        if (order.command.id == CHRONY_RESET_SOURCES)
-            t->reset_sent_ns = s->seen->now_ns;
     }
     if (order.measure) {
         s->orders->measure |= TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_TAI;
@@ -250,7 +264,7 @@ void step_run_recovery(struct step *s, enum recovery_event event)
     }
 }
 
-/* A chronyd that has just started knows neither rate nor phase: it need not find them out. */
+/* Give a chronyd that has just started rate and phase, rather than let it find them out. */
 bool step_start_is_due(const struct step *s)
 {
     const struct tracker *t = s->t;
@@ -258,5 +272,5 @@ bool step_start_is_due(const struct step *s)
     return t->config.correct_at_start && t->chronyd.reachable && t->chronyd.tracked &&
            !t->chronyd.has_reference && !t->chronyd.start_done && t->has_model &&
            page_for_recovery(t) == RECOVERY_PAGE_FULL && !t->unproven && !t->stopping &&
-           (t->recovery.state == RECOVERY_IDLE || t->recovery.state == RECOVERY_SYNC);
+           recovery_is_resting(&t->recovery);
 }

@@ -15,24 +15,16 @@ struct step {
 void step_report(struct step *s, struct event event);
 double step_ms_since(const struct step *s, int64_t then_ns);
 
-/* Whether something is due; wake-ups come up to half an interval early or late. */
+/* Whether something is due; a tick up to tracker_slack_ns() before serves for it. */
 bool step_due(const struct step *s, int64_t when_ns);
 
 /* tracker_page.c: the page, and whose formula is on it. */
 void step_take_look(struct step *s);
-bool tracker_page_in_trouble(const struct tracker *t);
 bool tracker_is_unsteady(const struct tracker *t, int64_t now_ns);
 
 /* tracker_recovery.c: the recovery, and what it is shown. */
 void step_begin_recovery(struct step *s, enum recovery_cause cause);
 void step_run_recovery(struct step *s, enum recovery_event event);
-/*
- * The settings of now, and those of servers that were changed under an earlier configuration.
- * Returns whether that names other servers than before, and has to be saved.
- */
-bool tracker_remember_put_back(struct tracker *t);
-/* Whether chronyd was told to step, and a reload has forbidden that: it is put back at once. */
-bool tracker_steps_are_forbidden(const struct tracker *t);
 bool step_start_is_due(const struct step *s);
 void step_report_end(struct step *s, enum event_id id);
 
@@ -44,6 +36,12 @@ enum clock_verdict step_read_offset(const struct step *s, struct offset *ret_off
 enum recovery_event step_take_chronyd(struct step *s);
 void step_send_command(
     struct step *s, enum exchange_owner owner, const struct chrony_command *command);
-void step_put_back_and_poll(struct step *s);
+void step_forget_tracking(struct step *s);
+/* A BURST is sent: more follow if it leads to no reference. */
+void step_expect_bursts(struct step *s);
+void step_restore_and_poll(struct step *s);
+bool step_restore_is_over(const struct step *s);
+/* When that has something to do, CLOCK_MONOTONIC. */
+int64_t step_when_chronyd_is_due(const struct step *s);
 
 #endif

@@ -134,13 +134,39 @@ START_TEST(a_reply_to_an_exchange_that_is_over_is_not_believed)
 {
     uint8_t reply[CHRONY_REQUEST_MAX];
 
-    begin(CHRONY_RESET_SOURCES);
+    begin(CHRONY_DFREQ);
     make_reply(reply, 0);
-    begin(CHRONY_RESET_SOURCES);
+    begin(CHRONY_DFREQ);
     ck_assert_int_eq(exchange_receive(&exchange, reply, 28), EXCHANGE_GARBAGE);
     make_reply(reply, 0);
     exchange.owner = EXCHANGE_NONE;
     ck_assert_int_eq(exchange_receive(&exchange, reply, 28), EXCHANGE_GARBAGE);
+}
+END_TEST
+
+START_TEST(a_reply_to_a_reset_that_was_given_up_is_late_and_counts_once)
+{
+    uint8_t first[CHRONY_REQUEST_MAX], second[CHRONY_REQUEST_MAX];
+
+    begin(CHRONY_RESET_SOURCES);
+    make_reply(first, 0);
+    begin(CHRONY_TRACKING);
+    begin(CHRONY_RESET_SOURCES);
+    make_reply(second, 0);
+    begin(CHRONY_TRACKING);
+    ck_assert_int_eq(exchange_receive(&exchange, first, 28), EXCHANGE_LATE);
+    ck_assert_int_eq(exchange_receive(&exchange, second, 28), EXCHANGE_GARBAGE);
+
+    begin(CHRONY_RESET_SOURCES);
+    make_reply(first, 0);
+    exchange_start_over(&exchange); /* another recovery's */
+    begin(CHRONY_RESET_SOURCES);
+    ck_assert_int_eq(exchange_receive(&exchange, first, 28), EXCHANGE_GARBAGE);
+    make_reply(second, 0);
+    ck_assert_int_eq(exchange_receive(&exchange, second, 28), EXCHANGE_REPLIED);
+    ck_assert_int_eq(exchange_receive(&exchange, second, 28), EXCHANGE_REPLIED);
+    exchange.owner = EXCHANGE_NONE;
+    ck_assert_int_eq(exchange_receive(&exchange, second, 28), EXCHANGE_GARBAGE);
 }
 END_TEST
 
@@ -159,10 +185,18 @@ START_TEST(tracking_is_decoded_and_a_short_one_refused)
     reply[28 + 41] = 0xd1;
     reply[28 + 42] = 0xb7;
     reply[28 + 43] = 0x17;
+    memcpy(reply + 28 + 28, "\0\0\0\1\200\0\0\2\73\232\311\377", 12); /* of the last update */
+    memcpy(reply + 28 + 64, "\4\200\0\0", 4);                         /* root delay: 1 s */
+    memcpy(reply + 28 + 72, "\6\200\0\0", 4);                         /* and 2 s before */
     ck_assert_int_eq(exchange_receive(&exchange, reply, 104), EXCHANGE_REPLIED);
+    ck_assert_double_eq(exchange.reply.tracking.root_delay_sec, 1);
     ck_assert_uint_eq(exchange.reply.tracking.refid, refid);
     ck_assert_uint_eq(exchange.reply.tracking.stratum, 1);
     ck_assert_double_eq_tol(exchange.reply.tracking.correction_sec, 1e-4, 1e-11);
+    ck_assert_uint_eq(exchange.reply.tracking.reference_time.sec, UINT64_C(0x180000002));
+    ck_assert_uint_eq(exchange.reply.tracking.reference_time.nsec, 999999999);
+    ck_assert_double_eq(
+        exchange.reply.tracking.update_interval_sec, chrony_float_decode(chrony_float_encode(2)));
     ck_assert_int_eq(exchange_receive(&exchange, reply, 103), EXCHANGE_GARBAGE);
     ck_assert_int_eq(exchange_receive(&exchange, reply, 105), EXCHANGE_GARBAGE);
     ck_assert_int_eq(exchange.verdict, CHRONY_REPLY_LONG);
@@ -204,6 +238,7 @@ RUN_SUITE("chrony command", a_reset_is_28_bytes_with_version_type_number_and_seq
     the_data_of_a_command_stands_where_chronyd_reads_it, a_float_keeps_25_bits_and_saturates,
     a_reply_must_be_of_this_command_and_sequence,
     a_reply_to_an_exchange_that_is_over_is_not_believed,
+    a_reply_to_a_reset_that_was_given_up_is_late_and_counts_once,
     tracking_is_decoded_and_a_short_one_refused,
     silence_is_told_apart_from_a_chronyd_that_does_not_read,
     a_refid_has_one_to_four_printable_characters)

@@ -136,7 +136,7 @@ START_TEST(what_is_no_configuration_is_refused)
     memset(line, 'x', sizeof(line) - 1);
     memcpy(line, "device = /", 10);
     line[sizeof(line) - 1] = '\0';
-    assert_mistake(line, 1, "the line has over");
+    assert_mistake(line, 1, "device: the line has over 198 bytes");
     ck_assert_int_eq(read_bytes("step = ne\0ver\n", 14), -EINVAL);
     ck_assert_ptr_nonnull(strstr(said, "NUL"));
 }
@@ -219,21 +219,28 @@ START_TEST(the_state_file_is_read_back_by_the_same_boot_only)
     state_file_describe(&config, &tracker, "boot-1", true, &state);
     ck_assert_int_eq(state_file_write(config.state_file, &state), 0);
     ck_assert_int_eq(state_file_read(config.state_file, &state), 0);
-    saved = state_file_saved(&state, "boot-1");
-    ck_assert(saved.valid && !saved.put_back);
+    saved = state_file_saved(&state, "boot-1", &config.tracker.recovery);
+    ck_assert(saved.valid && !restore_is_pending(&saved.restore));
     ck_assert_uint_eq(saved.confirmed_marker, UINT64_C(0xfedcba9876543210));
-    ck_assert(!state_file_saved(&state, "boot-2").valid);
-    ck_assert_uint_eq(saved.n_servers, 0);
-    tracker.put_back = config.tracker.recovery;
-    tracker.put_back_polls = true;
-    tracker.put_back_at_ns = 0;
+    ck_assert(!state_file_saved(&state, "boot-2", &config.tracker.recovery).valid);
+    ck_assert(restore_remember(
+        &tracker.restore, &config.tracker.recovery, CHRONY_MODIFY_MINPOLL, false, 0xabc, 0));
     state_file_describe(&config, &tracker, "boot-1", true, &state);
     ck_assert_int_eq(state_file_write(config.state_file, &state), 0);
     ck_assert_int_eq(state_file_read(config.state_file, &state), 0);
-    saved = state_file_saved(&state, "boot-1");
-    ck_assert(saved.put_back);
-    ck_assert_uint_eq(saved.n_servers, 2);
-    ck_assert_mem_eq(saved.servers, config.tracker.recovery.servers, 2 * sizeof(saved.servers[0]));
+    saved = state_file_saved(&state, "boot-1", &config.tracker.recovery);
+    ck_assert(saved.restore.polls && !saved.restore.makestep);
+    ck_assert_uint_eq(saved.restore.chronyd_id, 0xabc);
+    ck_assert_uint_eq(saved.restore.n_servers, 2);
+    ck_assert_mem_eq(saved.restore.servers, config.tracker.recovery.servers,
+        2 * sizeof(saved.restore.servers[0]));
+    ck_assert(restore_remember(
+        &tracker.restore, &config.tracker.recovery, CHRONY_MODIFY_MAKESTEP, true, 0xabc, 0));
+    state_file_describe(&config, &tracker, "boot-1", true, &state);
+    saved = state_file_saved(&state, "boot-1", &config.tracker.recovery);
+    ck_assert(saved.restore.makestep && saved.restore.makestep_used);
+    ck_assert_int_eq(saved.restore.makestep_limit, 0);
+    ck_assert_double_eq(saved.restore.makestep_threshold_sec, 1);
     unlink(config.state_file);
     *strrchr(config.state_file, '/') = '\0';
     ck_assert_int_eq(rmdir(config.state_file), 0);

@@ -13,6 +13,7 @@ static struct clock_model page_at(
     const uint64_t shown = 1700000000 * SEC + ns + (uint64_t)error_ns;
 
     return (struct clock_model){
+        .has_time = true,
         .counter_value = ns,
         .period_frac = PERIOD_1_NS,
         .period_shift = 29,

@@ -25,6 +25,7 @@ static const struct course {
     {.name = "full", .jump_sec = 0.005},
     {.name = "forward", .jump_sec = -0.2, .step = RECOVERY_STEP_FORWARD},
     {.name = "never", .jump_sec = 0.005, .step = RECOVERY_STEP_NEVER},
+    {.name = "reset lost", .jump_sec = 0.005, .fated = 0, .fate = VIRTUAL_REPLY_LOST},
     {.name = "reply lost", .jump_sec = 0.005, .fated = 2, .fate = VIRTUAL_REPLY_LOST},
     {.name = "command lost", .jump_sec = 0.005, .fated = 3, .fate = VIRTUAL_COMMAND_LOST},
     {.name = "late formula", .jump_sec = 0.005, .formula_late_ns = 300 * VIRTUAL_MS},
@@ -62,6 +63,8 @@ static void begin(const struct course *c)
     virtual_init(&vm, 5);
     if (c->marker_only)
         virtual_marker_only(&vm);
+    if (c->marker_only || c->monotonic)
+        virtual_add_ntp(&vm);
     virtual_start(&vm, &config, nothing);
     virtual_run(&vm, 3 * VIRTUAL_SEC);
     if (c->monotonic) {
@@ -93,7 +96,7 @@ static bool is_tedious(const struct tracker *t)
 {
     const bool waits = t->recovery.state == RECOVERY_SYNC || t->recovery.state == RECOVERY_IDLE;
 
-    return waits && t->exchange.owner != EXCHANGE_PUT_BACK;
+    return waits && t->exchange.owner != EXCHANGE_RESTORE;
 }
 
 static void before_step(struct virtual_machine *machine)
@@ -139,7 +142,7 @@ static bool clock_is_right(bool page_was_there)
 
 static void assert_all_states_were_interrupted(void)
 {
-    for (int s = 0; s < RECOVERY_N_STATES; s++)
+    for (int s = 0; s < RECOVERY_CONFIRMED; s++) /* what follows is never rested in */
         ck_assert_msg(interrupted_in[s], "never in %s", recovery_state_str((enum recovery_state)s));
 }
 
@@ -180,7 +183,7 @@ static bool lose_and_return(const struct course *c, unsigned step, int64_t varia
     must(vm.n_resets >= vm.tracker.disruptions);
     must(vm.tracker.recovery.state == RECOVERY_IDLE);
     must(vm.n_stray_samples == 0);
-    must(!tracker_saved(&vm.tracker).put_back);
+    must(!restore_is_pending(&vm.tracker.restore));
     must(vm.makestep_threshold == config.recovery.makestep_threshold_sec);
     must(vm.minpoll == config.recovery.servers[0].minpoll);
     must(vm.maxpoll == config.recovery.servers[0].maxpoll);
@@ -216,7 +219,7 @@ static void reload(struct virtual_machine *machine)
     machine->shown_valid = false;
     machine->largest_backward_step_sec = 0;
     n_commands_before = machine->n_commands;
-    n_settled = machine->tracker.put_back_at_ns == INT64_MAX ? machine->n_commands : 0;
+    n_settled = !restore_is_pending(&machine->tracker.restore) ? machine->n_commands : 0;
 }
 
 static void rewrite_config(int servers, enum recovery_step_policy policy)
@@ -301,7 +304,7 @@ static bool reload_and_go_on(const struct course *c, unsigned step, int variant)
     must(vm.n_stray_samples == 0);
     must(policy == RECOVERY_STEP_ALWAYS || vm.largest_backward_step_sec == 0);
     must(policy != RECOVERY_STEP_NEVER || !is_told_after(n_commands_before, CHRONY_MAKESTEP));
-    must(!tracker_saved(&vm.tracker).put_back);
+    must(!restore_is_pending(&vm.tracker.restore));
     must(settings_are_as_configured());
     must(clock_is_right(true));
     return true;

@@ -18,6 +18,8 @@ static void set_interval(int64_t sample_interval_ns)
     config.watch_interval_ns = vm.tick_ns =
         sample_interval_ns < 100 * VIRTUAL_MS ? 10 * VIRTUAL_MS : sample_interval_ns;
     tracker_reconfigure(&vm.tracker, &config);
+    vm.next_tick_ns = vm.now_ns;
+    vm.orders.wake_at_ns = 0; /* it is stepped after a reload */
 }
 
 static void start(int step, enum vmclock_time_type type, int kernel_tai, int64_t before_ns)

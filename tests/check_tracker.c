@@ -5,57 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tests/virtual.h"
-
-static struct virtual_machine vm;
-static struct tracker_config config;
-
-static const struct tracker_saved nothing_saved = {.valid = false};
-
-/* Two seconds in: the rate is known, chronyd has chosen us. */
-static void start_converged(uint64_t seed)
-{
-    virtual_init(&vm, seed);
-    virtual_start(&vm, &config, nothing_saved);
-    virtual_run(&vm, 3 * VIRTUAL_SEC);
-    ck_assert_int_eq(tracker_state(&vm.tracker),
-        vm.page.counter_id == 0xff ? TRACKER_WATCHING : TRACKER_FEEDING);
-    vm.n_commands = vm.n_events = vm.n_samples = vm.n_read = 0;
-    vm.largest_backward_step_sec = 0;
-}
-
-static void start_marker_only(void)
-{
-    virtual_init(&vm, 1);
-    virtual_marker_only(&vm);
-    virtual_start(&vm, &config, nothing_saved);
-    virtual_run(&vm, 2 * VIRTUAL_SEC);
-    vm.n_commands = vm.n_events = vm.n_read = 0;
-}
-
-static void assert_commands(const enum chrony_command_id *expected, unsigned n)
-{
-    for (unsigned i = 0; i < n && i < vm.n_commands; i++)
-        ck_assert_msg(vm.commands[i].command.id == expected[i], "command %u is %s, not %s", i,
-            chrony_command_str(vm.commands[i].command.id), chrony_command_str(expected[i]));
-    ck_assert_uint_eq(vm.n_commands, n);
-}
-
-#define ASSERT_COMMANDS(...)                                                                       \
-    do {                                                                                           \
-        const enum chrony_command_id expected_[] = {__VA_ARGS__};                                  \
-        assert_commands(expected_, sizeof(expected_) / sizeof(expected_[0]));                      \
-    } while (0)
-
-static void assert_error_below(double sec)
-{
-    ck_assert_msg(fabs(vm.error_sec) < sec, "the clock is off by %.1f ns", vm.error_sec * 1e9);
-}
-
-static void setup(void)
-{
-    virtual_config(&config);
-}
+#include "tests/tracker_fixture.h"
 
 /* --- feeding -------------------------------------------------------------------------------- */
 
@@ -79,6 +29,42 @@ START_TEST(an_idle_tracker_is_stepped_only_when_something_is_due)
     before = vm.n_steps;
     virtual_run(&vm, 10 * VIRTUAL_SEC);
     ck_assert_uint_le(vm.n_steps - before, 22); /* a TRACKING and its reply each second */
+}
+END_TEST
+
+START_TEST(at_long_intervals_chronyd_is_asked_once_a_second_and_samples_are_sent_when_due)
+{
+    setup();
+    config.watch_interval_ns = 10 * VIRTUAL_SEC;
+    config.sample_interval_ns = 3 * VIRTUAL_SEC;
+    config.correct_at_start = false;
+    virtual_init(&vm, 1);
+    virtual_start(&vm, &config, nothing_saved);
+    vm.refid = config.refid;
+    virtual_run(&vm, 20 * VIRTUAL_SEC);
+    vm.n_steps = vm.n_samples = 0;
+    virtual_run(&vm, 60 * VIRTUAL_SEC);
+    ck_assert_uint_ge(vm.n_samples, 19);
+    ck_assert_uint_le(vm.n_samples, 21);
+    ck_assert_uint_ge(vm.n_steps, 120); /* a question and its reply each second */
+    ck_assert_uint_le(vm.n_steps, 320);
+}
+END_TEST
+
+START_TEST(a_reload_with_a_shorter_interval_does_not_wait_for_the_longer_one)
+{
+    setup();
+    config.watch_interval_ns = 10 * VIRTUAL_MS;
+    config.sample_interval_ns = 60 * VIRTUAL_SEC;
+    virtual_init(&vm, 1);
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, 63 * VIRTUAL_SEC);
+    vm.n_samples = 0;
+    config.sample_interval_ns = 50 * VIRTUAL_MS;
+    tracker_reconfigure(&vm.tracker, &config);
+    vm.orders.wake_at_ns = 0;
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_ge(vm.n_samples, 18);
 }
 END_TEST
 
@@ -763,19 +749,21 @@ END_TEST
 START_TEST(a_marker_alone_brings_reset_rearm_boost_and_burst_and_all_is_put_back)
 {
     start_marker_only();
+    virtual_add_ntp(&vm);
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, VIRTUAL_SEC);
     ASSERT_COMMANDS(CHRONY_RESET_SOURCES, CHRONY_MODIFY_MAKESTEP, CHRONY_MODIFY_MINPOLL,
         CHRONY_MODIFY_MAXPOLL, CHRONY_BURST);
     ck_assert_int_eq(vm.minpoll, 0);
     ck_assert_int_eq(vm.maxpoll, 0);
-    ck_assert_int_eq(vm.makestep_limit, 8);
-    ck_assert(tracker_saved(&vm.tracker).put_back);
+    ck_assert_int_ge(vm.makestep_limit, 7); /* the server has been heard, maybe */
+    ck_assert_double_eq_tol(vm.makestep_threshold, 1e-4, 1e-10);
+    ck_assert(restore_is_pending(&vm.tracker.restore));
     virtual_run(&vm, 31 * VIRTUAL_SEC);
     ck_assert_int_eq(vm.minpoll, 6);
     ck_assert_int_eq(vm.maxpoll, 10);
     ck_assert_double_eq(vm.makestep_threshold, 1);
-    ck_assert(!tracker_saved(&vm.tracker).put_back);
+    ck_assert(!restore_is_pending(&vm.tracker.restore));
     ck_assert_uint_eq(vm.n_samples, 0);
 }
 END_TEST
@@ -784,6 +772,7 @@ START_TEST(makestep_is_not_rearmed_where_steps_are_restricted)
 {
     config.recovery.step = RECOVERY_STEP_FORWARD;
     start_marker_only();
+    virtual_add_ntp(&vm);
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 40 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAKESTEP), 0);
@@ -818,7 +807,7 @@ START_TEST(settings_are_put_back_at_the_end_and_after_a_crash)
     ck_assert_int_eq(vm.minpoll, 6);
     ck_assert_int_eq(vm.maxpoll, 10);
     ck_assert_double_eq(vm.makestep_threshold, 1);
-    ck_assert(!tracker_saved(&vm.tracker).put_back);
+    ck_assert(!restore_is_pending(&vm.tracker.restore));
     ck_assert(_i != 1 || vm.orders.stopped);
     ck_assert_uint_eq(vm.n_resets, 1);
 }
@@ -829,6 +818,7 @@ START_TEST(a_server_that_a_reload_brings_into_a_recovery_is_put_back_too)
     struct tracker_saved saved;
 
     start_marker_only();
+    virtual_add_ntp(&vm);
     virtual_migrate(&vm, 0.005, 60);
     while (virtual_count_commands(&vm, CHRONY_MODIFY_MINPOLL) == 0)
         virtual_run(&vm, 1000);
@@ -839,11 +829,11 @@ START_TEST(a_server_that_a_reload_brings_into_a_recovery_is_put_back_too)
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAXPOLL), 1);
     saved = tracker_saved(&vm.tracker);
-    ck_assert(saved.put_back);
-    ck_assert_uint_eq(saved.n_servers, 2);
+    ck_assert(restore_is_pending(&saved.restore));
+    ck_assert_uint_eq(saved.restore.n_servers, 2);
     virtual_run(&vm, 40 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAXPOLL), 3);
-    ck_assert(!tracker_saved(&vm.tracker).put_back);
+    ck_assert(!restore_is_pending(&vm.tracker.restore));
 }
 END_TEST
 
@@ -851,6 +841,7 @@ START_TEST(a_monotonic_page_gives_its_period_and_never_a_sample)
 {
     start_converged(5);
     vm.page.time_type = VMCLOCK_TIME_MONOTONIC;
+    virtual_add_ntp(&vm);
     virtual_run(&vm, 200 * VIRTUAL_MS);
     vm.n_samples = 0;
     virtual_migrate(&vm, 0, 60);
@@ -866,11 +857,13 @@ START_TEST(a_period_that_chronyd_cannot_be_told_leaves_it_the_marker)
 {
     start_converged(5);
     vm.page.time_type = VMCLOCK_TIME_MONOTONIC;
+    virtual_add_ntp(&vm);
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
     vm.has_no_dfreq = true;
     virtual_migrate(&vm, 0.005, 40);
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_double_eq_tol(vm.makestep_threshold, 1e-4, 1e-10);
-    ck_assert_int_eq(vm.makestep_limit, 8);
+    ck_assert_int_ge(vm.makestep_limit, 7);
     ck_assert_int_eq(vm.minpoll, 0);
 }
 END_TEST
@@ -1118,7 +1111,7 @@ START_TEST(a_dry_run_sends_nothing)
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SYNCHRONISED), 0);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_WOULD_FEED), 2);
     ck_assert_uint_eq(tracker_saved(&vm.tracker).confirmed_marker, 1);
-    ck_assert(!tracker_saved(&vm.tracker).put_back);
+    ck_assert(!restore_is_pending(&vm.tracker.restore));
     ck_assert_uint_gt(vm.tracker.pretended.samples, 20);
 
     stop.now_ns = vm.now_ns;
@@ -1518,14 +1511,15 @@ START_TEST(random_disruptions_end_with_a_confirmed_reset_and_a_right_clock)
     }
     virtual_run(&vm, 90 * VIRTUAL_SEC);
 
-    ck_assert_uint_ge(vm.n_resets, 1);
+    /* Two that were read and lost: it goes on as if they had been done. */
+    ck_assert(vm.n_resets >= 1 || vm.tracker.recovery.reset_assumed);
     ck_assert_uint_ge(vm.tracker.disruptions, 1); /* two between two looks are one */
     ck_assert_uint_le(vm.tracker.disruptions, migrations);
     ck_assert_uint_eq(vm.tracker.confirmed_marker, 1 + migrations);
     n_disruptions += migrations;
     ck_assert(!vm.tracker.reset_pending);
     ck_assert_uint_eq(vm.n_stray_samples, 0);
-    ck_assert(!tracker_saved(&vm.tracker).put_back);
+    ck_assert(!restore_is_pending(&vm.tracker.restore));
     ck_assert_double_eq(vm.makestep_threshold, 1);
     ck_assert_int_eq(vm.minpoll, 6);
     if (config.recovery.step != RECOVERY_STEP_ALWAYS)
@@ -1598,7 +1592,7 @@ START_TEST(migrations_in_a_row_to_hosts_of_any_kind_end_with_a_right_clock)
     n_disruptions += n;
     ck_assert_uint_eq(vm.n_stray_samples, 0);
     ck_assert(vm.tracker.chronyd.synchronised);
-    ck_assert(!vm.tracker.host_late && !vm.tracker.unproven);
+    ck_assert(!vm.tracker.host.late && !vm.tracker.unproven);
     if (n == 1) /* with more, that of a host in between may pass for a while */
         ck_assert_uint_eq(vm.n_wrong_samples, 0);
 }
@@ -1627,6 +1621,9 @@ int main(void)
     }
     tcase_add_test(feeding, a_clock_page_is_fed_at_the_sample_interval);
     tcase_add_test(feeding, an_idle_tracker_is_stepped_only_when_something_is_due);
+    tcase_add_test(
+        feeding, at_long_intervals_chronyd_is_asked_once_a_second_and_samples_are_sent_when_due);
+    tcase_add_test(feeding, a_reload_with_a_shorter_interval_does_not_wait_for_the_longer_one);
     tcase_add_test(feeding, a_starting_chronyd_is_put_right_within_two_seconds);
     tcase_add_test(feeding, a_starting_chronyd_is_put_right_in_phase_where_the_rate_is_not_known);
     tcase_add_test(

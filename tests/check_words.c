@@ -47,7 +47,7 @@ static const struct {
     {page_smearing_hint_str_of, 3, "invalid"},
     {recovery_state_str_of, RECOVERY_N_STATES, "unknown"},
     {recovery_cause_str_of, RECOVERY_CAUSE_START + 1, "unknown"},
-    {recovery_outcome_str_of, RECOVERY_OUTCOME_ABANDONED + 1, "unknown"},
+    {recovery_outcome_str_of, RECOVERY_OUTCOME_UNCONFIRMED + 1, "unknown"},
     {tracker_state_str_of, TRACKER_HOLDOVER + 1, "unknown"},
 };
 

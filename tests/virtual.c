@@ -42,7 +42,7 @@ static void move_clock(struct virtual_machine *vm)
     const double adjustment = 1 + (double)vm->freq / 65536e6;
     const double rate = vm->raw_ns_per_tick * 1e-9 * vm->hz * adjustment;
     double elapsed = (double)(vm->now_ns - vm->moved_ns) * 1e-9;
-    double slewed = fmin(elapsed * SLEW_RATE, fabs(vm->slew_left_sec));
+    double slewed = fmin(elapsed * vm->slew_rate, fabs(vm->slew_left_sec));
 
     vm->moved_ns = vm->now_ns;
     vm->raw_ticks += elapsed * vm->hz;
@@ -170,11 +170,46 @@ void virtual_chronyd_start(struct virtual_machine *vm)
     move_clock(vm);
     vm->slew_left_sec = 0;
     vm->alive = true;
+    vm->chronyd_id++;
     vm->samples_since_reset = 0;
     vm->makestep_limit = 3;
     vm->makestep_threshold = 1;
     vm->minpoll = 6;
     vm->maxpoll = 10;
+}
+
+void virtual_add_ntp(struct virtual_machine *vm)
+{
+    vm->has_ntp = true;
+    vm->ntp_delay_sec = 1e-4;
+    vm->refid = VIRTUAL_NTP;
+    vm->ntp_due_ns = INT64_MAX;
+}
+
+static void hurry_ntp(struct virtual_machine *vm, int64_t after_ns)
+{
+    if (vm->has_ntp && !vm->ntp_unreachable && vm->refid == 0 &&
+        vm->ntp_due_ns > vm->now_ns + after_ns)
+        vm->ntp_due_ns = vm->now_ns + after_ns;
+}
+
+/* The server has been measured often enough, or could not be. */
+static void select_ntp(struct virtual_machine *vm)
+{
+    vm->ntp_due_ns = vm->now_ns + 64 * VIRTUAL_SEC;
+    if (vm->ntp_unreachable || !vm->alive || vm->frozen)
+        return;
+    move_clock(vm);
+    if (vm->makestep_limit != 0 && fabs(vm->error_sec) > vm->makestep_threshold) {
+        step_clock(vm, -vm->error_sec);
+        vm->slew_left_sec = 0;
+    } else {
+        vm->slew_left_sec = vm->error_sec;
+    }
+    if (vm->makestep_limit > 0)
+        vm->makestep_limit--;
+    vm->refid = VIRTUAL_NTP;
+    vm->ntp_due_ns = INT64_MAX;
 }
 
 static int carry_out(struct virtual_machine *vm, const uint8_t *request)
@@ -185,9 +220,12 @@ static int carry_out(struct virtual_machine *vm, const uint8_t *request)
 
     switch (id) {
     case CHRONY_RESET_SOURCES:
+        if (vm->refuses_resets)
+            return CHRONY_UNAUTHORISED;
         vm->slew_left_sec = 0;
         vm->refid = 0;
         vm->samples_since_reset = 0;
+        vm->ntp_due_ns = vm->now_ns + 137 * VIRTUAL_SEC;
         vm->n_resets++;
         return 0;
     case CHRONY_DFREQ:
@@ -215,9 +253,15 @@ static int carry_out(struct virtual_machine *vm, const uint8_t *request)
         vm->makestep_limit = (int32_t)get32(request + 20);
         vm->makestep_threshold = chrony_float_decode(get32(request + 24));
         return 0;
-    case CHRONY_MODIFY_MINPOLL: vm->minpoll = (int32_t)get32(request + 40); return 0;
+    case CHRONY_MODIFY_MINPOLL:
+        vm->minpoll = (int32_t)get32(request + 40);
+        if (vm->minpoll <= 0)
+            hurry_ntp(vm, 3 * VIRTUAL_SEC);
+        return 0;
     case CHRONY_MODIFY_MAXPOLL: vm->maxpoll = (int32_t)get32(request + 40); return 0;
-    case CHRONY_BURST: return CHRONY_NO_SUCH_SOURCE;
+    case CHRONY_BURST:
+        hurry_ntp(vm, 700 * VIRTUAL_MS);
+        return vm->has_ntp ? CHRONY_OK : CHRONY_NO_SUCH_SOURCE;
     case CHRONY_TRACKING: return vm->refuses_tracking ? CHRONY_UNAUTHORISED : 0;
     }
     assert(false);
@@ -239,7 +283,7 @@ static void handle_request(struct virtual_machine *vm, const uint8_t *request, i
 
     record_execution(vm, get32(request + 8));
     status = carry_out(vm, request);
-    if (delay_ns < 0 || vm->n_replies == VIRTUAL_QUEUE)
+    if (delay_ns < 0 || vm->mute || vm->n_replies == VIRTUAL_QUEUE)
         return;
     memset(reply, 0, CHRONY_REQUEST_MAX);
     reply[0] = 6;
@@ -249,6 +293,12 @@ static void handle_request(struct virtual_machine *vm, const uint8_t *request, i
     memcpy(reply + 16, request + 8, 4);
     put32(reply + 28, vm->refid);
     reply[28 + 27] = vm->refid ? 0 : 3;
+    put32(reply + 28 + 32, (uint32_t)(VIRTUAL_EPOCH + vm->updated_ns / VIRTUAL_SEC));
+    put32(reply + 28 + 36, (uint32_t)(vm->updated_ns % VIRTUAL_SEC));
+    put32(reply + 28 + 72, chrony_float_encode(vm->update_interval_sec));
+    put32(reply + 28 + 40, chrony_float_encode(vm->slew_left_sec));
+    put32(
+        reply + 28 + 64, chrony_float_encode(vm->refid == VIRTUAL_NTP ? vm->ntp_delay_sec : 1e-5));
     put32(reply + 28 + 52, chrony_float_encode(vm->frequency_lie_ppm - (double)vm->freq / 65536));
     vm->replies[vm->n_replies++].at_ns = vm->now_ns + LATENCY_NS + delay_ns;
 }
@@ -288,6 +338,8 @@ static void take_sample(struct virtual_machine *vm, const struct sock_sample *sa
     if (++vm->samples_since_reset % 5 != 0 || vm->frozen)
         return;
     move_clock(vm);
+    vm->update_interval_sec = (double)(vm->now_ns - vm->updated_ns) / 1e9;
+    vm->updated_ns = vm->now_ns;
     if (vm->makestep_limit != 0 && fabs(offset) > vm->makestep_threshold) {
         step_clock(vm, offset);
         vm->slew_left_sec = 0;
@@ -364,11 +416,12 @@ static void step(struct virtual_machine *vm, struct observation *seen)
     for (int i = 0; i < 64; i++) {
         bool again = false;
 
-        seen->now_ns = vm->now_ns;
+        seen->now_ns = vm->stepped_ns = vm->now_ns;
         if (vm->before_step)
             vm->before_step(vm);
         look(vm, seen);
-        if (vm->orders.measure && vm->now_ns >= vm->orders.wake_at_ns - vm->tick_ns / 2 &&
+        if (vm->orders.measure &&
+            vm->now_ns >= vm->orders.wake_at_ns - tracker_slack_ns(&vm->tracker.config) &&
             seen->look == TRACKER_LOOK_NONE) {
             move_clock(vm);
             for (int k = 0; k < 16; k++) {
@@ -385,6 +438,10 @@ static void step(struct virtual_machine *vm, struct observation *seen)
         }
         seen->clock_source_is_counter = !vm->other_clock_source;
         seen->command_queued = vm->n_queued > 0;
+        seen->chronyd_id = vm->connected_id;
+        seen->sample_sent = vm->sample_sent;
+        seen->sample_error = vm->sample_error;
+        vm->sample_sent = false;
         tracker_step(&vm->tracker, seen, &vm->orders);
         vm->n_steps++;
         record(vm);
@@ -395,12 +452,13 @@ static void step(struct virtual_machine *vm, struct observation *seen)
             seen->chronyd_error = 111;
             again = true;
         } else if (vm->orders.command_length && vm->n_queued < VIRTUAL_QUEUE) {
+            vm->connected_id = vm->chronyd_id;
             memcpy(vm->queue[vm->n_queued].bytes, vm->orders.command, CHRONY_REQUEST_MAX);
             vm->queue[vm->n_queued++].at_ns = vm->now_ns + LATENCY_NS;
         }
         if (vm->orders.send_sample) {
-            seen->sample_sent = true;
-            seen->sample_error = vm->alive ? 0 : 111;
+            vm->sample_sent = true;
+            vm->sample_error = vm->alive ? 0 : 111;
             vm->n_samples++;
             vm->n_stray_samples +=
                 recovery_holds_samples(&vm->tracker.recovery) || vm->tracker.reset_pending;
@@ -441,6 +499,15 @@ static int64_t earliest(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* When the tracker wants to be stepped, where the next tick would be too late. */
+static int64_t wake_ns(const struct virtual_machine *vm)
+{
+    const int64_t least_ns = vm->stepped_ns + VIRTUAL_MS;
+    const int64_t at_ns = vm->orders.wake_at_ns > least_ns ? vm->orders.wake_at_ns : least_ns;
+
+    return at_ns < vm->next_tick_ns - tracker_slack_ns(&vm->tracker.config) ? at_ns : INT64_MAX;
+}
+
 void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
 {
     const int64_t end_ns = vm->now_ns + duration_ns;
@@ -459,11 +526,16 @@ void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
         if (vm->leap_step != 0 && !vm->leap_passed)
             next = earliest(next, vm->leap_ns);
         next = earliest(next, vm->formula_at_ns);
+        if (vm->has_ntp)
+            next = earliest(next, vm->ntp_due_ns);
+        next = earliest(next, wake_ns(vm));
         if (next > vm->now_ns)
             vm->now_ns = next;
 
         if (vm->leap_step != 0 && !vm->leap_passed && vm->leap_ns <= vm->now_ns)
             leap(vm);
+        if (vm->has_ntp && vm->ntp_due_ns <= vm->now_ns)
+            select_ntp(vm);
         if (vm->formula_at_ns <= vm->now_ns) {
             virtual_write_formula(vm);
             vm->formula_at_ns = INT64_MAX;
@@ -491,10 +563,14 @@ void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
             look(vm, &seen);
             vm->shown_valid = vm->shown_valid && seen.look != TRACKER_LOOK_CHANGED;
             if (seen.look != TRACKER_LOOK_NONE ||
-                vm->now_ns + vm->tick_ns / 2 >= vm->orders.wake_at_ns) {
+                vm->now_ns + tracker_slack_ns(&vm->tracker.config) >= vm->orders.wake_at_ns) {
                 memset(&seen, 0, sizeof(seen));
                 step(vm, &seen);
             }
+        } else if (wake_ns(vm) <= vm->now_ns) {
+            struct observation seen = {0};
+
+            step(vm, &seen);
         }
     }
     move_clock(vm);
@@ -530,6 +606,7 @@ void virtual_init(struct virtual_machine *vm, uint64_t seed)
     vm->counter_at_since = 1e13;
     vm->raw_ns_per_tick = ldexp(rint(ldexp(1e9 / vm->hz, RAW_SHIFT)), -RAW_SHIFT);
     vm->formula_at_ns = INT64_MAX;
+    vm->slew_rate = SLEW_RATE;
     vm->noise_sec = 4e-9;
     vm->page = (struct vmclock_page){
         .magic = VMCLOCK_MAGIC,

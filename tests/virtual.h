@@ -17,6 +17,7 @@
 #define VIRTUAL_LOG   512
 #define VIRTUAL_MS    INT64_C(1000000)
 #define VIRTUAL_SEC   INT64_C(1000000000)
+#define VIRTUAL_NTP   UINT32_C(0xc0000201) /* the server's reference id */
 
 /* What the model of chronyd does with a command, by the order in which it reads them. */
 enum virtual_fate {
@@ -37,7 +38,7 @@ struct virtual_command {
 struct virtual_machine {
     struct tracker tracker;
     struct tracker_orders orders;
-    int64_t now_ns, next_tick_ns, tick_ns;
+    int64_t now_ns, next_tick_ns, tick_ns, stepped_ns;
     uint64_t random; /* the generator's state */
 
     /* A leap second: what it adds to TAI - UTC, and when it begins or when one is left out. */
@@ -74,9 +75,12 @@ struct virtual_machine {
     double host_error_sec; /* of the host's formula */
 
     /* chronyd. */
-    bool alive, frozen, has_no_dfreq, cannot_step, refuses_tracking;
-    double frequency_lie_ppm; /* TRACKING says that much more */
-    bool connection_dead;     /* the tracker's socket is connected to a chronyd that was stopped */
+    bool alive, frozen, has_no_dfreq, cannot_step, refuses_tracking, refuses_resets;
+    uint64_t chronyd_id, connected_id; /* each start makes another socket */
+    double slew_rate;                  /* maxslewrate */
+    bool mute;                         /* does what it is told, and no reply ever comes back */
+    double frequency_lie_ppm;          /* TRACKING says that much more */
+    bool connection_dead; /* the tracker's socket is connected to a chronyd that was stopped */
     enum virtual_fate fates[VIRTUAL_LOG];
     int64_t stalled_until_ns; /* 0: not stalled */
     uint8_t stalled[CHRONY_REQUEST_MAX];
@@ -91,12 +95,20 @@ struct virtual_machine {
         uint8_t bytes[CHRONY_REQUEST_MAX];
         int64_t at_ns;
     } replies[VIRTUAL_QUEUE];
-    uint32_t refid; /* 0: not synchronised */
+    uint32_t refid;                /* 0: not synchronised */
+    bool has_ntp, ntp_unreachable; /* an NTP server beside us */
+    double ntp_delay_sec;
+    int64_t ntp_due_ns; /* when chronyd has measured it often enough to select it */
+    int64_t updated_ns; /* when the reference was, and how long after the time before */
+    double update_interval_sec;
     unsigned samples_since_reset;
     int32_t makestep_limit;
     double makestep_threshold;
     int32_t minpoll, maxpoll; /* of the only server */
     int64_t resume_ns;        /* the moment when samples are allowed, for the invariants */
+
+    bool sample_sent; /* what came of the last one, for the next step */
+    int sample_error;
 
     /* What happened. */
     unsigned n_commands, n_read;
@@ -138,6 +150,9 @@ void virtual_marker_only(struct virtual_machine *vm);
 
 /* All three at once, as a good host does. */
 void virtual_migrate(struct virtual_machine *vm, double jump_sec, double ppm);
+
+/* chronyd follows an NTP server, which it polls every 64 s, or faster if it is told to. */
+void virtual_add_ntp(struct virtual_machine *vm);
 
 void virtual_chronyd_start(struct virtual_machine *vm);
 void virtual_chronyd_stop(struct virtual_machine *vm);

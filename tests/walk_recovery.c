@@ -30,11 +30,16 @@ static const int64_t ages_ns[] = {SECOND / 2, 3 * SECOND, 20 * SECOND, 100 * SEC
 enum { NOT, NEW, OLD, LATE }; /* under 5 s, 5 to 60 s, over 60 s ago */
 static const int64_t since_ns[] = {0, SECOND / 4, 10 * SECOND, 80 * SECOND};
 
+enum { SLEW_NEW, SLEW_LATE, SLEW_HELD, SLEW_AGES }; /* before, and after what one takes; a minute */
+static const int64_t slew_ages_ns[] = {SECOND / 5, 55 * SECOND, 70 * SECOND};
+
 static const double offsets[] = {
     NAN, 20e-9, 100e-9, -100e-9, 1.5e-6, -1.5e-6, 1e-3, 5e-3, -5e-3, 20, -20};
 static const double rates[] = {NAN, 1e-4, 50, -2000}; /* NAN: not known */
-#define N_OFFSETS (sizeof(offsets) / sizeof(offsets[0]))
-#define N_RATES   (sizeof(rates) / sizeof(rates[0]))
+static const double corrections[] = {NAN, 0, 5e-3};   /* NAN: chronyd does not say */
+#define N_OFFSETS     (sizeof(offsets) / sizeof(offsets[0]))
+#define N_RATES       (sizeof(rates) / sizeof(rates[0]))
+#define N_CORRECTIONS (sizeof(corrections) / sizeof(corrections[0]))
 
 /* A page, and whether it may be the old host's: that is asked only of one with a time. */
 static const struct {
@@ -56,22 +61,23 @@ enum { DFREQ = 1, DOFFSET2 = 2, MAKESTEP = 4 };
 struct node {
     uint8_t config, state, cause, lost, plan, outcome;
     uint8_t sent, measuring, exact_unavailable, cannot_step;
-    uint8_t makestep_changed, polls_changed, reset_confirmed, corrected;
-    uint8_t round, losses, server, failures, remaining, slews, waits, age, reset_age;
+    uint8_t had_reference, reset_confirmed, reset_assumed, released;
+    uint8_t round, unanswered_resets, unanswered_in_all, server, failures;
+    uint8_t remaining, slews, waits, age, reset_age, slew_age;
     /* The witness. */
     uint8_t unanswered;     /* of DFREQ, DOFFSET2, MAKESTEP: may or may not have been carried out */
     uint8_t slewing;        /* a DOFFSET2 was, or may have been, and nothing has ended it */
     uint8_t steps_forward;  /* a MAKESTEP now can only put the clock forward */
     uint8_t chronyd_forgot; /* RESET_SOURCES was confirmed in this recovery */
-    uint8_t makestep_told, polls_told;
+    uint8_t phase, sends;   /* commands but TRACKING since this phase began */
 };
 
 struct edge {
-    enum { BEGIN, TIME_START, TIME_RESET, TIME_CORRECTED, TIME_WAIT, PUT_BACK, RELOAD, STEP } kind;
+    enum { BEGIN, TIME_START, TIME_RESET, TIME_RELEASED, TIME_WAIT, TIME_SLEW, RELOAD, STEP } kind;
     enum recovery_cause cause;
     enum recovery_event event;
-    uint8_t page, offset, rate;
-    bool waits, measured, synchronised;
+    uint8_t page, offset, rate, correction;
+    bool waits, measured, synchronised, has_reference;
 };
 
 static struct node *nodes;
@@ -89,7 +95,8 @@ static struct edge by;
 
 /* --- telling what went wrong ------------------------------------------------------------------ */
 
-static const char *const event_names[] = {"tick", "ok", "invalid", "refused", "silence", "gone"};
+static const char *const event_names[] = {
+    "tick", "ok", "invalid", "refused", "silence", "late reset", "gone"};
 
 static void print_edge(const struct edge *e)
 {
@@ -99,9 +106,9 @@ static void print_edge(const struct edge *e)
         break;
     case TIME_START: printf("time passes since the start"); break;
     case TIME_RESET: printf("time passes since the reset"); break;
-    case TIME_CORRECTED: printf("time passes since the correction"); break;
+    case TIME_RELEASED: printf("time passes since samples were allowed"); break;
     case TIME_WAIT: printf("the wait is over"); break;
-    case PUT_BACK: printf("the settings are put back"); break;
+    case TIME_SLEW: printf("time passes since the slew began"); break;
     case RELOAD: printf("the configuration is read anew"); break;
     case STEP:
         printf("%s, page %d%s", event_names[e->event], (int)pages[e->page].page,
@@ -109,8 +116,9 @@ static void print_edge(const struct edge *e)
         printf(", %g ppm", rates[e->rate]);
         if (e->measured)
             printf(", measured %g s", offsets[e->offset]);
-        if (e->synchronised)
-            printf(", synchronised");
+        if (e->synchronised || e->has_reference)
+            printf(", %s", e->synchronised ? "synchronised" : "has a reference");
+        printf(", %g s to slew", corrections[e->correction]);
         break;
     }
 }
@@ -159,18 +167,20 @@ static struct recovery concrete(const struct node *n)
         .measuring = n->measuring,
         .exact_unavailable = n->exact_unavailable,
         .cannot_step = n->cannot_step,
-        .makestep_changed = n->makestep_changed,
-        .polls_changed = n->polls_changed,
+        .had_reference = n->had_reference,
         .reset_confirmed = n->reset_confirmed,
+        .reset_assumed = n->reset_assumed,
         .round = n->round,
-        .losses = n->losses ? 3 : 0,
+        .unanswered_resets = n->unanswered_resets,
+        .unanswered = n->unanswered_in_all,
         .server = n->server,
         .failures = n->failures,
         .slews = n->slews,
         .wait_until_ns = n->waits ? NOW + SECOND / 10 : 0,
         .started_ns = NOW - ages_ns[n->age],
         .reset_ns = n->reset_age ? NOW - since_ns[n->reset_age] : 0,
-        .corrected_ns = n->corrected ? NOW - since_ns[n->corrected] : 0,
+        .released_ns = n->released ? NOW - since_ns[n->released] : 0,
+        .slew_since_ns = NOW - slew_ages_ns[n->slew_age],
         .rate_ppm = NAN,
         .offset_sec = NAN,
         .remaining_sec = offsets[n->remaining],
@@ -206,14 +216,17 @@ static void abstract(const struct recovery *r, struct node *n)
     n->measuring = r->measuring;
     n->exact_unavailable = r->exact_unavailable;
     n->cannot_step = r->cannot_step;
-    n->makestep_changed = r->makestep_changed;
-    n->polls_changed = r->polls_changed;
+    n->had_reference = r->had_reference;
     n->reset_confirmed = r->reset_confirmed;
-    n->corrected = since(r->corrected_ns);
+    n->reset_assumed = r->reset_assumed;
+    n->released = since(r->released_ns);
     n->round = (uint8_t)r->round;
-    n->losses = r->losses >= 3; /* those that are forgiven may still be few */
+    n->unanswered_resets = (uint8_t)r->unanswered_resets;
+    n->unanswered_in_all = (uint8_t)r->unanswered;
     n->server = (uint8_t)r->server;
-    n->failures = r->failures ? 6 : 0; /* it only makes the wait longer, up to the fifth */
+    n->failures = (uint8_t)r->failures;
+    if (r->state == RECOVERY_SYNC) /* it only makes the wait longer */
+        n->failures = r->failures > 0;
     n->remaining = index_of_offset(r->remaining_sec);
     n->slews = r->slews;
     n->waits = r->wait_until_ns > NOW;
@@ -222,11 +235,21 @@ static void abstract(const struct recovery *r, struct node *n)
              : age_ns < ages_ns[3] / 5 * 3 ? AGE_HOST_LATE
                                            : AGE_SYNC_LATE;
     n->reset_age = since(r->reset_ns);
+    n->slew_age = r->state != RECOVERY_SLEW              ? SLEW_NEW
+                  : NOW - r->slew_since_ns < 10 * SECOND ? SLEW_NEW
+                  : NOW - r->slew_since_ns < 60 * SECOND ? SLEW_LATE
+                                                         : SLEW_HELD;
     /* What has been and is not looked at again. */
+    if (r->reset_confirmed)
+        n->reset_assumed = 0;
+    if (r->state != RECOVERY_RESET && r->state != RECOVERY_CONFIRM)
+        n->had_reference = n->unanswered_resets = 0;
+    if (r->state == RECOVERY_SYNC || r->state == RECOVERY_BURST)
+        n->round = n->unanswered_in_all = n->server = n->remaining = n->slews = n->cannot_step = 0;
     if (r->state == RECOVERY_IDLE) {
-        n->round = n->losses = n->server = n->remaining = n->slews = n->age = n->reset_age = 0;
-        n->corrected = n->cannot_step = n->plan = n->cause = 0;
-        n->reset_confirmed = n->chronyd_forgot = n->steps_forward = 0;
+        n->round = n->unanswered_in_all = n->server = n->remaining = n->slews = n->age = 0;
+        n->reset_age = n->released = n->cannot_step = n->plan = n->cause = 0;
+        n->reset_confirmed = n->reset_assumed = n->chronyd_forgot = n->steps_forward = 0;
     }
 }
 
@@ -301,23 +324,37 @@ static uint8_t clock_command(enum recovery_state state)
 }
 
 /* What an event tells the witness, before the recovery has seen it. */
-static void witness_event(struct node *w, const struct node *before, enum recovery_event event)
+static void witness_event(
+    struct node *w, const struct node *before, enum recovery_event event, const struct edge *edge)
 {
     const enum recovery_state state = (enum recovery_state)before->state;
 
     if (event == RECOVERY_GONE) {
         /* The next chronyd slews nothing, and has its settings from chrony.conf. */
-        w->unanswered = w->slewing = w->makestep_told = w->polls_told = 0;
-        w->steps_forward = 0;
+        w->unanswered = w->slewing = w->steps_forward = 0;
+        w->phase = w->sends = 0;
     }
-    if (!before->sent || event == RECOVERY_TICK || event == RECOVERY_GONE)
+    if (event == RECOVERY_LATE_RESET && !before->reset_confirmed) {
+        w->chronyd_forgot = 1;
+        if (before->unanswered_resets > 0) /* nothing was sent after it */
+            w->unanswered = w->slewing = 0;
+    }
+    if (!before->sent || event == RECOVERY_TICK || event == RECOVERY_LATE_RESET ||
+        event == RECOVERY_GONE)
         return;
     if (event == RECOVERY_SILENCE) {
         w->unanswered |= clock_command(state);
         return;
     }
     w->unanswered = 0; /* chronyd reads in order: what was sent before is done, or never will be */
-    if (state == RECOVERY_RESET && event == RECOVERY_REPLY_OK) {
+    if (state == RECOVERY_SLEW &&
+        (corrections[edge->correction] == 0 ||
+            (before->slew_age > SLEW_NEW &&
+                (isnan(corrections[edge->correction]) || before->cannot_step))))
+        w->slewing = 0;
+    if ((state == RECOVERY_RESET && event == RECOVERY_REPLY_OK) ||
+        (state == RECOVERY_CONFIRM && before->had_reference && !edge->has_reference &&
+            !edge->synchronised)) {
         w->chronyd_forgot = 1;
         w->slewing = w->steps_forward = 0;
     }
@@ -336,7 +373,8 @@ static void check_command(
     case CHRONY_RESET_SOURCES: must(!start, "a start resets"); break;
     case CHRONY_DFREQ:
         must(w->unanswered == 0, "DFREQ, and it is not known what of the last command was done");
-        must(nodes[here].state == RECOVERY_PROBE && nodes[here].sent && view->rate_known,
+        must((nodes[here].state == RECOVERY_ASK || nodes[here].state == RECOVERY_PROBE) &&
+                 nodes[here].sent && view->rate_known,
             "DFREQ without chronyd's frequency as it is now");
         must(command->ppm == view->rate_ppm, "DFREQ of another rate than is known");
         must(fabs(command->ppm) <= config.rate_max_ppm, "DFREQ beyond max-rate");
@@ -362,16 +400,52 @@ static void check_command(
     case CHRONY_MODIFY_MAKESTEP:
         must(config.step == RECOVERY_STEP_ALWAYS && !start, "makestep is re-armed");
         must(command->makestep.limit > 0, "makestep is re-armed without a limit");
-        w->makestep_told = 1;
         break;
     case CHRONY_MODIFY_MINPOLL:
-    case CHRONY_MODIFY_MAXPOLL:
-        must(!start && config.n_servers > 0, "a server is boosted");
-        w->polls_told = 1;
-        break;
+    case CHRONY_MODIFY_MAXPOLL: must(!start && config.n_servers > 0, "a server is boosted"); break;
     case CHRONY_BURST: must(!start && config.burst_total > 0, "BURST"); break;
     case CHRONY_TRACKING: break;
     }
+}
+
+/* The order of things; a recovery never goes back in it, unless another one begins. */
+static uint8_t phase_of(enum recovery_state state, enum recovery_state lost)
+{
+    switch (state) {
+    case RECOVERY_RESET:
+    case RECOVERY_CONFIRM: return 1;
+    case RECOVERY_HOST: return 2;
+    case RECOVERY_ASK:
+    case RECOVERY_RATE: return 3;
+    case RECOVERY_PROBE: return lost == RECOVERY_RATE ? 3 : 4;
+    case RECOVERY_OFFSET:
+    case RECOVERY_STEP:
+    case RECOVERY_FLUSH:
+    case RECOVERY_SLEW: return 4;
+    case RECOVERY_REARM: return 5;
+    case RECOVERY_MINPOLL:
+    case RECOVERY_MAXPOLL: return 6;
+    case RECOVERY_BURST: return 7;
+    case RECOVERY_SYNC: return 8;
+    default: return 0;
+    }
+}
+
+/* Whatever is answered, or not, of one disruption chronyd is sent each command so often at most. */
+static void check_sends(
+    struct node *w, const struct recovery *r, const struct recovery_order *order)
+{
+    static const uint8_t most[] = {0, 16, 0, 5, 18, 2, 8, 1, 0};
+    const uint8_t phase = phase_of(r->state, r->lost);
+
+    must(phase == 0 || phase >= w->phase, "it goes back");
+    if (phase != w->phase)
+        w->sends = 0;
+    w->phase = phase;
+    if (!order->send || order->command.id == CHRONY_TRACKING)
+        return;
+    w->sends++;
+    must(w->sends <= most[phase], "a command is sent again and again");
 }
 
 static void check_step(const struct node *before, const struct recovery *r, struct node *w,
@@ -388,27 +462,40 @@ static void check_step(const struct node *before, const struct recovery *r, stru
     must(order->wake_at_ns > view->now_ns, "it is to be woken at once, for ever");
     must(!was_idle || is_idle, "it begins by itself");
 
+    if (by.event == RECOVERY_SILENCE && before->sent && r->state == RECOVERY_SYNC &&
+        phase_of((enum recovery_state)before->state, (enum recovery_state)before->lost) <= 4) {
+        must(before->failures == 3 || before->unanswered_in_all == 3,
+            "chronyd is left to itself for a few replies that were lost");
+        w->unanswered = w->slewing = 0;
+    }
+    /* chronyd may go on slewing: it is left to itself. */
+    if ((r->reset_assumed && !before->reset_assumed) ||
+        (is_idle && !was_idle && r->outcome == RECOVERY_OUTCOME_UNCONFIRMED))
+        w->unanswered = w->slewing = 0;
+    if (before->state == RECOVERY_SLEW && before->sent && by.event != RECOVERY_SILENCE &&
+        (r->state == RECOVERY_BURST || r->state == RECOVERY_SYNC) && w->slewing) {
+        must(
+            before->slew_age == SLEW_HELD || by.offset > 0, "samples flow in the middle of a slew");
+        w->slewing = 0;
+    }
     if (order->send)
         check_command(w, &order->command, view);
+    check_sends(w, r, order);
     if (w->unanswered || w->slewing || (r->sent && clock_command(r->state)))
         must(recovery_holds_samples(r), "samples flow while the clock is being corrected");
-    if (r->state == RECOVERY_SLEW && before->state != RECOVERY_SLEW) {
-        const double sec = (double)(r->wait_until_ns - view->now_ns) / 1e9;
-        const double needs = fmax(1, fabs(r->remaining_sec) / SLEW_RATE);
+    if (r->state == RECOVERY_SLEW && !r->sent && by.event != RECOVERY_SILENCE)
+        must(r->wait_until_ns - view->now_ns <= SECOND / 10, "a slew is not looked after");
 
-        must(sec >= needs, "the slew is not waited for");
-        must(sec <= 1.1 * needs, "the slew is waited for too long");
-    }
-    must(!w->makestep_told || r->makestep_changed, "makestep is changed, and that is forgotten");
-    must(!w->polls_told || r->polls_changed, "polls are changed, and that is forgotten");
-
-    if (!is_idle && r->state != RECOVERY_RESET && !start)
-        must(w->chronyd_forgot, "it went on without a confirmed reset");
+    if (!is_idle && r->state != RECOVERY_RESET && r->state != RECOVERY_CONFIRM && !start)
+        must(w->chronyd_forgot || (r->reset_assumed && before->sent) || before->reset_assumed,
+            "it went on without a reset");
+    if (r->reset_assumed && !before->reset_assumed)
+        must(before->unanswered_resets == 2, "a reset is taken as done that was not read twice");
     if (is_idle && !was_idle) {
         must(r->outcome != RECOVERY_OUTCOME_RUNNING, "it ended and does not say how");
         must(start || r->outcome != RECOVERY_OUTCOME_ABANDONED, "a disruption is abandoned");
-        must(start || (r->reset_confirmed && w->chronyd_forgot),
-            "a disruption ended without a confirmed reset");
+        must(start || r->reset_confirmed == (r->outcome != RECOVERY_OUTCOME_UNCONFIRMED),
+            "a disruption ended, and does not say whether chronyd was reset");
         must(!w->slewing && !w->unanswered, "it ended before the clock was corrected");
     }
     must(r->reset_confirmed == (r->reset_ns != 0), "a reset without its time");
@@ -427,7 +514,10 @@ static enum recovery_state step(const struct node *before, const struct edge *ed
         .offset_sec = edge->measured ? offsets[edge->offset] : 0,
         .rate_known = edge->rate > 0,
         .rate_ppm = edge->rate > 0 ? rates[edge->rate] : 0,
+        .has_reference = edge->has_reference || edge->synchronised,
         .synchronised = edge->synchronised,
+        .correction_sec = corrections[edge->correction],
+        .root_delay_sec = NAN,
     };
     struct recovery r = concrete(before);
     struct node after = *before;
@@ -435,7 +525,7 @@ static enum recovery_state step(const struct node *before, const struct edge *ed
 
     by = *edge;
     n_steps++;
-    witness_event(&after, before, edge->event);
+    witness_event(&after, before, edge->event, edge);
     recovery_step(&r, &config, edge->event, &view, &order);
     if (edge->event == RECOVERY_GONE && r.state == RECOVERY_RESET)
         after.chronyd_forgot = 0; /* another one, which has yet to be told */
@@ -443,10 +533,6 @@ static enum recovery_state step(const struct node *before, const struct edge *ed
     check_step(before, &r, &after, &order, &view);
     abstract(&r, &after);
     arrive(&after);
-    if (r.losses > 0 && !after.losses) {
-        after.losses = 1; /* or that was the last one to be forgiven */
-        arrive(&after);
-    }
     return r.state;
 }
 
@@ -454,31 +540,48 @@ static enum recovery_state step(const struct node *before, const struct edge *ed
  * The rate is asked for in RATE only, or as it comes out of PROBE; the offset in OFFSET only, which
  * without it goes no further: where a step ends elsewhere, one stands for all.
  */
+static void steps_with(const struct node *before, struct edge e)
+{
+    enum recovery_state end;
+    size_t n_offsets;
+
+    e.measured = false;
+    e.synchronised = true;
+    step(before, &e);
+    e.synchronised = false;
+    end = step(before, &e);
+    n_offsets = end == RECOVERY_OFFSET ? N_OFFSETS : 1;
+    e.measured = true;
+    for (e.offset = 0; e.offset < n_offsets; e.offset++)
+        step(before, &e);
+}
+
+/* The page is looked at in HOST, which follows the reset. With reloads all of it is tried. */
+static size_t n_pages(const struct node *before)
+{
+    return reloads || before->state <= RECOVERY_HOST ? N_PAGES : 1;
+}
+
 static void steps(const struct node *before)
 {
+    const enum recovery_state state = (enum recovery_state)before->state;
+    const bool asked = state == RECOVERY_ASK || state == RECOVERY_PROBE || state == RECOVERY_RATE;
+    const bool resets = state == RECOVERY_RESET || state == RECOVERY_CONFIRM;
     struct edge e = {.kind = STEP};
 
     for (int event = RECOVERY_TICK; event <= RECOVERY_GONE; event++) {
         e.event = (enum recovery_event)event;
-        for (e.page = 0; e.page < N_PAGES; e.page++) {
-            const size_t n_rates =
-                before->state == RECOVERY_PROBE || before->state == RECOVERY_RATE ? N_RATES : 1;
-
-            for (e.rate = 0; e.rate < n_rates; e.rate++) {
-                enum recovery_state end;
-                size_t n_offsets;
-
-                e.measured = false;
-                e.synchronised = true;
-                step(before, &e);
-                e.synchronised = false;
-                end = step(before, &e);
-                n_offsets = end == RECOVERY_OFFSET ? N_OFFSETS : 1;
-                e.measured = true;
-                for (e.offset = 0; e.offset < n_offsets; e.offset++)
-                    step(before, &e);
-            }
-        }
+        if (event == RECOVERY_LATE_RESET &&
+            (state == RECOVERY_IDLE || !(before->unanswered_resets || before->reset_assumed)))
+            continue;
+        for (e.page = 0; e.page < n_pages(before); e.page++)
+            for (e.rate = 0; e.rate < (asked ? N_RATES : 1); e.rate++)
+                for (e.correction = 0; e.correction < (state == RECOVERY_SLEW ? N_CORRECTIONS : 1);
+                     e.correction++)
+                    for (int reference = 0; reference < (resets ? 2 : 1); reference++) {
+                        e.has_reference = reference;
+                        steps_with(before, e);
+                    }
     }
 }
 
@@ -491,15 +594,10 @@ static void begin(const struct node *before, enum recovery_cause cause, bool wai
     if (before->sent)
         after.unanswered |= clock_command((enum recovery_state)before->state);
     after.chronyd_forgot = 0;
-    recovery_begin(&r, cause, NOW);
+    after.phase = after.sends = 0;
+    recovery_begin(&r, cause, NOW, waits ? NOW + SECOND / 100 : 0, queued);
     r.started_ns = NOW - ages_ns[AGE_NEW];
-    if (queued) /* one that chronyd has not read does for this one as well */
-        r.sent = true;
-    else if (waits)
-        r.wait_until_ns = NOW + SECOND / 100;
     must(cause == RECOVERY_CAUSE_START || recovery_holds_samples(&r), "samples flow at its start");
-    must(!after.makestep_told || r.makestep_changed, "makestep is changed, and that is forgotten");
-    must(!after.polls_told || r.polls_changed, "polls are changed, and that is forgotten");
     abstract(&r, &after);
     arrive(&after);
 }
@@ -523,21 +621,25 @@ static void pass_time(const struct node *before)
         after.reset_age++;
         arrive(&after);
     }
-    if ((before->corrected == NEW && before->age >= AGE_HOST_LATE &&
+    if ((before->released == NEW && before->age >= AGE_HOST_LATE &&
             (before->reset_age == NOT || before->reset_age >= OLD)) ||
-        (before->corrected == OLD && before->age >= AGE_SYNC_LATE &&
+        (before->released == OLD && before->age >= AGE_SYNC_LATE &&
             (before->reset_age == NOT || before->reset_age >= LATE))) {
-        by = (struct edge){.kind = TIME_CORRECTED};
+        by = (struct edge){.kind = TIME_RELEASED};
         after = *before;
-        after.corrected++;
+        after.released++;
+        arrive(&after);
+    }
+    if (before->state == RECOVERY_SLEW && before->slew_age < SLEW_HELD) {
+        by = (struct edge){.kind = TIME_SLEW};
+        after = *before;
+        after.slew_age++;
         arrive(&after);
     }
     if (before->waits) {
         by = (struct edge){.kind = TIME_WAIT};
         after = *before;
         after.waits = 0;
-        if (before->state == RECOVERY_SLEW)
-            after.slewing = 0;
         arrive(&after);
     }
 }
@@ -556,14 +658,6 @@ static void leave(const struct node *before)
         begin(before, disruption, false, true);
     if (rests)
         begin(before, RECOVERY_CAUSE_START, false, false);
-    if (rests && (before->makestep_changed || before->polls_changed)) {
-        struct node after = *before;
-
-        by = (struct edge){.kind = PUT_BACK};
-        after.makestep_changed = after.polls_changed = 0;
-        after.makestep_told = after.polls_told = 0;
-        arrive(&after);
-    }
     for (uint8_t i = 0; reloads && i < N_CONFIGS; i++) {
         struct node after = *before;
 
@@ -584,14 +678,11 @@ static void go_out(const struct node *from, size_t page, enum weather weather)
 {
     struct recovery r = concrete(from);
     struct recovery_order order = {.wake_at_ns = NOW};
-    struct recovery_view view = {.now_ns = NOW};
+    struct recovery_view view = {.now_ns = NOW, .has_reference = true};
     int64_t started_ns = NOW, most_ns = 70 * SECOND;
     double offset = 5e-3, rate = 50;
     /* The minute for chronyd to be synchronised again is over already. */
-    const bool late = from->corrected ? from->corrected == LATE
-                      : from->reset_age
-                          ? from->reset_age == LATE
-                          : from->cause == RECOVERY_CAUSE_START && from->age == AGE_SYNC_LATE;
+    const bool late = from->released == LATE;
 
     r.rate_ppm = r.offset_sec = 0;
     by = (struct edge){.kind = STEP, .page = (uint8_t)page};
@@ -620,6 +711,8 @@ static void go_out(const struct node *from, size_t page, enum weather weather)
         n_steps++;
         if (order.send && weather == FAIR && order.command.id == CHRONY_DFREQ)
             rate = 0;
+        if (order.send && order.command.id == CHRONY_RESET_SOURCES)
+            view.has_reference = false;
         if (order.send && weather == FAIR && order.command.id == CHRONY_DOFFSET2)
             offset = 10e-9;
         if (weather == WITHOUT_SUCCESS && order.measure)
@@ -627,8 +720,9 @@ static void go_out(const struct node *from, size_t page, enum weather weather)
     }
     if (from->state == RECOVERY_IDLE)
         return;
-    must(r.cause == RECOVERY_CAUSE_START || r.reset_confirmed, "the way out has no reset");
-    must(r.outcome == RECOVERY_OUTCOME_SYNCHRONISED ||
+    must(r.cause == RECOVERY_CAUSE_START || r.reset_confirmed || r.reset_assumed,
+        "the way out has no reset");
+    must(r.outcome == RECOVERY_OUTCOME_SYNCHRONISED || r.reset_assumed ||
              ((weather != FAIR || late) && r.outcome == RECOVERY_OUTCOME_UNSYNCHRONISED) ||
              (r.cause == RECOVERY_CAUSE_START && r.outcome == RECOVERY_OUTCOME_ABANDONED),
         "the way out ends badly");
@@ -648,7 +742,7 @@ static void walk(size_t from)
 
         config = configs[node.config];
         leave(&node);
-        for (size_t page = 0; page < N_PAGES; page++)
+        for (size_t page = 0; page < n_pages(&node); page++)
             for (int weather = FAIR; weather < (config.n_servers ? N_WEATHERS : FAIR + 1);
                  weather++)
                 go_out(&node, page, (enum weather)weather);

@@ -50,7 +50,8 @@ static void check_reply(const struct exchange *exchange, const uint8_t *datagram
         must(length >= 104);
         must(isfinite(exchange->reply.tracking.correction_sec) &&
              isfinite(exchange->reply.tracking.frequency_ppm) &&
-             isfinite(exchange->reply.tracking.skew_ppm));
+             isfinite(exchange->reply.tracking.skew_ppm) &&
+             isfinite(exchange->reply.tracking.update_interval_sec));
     }
 }
 

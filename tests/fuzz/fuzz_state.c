@@ -45,12 +45,13 @@ static void start_tracker(const struct tracker_saved *saved)
     tracker_init(&tracker, &config, saved, 1, 1000000000);
     tracker_step(&tracker, &seen, &orders);
     must(tracker.disruptions == (saved->valid && saved->confirmed_marker != 7));
-    must(tracker.put_back_at_ns == INT64_MAX || saved->put_back);
+    must(!restore_is_pending(&tracker.restore) || restore_is_pending(&saved->restore));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const int fd = memfd_create("state", MFD_CLOEXEC);
+    static const struct recovery_config config = {.makestep_limit = 3};
     static struct state_file state;
     struct tracker_saved saved;
     char path[32];
@@ -68,8 +69,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(state_file_value(&state, "end"));
 
     must(state_file_value_is(&state, "boot_id", "another boot") ||
-         !state_file_saved(&state, "another boot").valid);
-    saved = state_file_saved(&state, BOOT_ID);
+         !state_file_saved(&state, "another boot", &config).valid);
+    saved = state_file_saved(&state, BOOT_ID, &config);
     if (saved.valid) {
         must(strcmp(state_file_value(&state, "boot_id"), BOOT_ID) == 0);
         must(state_file_value(&state, "confirmed_marker"));

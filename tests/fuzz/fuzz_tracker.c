@@ -106,6 +106,7 @@ struct world {
     bool counter_jumped; /* with no new marker since */
 
     enum chronyd chronyd;
+    uint64_t chronyd_id, connected_id; /* of its socket */
     uint16_t status;
     uint8_t reference;
     struct request queue[QUEUE_MAX];
@@ -119,6 +120,9 @@ struct world {
     bool stepping_forward;    /* the last DOFFSET2 puts the clock forward */
     int64_t reset_at_ns;      /* the last RESET_SOURCES was sent */
     uint64_t marker_at_reset; /* the marker when chronyd last did that, or of the first page */
+    bool refused_reset;       /* chronyd has, since then */
+    int64_t recovery_since_ns;
+    unsigned sent[CHRONY_DOFFSET2 + 1]; /* of each command in that recovery */
     int64_t least_interval_ns, least_sample_ns;
     uint64_t samples, starts;
 };
@@ -222,8 +226,10 @@ static void start_chronyd(struct world *w)
         w->settings.maxpoll[i] = server_of_table(i).maxpoll;
     }
     w->settings.makestep_limit = w->config.recovery.makestep_limit;
+    w->chronyd_id++;
     w->queued = 0;
     w->uncertain = false;
+    memset(w->sent, 0, sizeof(w->sent));
 }
 
 static void set_poll(struct world *w, const struct request *request, int32_t value)
@@ -252,6 +258,7 @@ static void carry_out(struct world *w, struct request *request)
     case CHRONY_RESET_SOURCES:
         if (request->status == CHRONY_OK)
             w->marker_at_reset = get_field(w, VMCLOCK_AT_DISRUPTION_MARKER, 8);
+        w->refused_reset = request->status != CHRONY_OK;
         break;
     case CHRONY_DOFFSET2:
         if (request->status == CHRONY_OK)
@@ -321,6 +328,24 @@ static void forget_oldest(struct world *w)
 
 /* --- what the tracker orders ------------------------------------------------------------------ */
 
+/* Whatever chronyd answers, a recovery sends it each command so often at most. */
+static void count_command(struct world *w, enum chrony_command_id id)
+{
+    static const struct {
+        enum chrony_command_id id;
+        unsigned most;
+    } limits[] = {{CHRONY_RESET_SOURCES, 16}, {CHRONY_DFREQ, 5}, {CHRONY_DOFFSET2, 7},
+        {CHRONY_MAKESTEP, 14}, {CHRONY_BURST, 5}};
+    const struct recovery *r = &w->tracker.recovery;
+
+    if (r->started_ns != w->recovery_since_ns)
+        memset(w->sent, 0, sizeof(w->sent));
+    w->recovery_since_ns = r->started_ns;
+    w->sent[id]++;
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+        must(w->sent[limits[i].id] <= limits[i].most);
+}
+
 static void check_command(struct world *w)
 {
     const struct recovery_config *r = &w->config.recovery;
@@ -334,6 +359,7 @@ static void check_command(struct world *w)
     must(request[0] == 6 && request[1] == 1 && request[5] == id);
     must(big_endian(request + 8) == w->tracker.exchange.sequence);
     must(w->tracker.exchange.owner != EXCHANGE_NONE);
+    count_command(w, id);
     switch (id) {
     case CHRONY_RESET_SOURCES:
         must(w->reset_at_ns == 0 || w->now_ns - w->reset_at_ns >= w->least_interval_ns);
@@ -361,7 +387,8 @@ static void check_command(struct world *w)
         break;
     case CHRONY_MODIFY_MAKESTEP:
         if (!w->reconfigured && r->step != RECOVERY_STEP_ALWAYS)
-            must((int32_t)big_endian(request + 20) == r->makestep_limit);
+            must((int32_t)big_endian(request + 20) == r->makestep_limit ||
+                 big_endian(request + 20) == 0);
         break;
     case CHRONY_BURST: must(w->reconfigured || r->burst_total > 0); break;
     case CHRONY_MODIFY_MINPOLL:
@@ -512,9 +539,13 @@ static void execute(struct world *w)
         w->told_unsynchronised = false;
         next.chronyd = TRACKER_CHRONYD_GONE;
         next.chronyd_error = ECONNREFUSED;
-    } else if (orders->command_length && w->queued < QUEUE_MAX) {
+    } else if (orders->command_length && (w->queued < QUEUE_MAX || w->queue[0].carried_out)) {
+        if (w->queued == QUEUE_MAX) /* it was read: only its reply is lost */
+            forget_oldest(w);
+
         struct request *request = &w->queue[w->queued++];
 
+        w->connected_id = w->chronyd_id;
         *request =
             (struct request){.id = orders->command_id, .sequence = big_endian(orders->command + 8)};
         memcpy(request->data, orders->command, sizeof(request->data));
@@ -547,6 +578,7 @@ static void step(struct world *w)
             gather(w, seen);
         seen->now_ns = w->now_ns;
         seen->clock_source_is_counter = w->clock_source_is_counter;
+        seen->chronyd_id = w->connected_id;
         seen->command_queued = w->queued > 0 && !w->queue[w->queued - 1].carried_out;
         tracker_step(&w->tracker, seen, &w->orders);
         if (!known && w->tracker.page_known)
@@ -757,7 +789,7 @@ static bool at_rest(const struct world *w, uint64_t samples_before)
     if (w->dry_run)
         return t->recovery.state == RECOVERY_IDLE && !t->reset_pending && t->has_model;
     return t->recovery.state == RECOVERY_IDLE && !t->reset_pending &&
-           t->put_back_at_ns == INT64_MAX && t->exchange.owner == EXCHANGE_NONE &&
+           !restore_is_pending(&t->restore) && t->exchange.owner == EXCHANGE_NONE &&
            w->samples > samples_before && t->chronyd.synchronised;
 }
 
@@ -767,18 +799,23 @@ static void check_rest(const struct world *w)
 
     if (w->dry_run)
         return;
-    must(t->put_back_at_ns == INT64_MAX);
+    if (w->stop && restore_is_pending(&t->restore)) { /* for the next start, if chronyd is away */
+        must(!t->chronyd.reachable && !t->chronyd.silent);
+        return;
+    }
+    must(!restore_is_pending(&t->restore));
     for (unsigned i = 0; i < RECOVERY_SERVERS_MAX; i++) {
         must(w->settings.minpoll[i] == server_of_table(i).minpoll);
         must(w->settings.maxpoll[i] == server_of_table(i).maxpoll);
     }
-    must(w->reconfigured || w->settings.makestep_limit == w->config.recovery.makestep_limit);
+    must(w->reconfigured || w->settings.makestep_limit == w->config.recovery.makestep_limit ||
+         w->settings.makestep_limit == 0);
     if (w->stop)
         return;
     must(tracker_state(t) == TRACKER_FEEDING);
     must(t->marker == get_field(w, VMCLOCK_AT_DISRUPTION_MARKER, 8));
-    must(t->confirmed_marker == t->marker);
-    must(w->marker_at_reset == t->marker);
+    must(w->refused_reset || t->confirmed_marker == t->marker);
+    must(w->refused_reset || w->marker_at_reset == t->marker);
 }
 
 /* From now on all is well; within three minutes the tracker has to be so, too. */
@@ -799,7 +836,7 @@ static void settle(struct world *w)
     w->clock_source_is_counter = true;
     w->carried.stop = w->stop;
     /* Nothing but a disruption makes that good again, and a page without a clock hides it. */
-    if (w->tracker.counter_back || w->counter_jumped)
+    if (w->tracker.counter.back || w->counter_jumped)
         add_marker(w);
     write_page(w, false);
     if (w->config.max_error_ns)
@@ -814,8 +851,8 @@ static void settle(struct world *w)
             wait_until(w, w->orders.wake_at_ns);
         /* Nothing happens until something is put back: half a minute of samples says no more. */
         if (w->samples > samples_before && w->tracker.recovery.state == RECOVERY_IDLE &&
-            w->tracker.put_back_at_ns != INT64_MAX)
-            wait_until(w, w->tracker.put_back_at_ns);
+            restore_is_pending(&w->tracker.restore) && w->tracker.restore.referenced)
+            wait_until(w, w->tracker.restore.due_ns);
         w->carried.stop = w->stop;
         turn(w);
     }
@@ -840,7 +877,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     w->saved = (struct tracker_saved){
         .valid = start & 1,
         .confirmed_marker = start & 2 ? 6 : 7,
-        .put_back = start & 4,
+        .restore = {.makestep = start & 4, .makestep_limit = 3},
     };
     w->marker_at_reset = w->saved.confirmed_marker;
     if (!(start & 16))

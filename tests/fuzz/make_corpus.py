@@ -162,6 +162,19 @@ def configurations():
     yield "nul", "readings = 4\0\n"
     yield "long-line", "# " + "x" * 300 + "\nreadings = " + "4" * 600 + "\n"
     yield "byte-order-mark", "\ufeffreadings = 4\n"
+    yield "byte-order-mark-comment", "\ufeff# one\nreadings = 4\n"
+    yield "byte-order-mark-alone", "\ufeff"
+    yield "utf-16", "readings = 4\n".encode("utf-16")
+    for n in (197, 198, 199, 200, 512):
+        yield f"line-of-{n}", "device = /" + "d" * (n - 10) + "\nreadings = 4\nbogus = 1\n"
+        yield f"comment-of-{n}", "#" * n + "\nreadings = 4 # " + "x" * n + "\n"
+        yield f"line-of-{n}-without-blanks", "device=/" + "d" * (n - 8) + "\nreadings = 4\n"
+    yield "one-place", "metrics-file = /run/a.prom\nstate-file = /run//./a.prom\n"
+    yield "one-socket", "sock = /run/a\ncommand-socket = /run/a\n"
+    yield "place-beside", "metrics-file = /run/a.prom\nstate-file = /run/a.prom.new\n"
+    yield "place-of-the-default", "sock = /run/vmclockd/state.lock\n"
+    yield "path-ends", "device = /\nsock = //\nstate-file = /./\nmetrics-file = /.prom\n"
+    yield "nearly", "statefile = /a\nREADINGS = 4\n" + "k" * 100 + " = 1\n = 1\n"
     yield "seventeen-servers", "".join(f"boost = 192.0.2.{i} 6 10\n" for i in range(17))
     yield "server-twice", "boost = ::1 6 10\nboost = 0::1 4 5\n"
     yield "refid-comment", "refid =;a\n"

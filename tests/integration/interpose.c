@@ -64,6 +64,8 @@ static const struct function {
     {"fopen", {EMFILE, ENFILE, ENOMEM, EINTR, EIO, EACCES}},
     {"fstat", {ENOMEM, EIO}},
     {"stat", {ENOMEM, EIO, EACCES, ENOENT}},
+    {"lstat", {ENOMEM, EIO, EACCES}},
+    {"fcntl", {EINTR, EIO, EAGAIN, ENOMEM}},
     {"read", {EINTR, EIO, EAGAIN}},
     {"write", {EINTR, EIO, EAGAIN, ENOSPC}},
     {"close", {EINTR, EIO, ENOSPC}},
@@ -171,6 +173,7 @@ WRAP(void *, realloc, NULL, (void *p, size_t size), (p, size))
 WRAP(FILE *, fopen, NULL, (const char *path, const char *mode), (path, mode))
 WRAP(int, fstat, -1, (int fd, struct stat *status), (fd, status))
 WRAP(int, stat, -1, (const char *path, struct stat *status), (path, status))
+WRAP(int, lstat, -1, (const char *path, struct stat *status), (path, status))
 WRAP(ssize_t, read, -1, (int fd, void *bytes, size_t n), (fd, bytes, n))
 WRAP(int, rename, -1, (const char *from, const char *to), (from, to))
 WRAP(int, unlink, -1, (const char *path), (path))
@@ -278,6 +281,28 @@ int epoll_ctl(int fd, int what, int of, struct epoll_event *event)
         find(&real, "epoll_ctl");
     result = real(fd, what, of, event);
     after("epoll_ctl");
+    return result;
+}
+
+/* Only of locks: what libevent sets of its descriptors can fail in no way. */
+int fcntl(int fd, int what, ...)
+{
+    const int is_lock = what == F_SETLK || what == F_GETLK;
+    static int (*real)(int, int, ...);
+    va_list arguments;
+    void *argument;
+    int result;
+
+    va_start(arguments, what);
+    argument = va_arg(arguments, void *);
+    va_end(arguments);
+    if (is_lock && fails("fcntl"))
+        return -1;
+    if (!real)
+        find(&real, "fcntl");
+    result = real(fd, what, argument);
+    if (is_lock)
+        after("fcntl");
     return result;
 }
 

@@ -283,6 +283,8 @@ class ScriptedChronyd:
         self.selects_after = selects_after
         self.unselected = 0
         self.ntp_sources = []
+        self.updated = None  # when its reference was; None: always just now
+        self.update_interval = 0
         self.ntp_refid = 0  # what it selects of itself, without any sample of ours
         self.ntp_delay = 0.2
 
@@ -454,8 +456,8 @@ class ScriptedChronyd:
 
     def _tracking(self):
         unsynchronised = self.refid == 0
-        now = int(time.time())
-        words = [0] * 9
+        now = int(self.updated or time.time())
+        words = [0] * 8 + [float_encode(self.update_interval)]
         return struct.pack(
             ">I20sHH3I9I",
             self.refid,

@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 import harness
-from daemon import CONFIG, OK, USAGE
+from daemon import CONFIG, NO_DAEMON, OK, USAGE
 from harness import Case
 
 DEFAULTS = {
@@ -76,6 +76,21 @@ ERRORS = {
         2,
         "",
     ),
+    "a_key_behind_more_blanks_than_are_read": (b" " * 600 + b"readings = 16\n", 1, ""),
+    "a_value_that_is_too_long": (b"# one\ndevice = /%s\n" % (b"d" * 190), 2, "device: the line has"),
+    "a_line_as_long_as_a_buffer_of_inih": (
+        b"device = /%s\nstep = never\nbogus = 1\n" % (b"d" * 189),
+        3,
+        "bogus",
+    ),
+    "a_key_after_lines_as_long_as_a_buffer_of_inih": (
+        b"# %s\n" % (b"x" * 197) * 3 + b"bogus = 1\n",
+        4,
+        "bogus",
+    ),
+    "utf_16": ("readings = 16\n".encode("utf-16"), 1, "UTF-16"),
+    "a_second_byte_order_mark": (b"\n\xef\xbb\xbfreadings = 16\n", 2, "readings"),
+    "a_line_that_would_be_too_long_when_printed": (b"device=/%s\n" % (b"d" * 189), 1, "device"),
     "a_line_of_nothing_but_blanks_that_is_too_long": (
         b"device =" + b" " * 300 + b"/dev/vmclock0 trailing\n" + b"colour = blue\n",
         None,
@@ -94,6 +109,11 @@ GOOD = {
     "no_blanks_around_the_equals_sign": b"readings=16\n",
     "blanks_at_the_end_of_a_line": b"readings = 16   \n",
     "a_last_line_without_its_end": b"readings = 16",
+    "a_line_as_long_as_it_may_be": b"device = /%s\n" % (b"d" * 188),
+    "a_comment_of_any_length": b"# %s\nreadings = 16 # %s\n" % (b"x" * 3000, b"y" * 3000),
+    "a_byte_order_mark_before_a_key": b"\xef\xbb\xbfreadings = 16\n",
+    "a_byte_order_mark_before_a_comment": b"\xef\xbb\xbf# a comment\r\nreadings = 16\r\n",
+    "a_byte_order_mark_alone": b"\xef\xbb\xbf",
     "every_unit": b"watch-interval = 10ms\nsample-interval = 1s\nmax-error = 500us\n",
     "a_max_error_of_zero_without_a_unit": b"max-error = 0\n",
     "several_boosts": b"boost = 192.0.2.1 6 10\nboost = 2001:db8::1 4 8\nboost = 192.0.2.2 0 0\n",
@@ -101,9 +121,12 @@ GOOD = {
 
 
 class ConfigurationTest(Case):
+    environment = {}
+
     def run_daemon(self, *arguments):
         return subprocess.run(
             [harness.program("vmclockd"), *arguments],
+            env={**os.environ, **self.environment},
             capture_output=True,
             text=True,
             errors="replace",
@@ -131,10 +154,15 @@ class ConfigurationTest(Case):
         done = subprocess.run(
             [harness.program("vmclockctl"), "-c", path, "status"],
             capture_output=True,
+            text=True,
+            errors="replace",
             timeout=20,
             check=False,
         )
-        self.assertEqual(done.returncode, CONFIG, "vmclockctl")
+        self.assertEqual(
+            done.returncode, CONFIG if key == "state-file" else NO_DAEMON, "vmclockctl"
+        )
+        self.assertIn(key, done.stderr)
 
     def accepted(self, content):
         done = self.run_daemon("-t", "-c", self.written(content))
@@ -283,6 +311,90 @@ class ConfigurationTest(Case):
         self.assertEqual(done.returncode, CONFIG)
         self.assertIn(path, done.stderr)
 
+    def test_the_drop_in_that_is_one_too_many_is_said_once_with_the_limit(self):
+        main = self.written(b"")
+        for i in range(40):
+            self.dropin(f"{i:02}.conf", b"")
+        self.dropin("00.conf", b"step = up\n")
+        done = self.run_daemon("-t", "-c", main)
+        self.assertEqual(done.returncode, CONFIG)
+        self.assertEqual(len(done.stderr.splitlines()), 2, done.stderr)
+        self.assertIn("00.conf:1: step", done.stderr)
+        self.assertIn("32.conf: one file too many: at most 32", done.stderr)
+
+    def test_lines_that_fill_a_buffer_hide_nothing_behind_them(self):
+        for n in range(190, 210):
+            for start, end in ((b"# ", b""), (b"step = never # ", b""), (b"step = never", b" ")):
+                fill = b"x" if start.endswith(b"# ") else b" "
+                line = start + fill * (n - len(start) - len(end)) + end
+                output = self.accepted(line + b"\nreadings = 7\n" + line.replace(b"step = never", b"#"))
+                self.assert_in_force(output, "readings", "7")
+
+    def test_a_line_that_is_too_long_hides_nothing_behind_it(self):
+        for n in (198, 199, 200, 215, 216, 510, 511, 512, 513, 4096):
+            path = self.written(b"device = /%s\nreadings = 0\n" % (b"d" * (n - 10)))
+            done = self.run_daemon("-t", "-c", path)
+            self.assertEqual(done.returncode, CONFIG)
+            self.assertIn(f"{path}:2: readings", done.stderr)
+            self.assertEqual(f"{path}:1: device: the line has over 198 bytes" in done.stderr, n > 198)
+
+    def test_two_keys_for_one_place_are_an_error_that_names_both(self):
+        os.symlink(self.dir, self.path("link"))
+        at = self.path
+        for first, second, others in (
+            (("state-file", at("s.prom")), ("metrics-file", at("s.prom")), ""),
+            (("metrics-file", at("s.prom")), ("state-file", at("link/s.prom")), ""),
+            (("metrics-file", at("none//./s.prom")), ("state-file", at("none/s.prom")), ""),
+            (("sock", at("a.sock")), ("command-socket", at("a.sock")), ""),
+            (("sock", at("a.prom")), ("metrics-file", at("a.prom")), ""),
+            (("device", at("state")), ("state-file", at("state")), ""),
+            (("command-socket", "/run/chrony.vmclock.sock"), ("sock", "/run/chrony.vmclock.sock"), ""),
+            (("state-file", at("m.prom.new")), ("metrics-file", at("m.prom")), ".new"),
+            (("state-file", at("s")), ("sock", at("s.lock")), ".lock"),
+        ):
+            path = self.written(f"{first[0]} = {first[1]}\n{second[0]} = {second[1]}\n".encode())
+            done = self.run_daemon("-t", "-c", path)
+            self.assertEqual(done.returncode, CONFIG, (first, second, done.stderr))
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+            for word in (f"{path}:2: ", first[0], second[0], "the same place", others):
+                self.assertIn(word, done.stderr)
+
+    def test_a_configuration_that_would_be_replaced_is_an_error(self):
+        path = self.path("vmclockd.conf")
+        done = self.run_daemon("-t", "-c", self.written(f"state-file = {path}\n".encode()))
+        self.assertEqual(done.returncode, CONFIG)
+        self.assertIn(f"{path}:1: state-file: the same place as the configuration", done.stderr)
+
+    def test_places_of_one_name_in_two_directories_are_no_collision(self):
+        self.accepted(
+            f"state-file = {self.path('a')}\nsock = {self.path('b/a')}\n"
+            f"device = {self.path('a.neu')}\n".encode()
+        )
+
+    def test_a_key_that_is_nearly_one_is_told_which(self):
+        for word, meant in (
+            ("statefile", "state-file"),
+            ("Readings", "readings"),
+            ("watch_interval", "watch-interval"),
+            ("sample-intervall", "sample-interval"),
+            ("comand-socket", "command-socket"),
+            ("refdi", "refid"),
+            ("colour", None),
+            ("x" * 150, None),
+        ):
+            path = self.written(f"{word} = 1\n".encode())
+            done = self.run_daemon("-t", "-c", path)
+            self.assertEqual(done.returncode, CONFIG)
+            self.assertIn(f"{path}:1: {word}: unknown key", done.stderr)
+            asked = f'unknown key; did you mean "{meant}"?' if meant else "unknown key\n"
+            self.assertIn(asked, done.stderr)
+
+    def test_a_wrong_duration_is_told_the_units(self):
+        for key in ("watch-interval", "sample-interval", "max-error", "max-step"):
+            done = self.run_daemon("-t", "-c", self.written(f"{key} = 10 ms\n".encode()))
+            self.assertEqual(done.returncode, CONFIG)
+            self.assertIn("its unit: ns, us, ms, s, m, h, d", done.stderr)
+
     def test_a_missing_file_that_was_named_is_an_error(self):
         for options in ((), ("-t",)):
             done = self.run_daemon(*options, "-c", self.path("none.conf"))
@@ -351,3 +463,24 @@ def _add_files():
 
 
 _add_files()
+
+
+class NewestInihTest(ConfigurationTest):
+    """All of it once more, with the library that tests/get-inih.sh brings."""
+
+    environment = {"LD_LIBRARY_PATH": harness.program("inih")}
+
+    def setUp(self):
+        super().setUp()
+        if not os.path.exists(harness.program("inih/libinih.so.1")):
+            self.skipTest("no newer libinih could be had")
+
+    def test_it_is_the_newest(self):
+        done = subprocess.run(
+            ["ldd", harness.program("vmclockd")],
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        self.assertIn(f"{harness.program('inih')}/libinih.so.1", done.stdout)

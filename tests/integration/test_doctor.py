@@ -9,7 +9,7 @@ import unittest
 
 import page
 import real_chronyd
-from daemon import CONFIG, DEGRADED, OK, USAGE, Daemon
+from daemon import DEGRADED, OK, USAGE, Daemon
 from harness import Case, eventually
 from scripted_case import ScriptedCase
 import scripted_chronyd as script
@@ -311,10 +311,11 @@ class DoctorTest(ScriptedCase):
         daemon = self.daemon()
         eventually(daemon.status)
         path = self.chrony_conf("makestep 1 3")
-        result, message, mend = self.checks(daemon, path)["vmclockd"]
-        self.assertEqual(result, "warning")
-        self.assertIn("chronyd follows 7F7F0101, not VMCL", message)
-        self.assertNotIn("status", mend)
+        self.assertEqual(self.checks(daemon, path)["vmclockd"][0], "warning")
+        found = self.findings(daemon, path, "vmclockd")
+        words = "chronyd follows 7F7F0101, not VMCL"
+        self.assertTrue(any(words in message for _, message, _ in found), found)
+        self.assertFalse(any("status" in mend for *_, mend in found), found)
 
     def test_a_command_socket_that_chrony_conf_switches_off(self):
         self.clock()
@@ -347,8 +348,18 @@ class DoctorTest(ScriptedCase):
     def test_usage_and_configuration(self):
         daemon = self.prepared()
         self.assertEqual(daemon.ctl("doctor", "one", "two").returncode, USAGE)
-        daemon.write_configuration("colour = blue\n")
-        self.assertEqual(daemon.ctl("doctor").returncode, CONFIG)
+
+    def test_a_mistake_in_the_configuration_is_a_finding_and_the_rest_is_checked(self):
+        self.clock()
+        daemon = self.daemon()
+        daemon.reaches(state="feeding")
+        with open(daemon.configuration, "a", encoding="ascii") as file:
+            file.write("colour = blue\n")
+        checks = self.checks(daemon, self.path("none.conf"))
+        self.assertEqual(checks["configuration"][0], "problem")
+        self.assertIn("colour: unknown key", checks["configuration"][1])
+        self.assertEqual(checks["device"][0], "ok")
+        self.assertIn("runs", checks["vmclockd"][1])
 
 
 @unittest.skipIf(real_chronyd.missing(), real_chronyd.missing())

@@ -159,7 +159,8 @@ class FaultCase(ScriptedCase):
             if not fault.disarm():
                 break
             survived = (fault.number, fault.struck()) != (errno.EIO, "epoll_wait")
-            survived = survived and self.daemon_.running()
+            is_told_to_end = bool(ends) and fault.action in (SIGNAL_BEFORE, SIGNAL_AFTER)
+            survived = survived and self.daemon_.running() and not is_told_to_end
             self.count(fault.struck())
             if survived:
                 self.none_is_lost()

@@ -61,6 +61,16 @@ class MetricsTest(ScriptedCase):
         self.assertEqual(daemon.stop(), 0)
         self.assertFalse(os.path.exists(self.file))
 
+    def test_that_not_all_is_well_any_more_does_not_wait_for_the_next_scrape(self):
+        made = self.clock()
+        self.daemon(metrics_file=self.file, max_error="10us")
+        self.has("vmclockd_healthy", "1")
+        made.write(time_maxerror_nanosec=10**6)
+        self.has("vmclockd_samples_withheld", "1")
+        began = time.monotonic()
+        self.has("vmclockd_healthy", "0")  # after 5 s, and the file is written each 15 s
+        self.assertLess(time.monotonic() - began, 10)
+
     def test_a_restless_page_does_not_make_it_restless(self):
         made = self.marker()
         daemon = self.daemon(metrics_file=self.file)

@@ -189,6 +189,19 @@ class NeighbourTest(ScriptedCase):
     def test_nor_is_the_metrics_file(self):
         self.written("metrics_file")
 
+    def test_a_socket_or_a_device_in_its_place_is_left_alone(self):
+        self.clock()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(listener.close)
+        listener.bind(self.path("state"))
+        os.mkfifo(self.path("m.prom"))
+        daemon = self.daemon(metrics_file=self.path("m.prom"))
+        daemon.says("state", "cannot be written: File exists")
+        daemon.says("m.prom", "cannot be written: File exists")
+        self.feeding()
+        self.assertEqual(daemon.stop(), 0)
+        self.assertTrue(stat.S_ISSOCK(os.lstat(self.path("state")).st_mode))
+
     def test_a_hard_link_to_a_file_of_ours_is_not_written_through(self):
         directory = self.nobodys_directory("theirs")
         path = os.path.join(directory, "state")

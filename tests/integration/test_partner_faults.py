@@ -178,7 +178,7 @@ class PartnerFaultCase(ScriptedCase):
         self.assertEqual(self.daemon_.stop(), 0)
         self.assertEqual(self.daemon_.said("will be put back"), [])
         for command, setting in (
-            (script.MODIFY_MAKESTEP, (3, 1.0)),
+            (script.MODIFY_MAKESTEP, (0, 1.0)),  # used up before
             (script.MODIFY_MINPOLL, ("192.0.2.1", 4)),
             (script.MODIFY_MAXPOLL, ("192.0.2.1", 6)),
         ):
@@ -298,6 +298,63 @@ class ReplacedTest(ScriptedCase):
         since = time.time()
         made.migrate(offset=2e-3)
         self.request(script.DOFFSET2, since=since)
+
+
+class ReplySocketTest(ScriptedCase):
+    """Our own socket's path, to which chronyd replies, in a directory that is another user's."""
+
+    def reply_socket(self, daemon):
+        return self.path(f"chrony/vmclockd.{daemon.pid()}.sock")
+
+    def move_directory(self, _):
+        os.rename(self.path("chrony"), self.path("old"))
+        os.mkdir(self.path("chrony"), 0o700)
+        for name in ("chronyd.sock", "vmclock.sock"):
+            os.rename(self.path(f"old/{name}"), self.path(f"chrony/{name}"))
+
+    def replace_by_a_file(self, path):
+        os.unlink(path)
+        with open(path, "w", encoding="ascii"):
+            pass
+
+    def test_it_is_bound_again_where_it_was_removed(self):
+        for remove in (os.unlink, self.replace_by_a_file, self.move_directory):
+            with self.subTest(remove.__name__):
+                made = self.clock()
+                daemon = self.daemon()
+                self.feeding(since=time.time())
+                self.request(script.TRACKING, since=time.time())
+                remove(self.reply_socket(daemon))
+                since = time.time()
+                self.request(script.TRACKING, 2, since=since)
+                eventually(lambda: self.chronyd.sent(script.TRACKING, since)[0].answered)
+                self.assertTrue(os.path.exists(self.reply_socket(daemon)))
+                made.migrate(offset=1e-3)
+                self.recovered(daemon)
+                self.feeding(since=time.time())
+                self.assertEqual(len(self.resets(since)), 1)
+                self.assertEqual(daemon.said("chronyd does not answer"), [])
+                self.assertEqual(daemon.said("chronyd cannot be reached"), [])
+                self.assertEqual(daemon.stop(), 0)
+                self.assertEqual(os.listdir(self.path("chrony")).count("chronyd.sock"), 1)
+                self.assertFalse(os.path.exists(self.reply_socket(daemon)))
+                os.unlink(daemon.settings["state_file"])
+
+    def test_it_is_bound_again_where_it_was_removed_before_the_reply(self):
+        made = self.clock()
+        daemon = self.daemon()
+        self.feeding()
+
+        def answer(chronyd, request):
+            os.unlink(self.reply_socket(daemon))
+            chronyd.reply(request)
+
+        self.chronyd.script(script.RESET_SOURCES, answer)
+        made.migrate(offset=1e-3)
+        self.recovered(daemon)
+        self.feeding(since=time.time())
+        self.assertLessEqual(len(self.resets()), 2)
+        self.assertEqual(daemon.said("chronyd cannot be reached"), [])
 
 
 class StoppedTest(ScriptedCase):

@@ -71,12 +71,12 @@ class StatusReportTest(ScriptedCase):
         made = self.clock()
         daemon = self.daemon()
         self.screen(daemon, OK)
-        self.chronyd.always(script.RESET_SOURCES, script.silent)
+        self.chronyd.freeze()
         before = time.time()
         made.migrate(offset=5e-3, ppm=60)
         text = "\n".join(self.screen(daemon, DEGRADED, "! a recovery is under way: reset"))
         self.assertRegex(text, r"(?m)^  chronyd reset +not yet$")
-        self.chronyd.always(script.RESET_SOURCES, script.ok)
+        self.chronyd.thaw()
         text = "\n".join(self.screen(daemon, OK, "from that disruption: synchronised"))
         self.assertRegex(text, r"(?m)^  chronyd reset +after [\d.]+ (us|ms|s)$")
         self.assertRegex(
@@ -91,6 +91,16 @@ class StatusReportTest(ScriptedCase):
         last = daemon.status()["last_disruption"]
         self.assertEqual((last["marker_before"], last["marker"]), ("0x1", "0x2"))
         self.assertAlmostEqual(last["at"], before, delta=2)
+
+    def test_a_reset_whose_reply_never_came_is_told_in_words(self):
+        made = self.marker()
+        daemon = self.daemon()
+        self.screen(daemon, OK)
+        self.chronyd.always(script.RESET_SOURCES, script.silent)
+        made.disrupt()
+        eventually(lambda: (daemon.status()["last_recovery"] or {}).get("outcome") == "unconfirmed")
+        text = " ".join(daemon.ctl("status").stdout.split())
+        self.assertIn("chronyd was told to reset, and no reply came", text)
 
     def test_a_restore_is_told_from_a_migration(self):
         made = self.clock()

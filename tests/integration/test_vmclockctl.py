@@ -9,6 +9,7 @@ import time
 
 import harness
 import page
+import scripted_chronyd as script
 from daemon import CONFIG, DEGRADED, DEVICE, NO_DAEMON, OK, USAGE
 from harness import eventually
 from scripted_case import ScriptedCase
@@ -215,14 +216,131 @@ class ControlTest(ScriptedCase):
             bystander.kill()
             bystander.wait()
 
-    def test_a_frozen_daemon_is_2_after_a_while(self):
+    def assert_alive_and_silent(self, daemon, words):
+        """It is named, and nothing of its last report is shown as of now."""
+        eventually(lambda: words in daemon.ctl("status").stdout, lambda: daemon.ctl("status"))
+        for command in ("status", "wait", "metrics", "watch"):
+            done = daemon.ctl(command, timeout=15)
+            self.assertEqual(done.returncode, DEGRADED, f"{command}: {done.stdout} {done.stderr}")
+            self.assertIn(str(daemon.pid()), done.stdout + done.stderr, command)
+            self.assertIn(words, done.stdout + done.stderr, command)
+        self.assertEqual(daemon.ctl("wait", "0.3").returncode, DEGRADED)
+        screen = daemon.ctl("status").stdout.splitlines()
+        self.assertTrue(screen[0].startswith("degraded"), screen)
+        self.assertTrue(all(line.startswith(("! ", "  ")) for line in screen[1:]), screen)
+        status = daemon.status()
+        self.assertIn(words, status["error"])
+        self.assertIs(status["all_is_well"], False)
+        self.assertEqual(status["pid"], daemon.pid())
+        for key in ("state", "mode", "disruption_marker", "offset_ns", "samples_sent", "updated"):
+            self.assertIsNone(status[key], key)
+        self.assertEqual(
+            status["chronyd"], {"reachable": None, "synchronised": None, "refid": None}
+        )
+        series = [s for s in daemon.ctl("metrics").stdout.splitlines() if not s.startswith("#")]
+        self.assertEqual(series, ["vmclockd_healthy 0"])
+
+    def test_a_stopped_daemon_is_1_and_named_at_once(self):
         self.clock()
         daemon = self.daemon()
         daemon.reaches(state="feeding")
         daemon.send(signal.SIGSTOP)
-        eventually(lambda: daemon.ctl("status").returncode == NO_DAEMON, timeout=35, every=0.2)
+        self.assert_alive_and_silent(daemon, "is stopped")
+        self.assertEqual(daemon.ctl("recover").returncode, DEGRADED)
         daemon.send(signal.SIGCONT)
         eventually(lambda: daemon.ctl("status").returncode == OK)
+
+    def test_a_daemon_that_cannot_write_its_state_is_1_and_named(self):
+        self.clock()
+        daemon = self.prepared(state_file=self.path("run/state"))
+        daemon.start()
+        daemon.reaches(state="feeding")
+        os.rename(self.path("run"), self.path("away"))
+        with open(self.path("run"), "wb"):
+            pass  # a file where the directory was: not even root writes into it
+        self.assert_alive_and_silent(daemon, "has not written")
+        self.assertEqual(daemon.ctl("recover").returncode, OK)
+        self.request(script.RESET_SOURCES)
+        os.unlink(self.path("run"))
+        os.rename(self.path("away"), self.path("run"))
+        eventually(lambda: daemon.ctl("status").returncode == OK)
+
+    def test_a_daemon_that_has_never_written_its_state_is_1_and_named(self):
+        self.clock()
+        with open(self.path("run"), "wb"):
+            pass
+        daemon = self.daemon(state_file=self.path("run/state"))
+        self.assert_alive_and_silent(daemon, "has not written")
+
+    def test_a_daemon_that_has_written_its_last_state_has_ended(self):
+        """Its process may be there for a moment longer."""
+        self.clock()
+        daemon = self.daemon()
+        daemon.reaches(state="feeding")
+        time.sleep(5.5)  # so long that a process without a state counts as one that hangs
+        daemon.send(signal.SIGSTOP)
+        eventually(lambda: daemon.ctl("status").returncode == DEGRADED)
+        with open(daemon.settings["state_file"], encoding="utf-8") as file:
+            state = file.read()
+        with open(daemon.settings["state_file"], "w", encoding="utf-8") as file:
+            file.write(state.replace("running = yes", "running = no"))
+        done = daemon.ctl("status")
+        self.assertEqual(done.returncode, NO_DAEMON)
+        self.assertIn("was stopped", done.stderr)
+
+    def test_without_a_daemon_json_is_an_object_that_says_so(self):
+        self.clock()
+        daemon = self.prepared()
+        for _ in range(2):
+            done = daemon.ctl("status", "--json")
+            self.assertEqual(done.returncode, NO_DAEMON)
+            status = json.loads(done.stdout)
+            self.assertIn("no vmclockd runs", status["error"])
+            self.assertIs(status["all_is_well"], False)
+            self.assertIsNone(status["state"])
+            self.assertIsNone(status["pid"])
+            self.assertIn(status["error"], status["warnings"])
+            daemon.start()
+            self.assertIsNone(daemon.reaches(state="feeding")["error"])
+            daemon.stop()
+
+    def test_a_mistake_in_the_configuration_blinds_nobody_to_a_daemon_that_runs_on(self):
+        self.clock()
+        metrics = self.path("vmclockd.prom")
+        daemon = self.daemon(metrics_file=metrics)
+        daemon.reaches(all_is_well=True)
+        with open(daemon.configuration, "a", encoding="ascii") as file:
+            file.write("colour = blue\n")
+        daemon.send(signal.SIGHUP)
+        daemon.says("the configuration is left as it was")
+        self.assertEqual(daemon.ctl("status").returncode, OK)
+        status = daemon.status()
+        self.assertIs(status["all_is_well"], True)
+        self.assertTrue(any("colour: unknown key" in words for words in status["warnings"]))
+        self.assertIn("colour: unknown key", daemon.ctl("status").stdout.splitlines()[1])
+        self.assertEqual(daemon.ctl("wait", "5").returncode, OK)
+        self.assertEqual(daemon.ctl("metrics").returncode, OK)
+        self.assertIn("vmclockd_healthy 1", daemon.ctl("metrics").stdout)
+        self.assertEqual(daemon.ctl("page").returncode, OK)
+        self.assertEqual(daemon.ctl("recover").returncode, OK)
+        self.request(script.RESET_SOURCES)
+
+    def test_the_key_that_is_needed_is_78_where_it_is_wrong(self):
+        self.clock()
+        daemon = self.daemon()
+        daemon.reaches(state="feeding")
+        commands = ("status", "wait", "metrics", "watch", "recover")
+        for line, refused in (("state-file = state", commands), ("device = page", ("page",))):
+            daemon.write_configuration(f"device = {self.path('page')}\n# two\n")
+            with open(daemon.configuration, "a", encoding="ascii") as file:
+                file.write(line + "\n")
+            for command in refused:
+                done = daemon.ctl(command)
+                self.assertEqual(done.returncode, CONFIG, f"{line}: {command}")
+                self.assertIn(f"{daemon.configuration}:3", done.stderr)
+        os.unlink(daemon.configuration)
+        for command in (*commands, "page"):
+            self.assertEqual(daemon.ctl(command).returncode, CONFIG, command)
 
     def test_a_garbage_state_file_is_2(self):
         self.clock()
@@ -376,13 +494,15 @@ class ControlTest(ScriptedCase):
         self.assertLessEqual(len(lines), 24)
         self.assertLessEqual(max(map(len, lines)), 80)
 
-    def test_a_bad_configuration_is_78(self):
+    def test_a_mistake_in_the_configuration_is_printed_where_no_daemon_runs(self):
         daemon = self.prepared()
-        daemon.write_configuration("# one\ncolour = blue\n")
+        daemon.write_configuration(
+            f"device = {self.path('page')}\ncolour = blue\nstate-file = {self.path('state')}\n"
+        )
         for word in ("status", "page", "wait", "metrics", "recover"):
             with self.subTest(word):
                 done = daemon.ctl(word)
-                self.assertEqual(done.returncode, CONFIG, word)
+                self.assertEqual(done.returncode, DEVICE if word == "page" else NO_DAEMON, word)
                 self.assertIn(f"{daemon.configuration}:2", done.stderr)
                 self.assertIn("colour", done.stderr)
 

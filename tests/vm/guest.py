@@ -123,7 +123,8 @@ class Guest:
 
     def status(self):
         code, output = self.sh("vmclockctl status --json", check=False)
-        return json.loads(output) if code in (0, 1) else None
+        status = json.loads(output) if code in (0, 1) else None
+        return None if status and status["error"] else status  # it is alive, and does not write
 
     def wait_status(self, what, condition, timeout=30):
         """The first status that the condition is true for."""

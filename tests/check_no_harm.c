@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Nothing that vmclockd does leaves chronyd worse off than without it: replies that never come,
+ * slews that others end, help that takes longer, and what is known of a host or a chronyd that is
+ * no longer there.
+ */
+#include <math.h>
+
+#include "tests/suite.h"
+#include "tests/tracker_fixture.h"
+
+static void setup_marker_only(void)
+{
+    setup();
+    start_marker_only();
+    virtual_add_ntp(&vm);
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    ck_assert(vm.tracker.chronyd.synchronised);
+}
+
+/* --- replies that do not come ----------------------------------------------------------------- */
+
+START_TEST(without_any_reply_there_are_two_resets_and_chronyd_synchronises_by_itself)
+{
+    setup_marker_only();
+    vm.mute = true;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 2);
+    ck_assert_uint_eq(vm.n_commands, 2);
+    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_UNCONFIRMED);
+    ck_assert_int_eq(tracker_state(&vm.tracker), TRACKER_WATCHING);
+    virtual_run(&vm, 3600 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_commands, 2);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_UNCONFIRMED), 1);
+    ck_assert_uint_eq(vm.tracker.recoveries, 0);
+    ck_assert_uint_eq(vm.refid, VIRTUAL_NTP);
+    ck_assert(vm.tracker.chronyd.silent);
+}
+END_TEST
+
+START_TEST(without_any_reply_samples_flow_within_four_seconds)
+{
+    setup();
+    start_converged(5);
+    vm.mute = true;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 4 * VIRTUAL_SEC);
+    vm.n_samples = 0;
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_uint_ge(vm.n_samples, 190);
+    ck_assert_uint_eq(vm.n_resets, 2);
+    ck_assert_uint_eq(vm.n_commands, 2);
+    ck_assert_uint_eq(vm.refid, config.refid);
+    ck_assert_uint_eq(vm.n_stray_samples, 0);
+}
+END_TEST
+
+START_TEST(each_disruption_is_told_to_a_chronyd_that_does_not_reply)
+{
+    setup_marker_only();
+    vm.mute = true;
+    for (int i = 0; i < 5; i++) {
+        virtual_migrate(&vm, 0.001, 1);
+        virtual_run(&vm, 20 * VIRTUAL_SEC);
+    }
+    ck_assert_uint_eq(vm.n_resets, 10);
+    vm.mute = false; /* a reply is seen: all is as usual again */
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 10);
+    virtual_migrate(&vm, 0.001, 1);
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 11);
+    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
+    ck_assert_uint_eq(vm.tracker.recoveries, 1);
+}
+END_TEST
+
+/* TRACKING is answered, and says that the reference is gone. */
+START_TEST(a_reset_without_a_reply_is_confirmed_by_what_it_did)
+{
+    setup();
+    start_converged(5);
+    vm.fates[0] = VIRTUAL_REPLY_LOST;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert(vm.tracker.recovery.reset_confirmed);
+    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
+    assert_error_below(100e-9);
+}
+END_TEST
+
+/* Its reply comes after it was given up. */
+START_TEST(a_reset_whose_reply_is_late_is_confirmed_by_it)
+{
+    setup();
+    start_converged(5);
+    vm.fates[0] = VIRTUAL_LATE;
+    vm.refuses_tracking = true; /* nothing else can tell */
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_le(vm.n_resets, 2);
+    ck_assert(vm.tracker.recovery.reset_confirmed);
+    ck_assert_uint_eq(vm.tracker.recoveries, 1);
+    ck_assert_uint_eq(vm.n_stray_samples, 0);
+}
+END_TEST
+
+/* Of every command all replies are lost, while TRACKING is answered. */
+START_TEST(no_command_is_repeated_for_want_of_a_reply)
+{
+    const bool marker_only = _i & 1;
+
+    setup();
+    config.recovery.step = (enum recovery_step_policy)(_i / 4);
+    if (marker_only) {
+        start_marker_only();
+        virtual_add_ntp(&vm);
+        virtual_run(&vm, 2 * VIRTUAL_SEC);
+    } else {
+        start_converged(5);
+    }
+    for (unsigned i = 0; i < VIRTUAL_LOG; i++)
+        vm.fates[i] = _i & 2 ? VIRTUAL_COMMAND_LOST : VIRTUAL_REPLY_LOST;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 3600 * VIRTUAL_SEC);
+    ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_RESET_SOURCES), 2);
+    ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_DFREQ), 6);
+    ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_DOFFSET2), 6);
+    ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_MAKESTEP), 6);
+    ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_MODIFY_MAKESTEP), 5);
+    ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_MODIFY_MINPOLL), 5);
+    ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_MODIFY_MAXPOLL), 5);
+    ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_BURST), 5);
+    ck_assert_int_eq(vm.tracker.recovery.state, RECOVERY_IDLE);
+    ck_assert(marker_only || vm.refid == config.refid);
+    ck_assert(!marker_only || vm.refid == VIRTUAL_NTP);
+}
+END_TEST
+
+START_TEST(a_refused_reset_is_not_tried_for_more_than_ten_seconds)
+{
+    setup();
+    start_converged(5);
+    vm.refuses_resets = true;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    vm.n_samples = 0;
+    virtual_run(&vm, 600 * VIRTUAL_SEC);
+    ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_RESET_SOURCES), 8);
+    ck_assert_uint_ge(vm.n_samples, 11900);
+    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_UNCONFIRMED);
+    ck_assert_uint_eq(vm.tracker.confirmed_marker, 1); /* the next start tries again */
+}
+END_TEST
+
+/* --- slews ------------------------------------------------------------------------------------ */
+
+START_TEST(a_start_that_may_not_step_leaves_chronyd_its_own_makestep)
+{
+    setup();
+    config.recovery.step = (enum recovery_step_policy)(RECOVERY_STEP_FORWARD + _i);
+    virtual_init(&vm, 1);
+    vm.error_sec = 60;
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    assert_error_below(1e-3);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DOFFSET2), 0);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_LEFT_TO_CHRONYD), 1);
+}
+END_TEST
+
+START_TEST(an_offset_that_would_take_hours_to_slew_is_left_to_chronyd)
+{
+    static const double offsets[] = {-3600, 3600, 5, -800e6};
+
+    setup();
+    config.recovery.step = RECOVERY_STEP_NEVER;
+    config.recovery.step_max_ns = INT64_C(36500) * 86400 * VIRTUAL_SEC;
+    start_converged(5);
+    virtual_migrate(&vm, 0.005, 10);
+    vm.error_sec = offsets[_i];
+    virtual_run(&vm, VIRTUAL_SEC);
+    vm.n_samples = 0;
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_uint_ge(vm.n_samples, 190);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DOFFSET2), 0);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_LEFT_TO_CHRONYD), 1);
+}
+END_TEST
+
+START_TEST(a_slew_that_somebody_else_ends_is_not_waited_for)
+{
+    setup();
+    config.recovery.step = RECOVERY_STEP_NEVER;
+    start_converged(5);
+    virtual_migrate(&vm, -2, 10); /* half a minute of slewing */
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert(recovery_holds_samples(&vm.tracker.recovery));
+    vm.slew_left_sec = vm.error_sec = 0; /* chronyc makestep */
+    virtual_run(&vm, 500 * VIRTUAL_MS);
+    vm.n_samples = 0;
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_ge(vm.n_samples, 18);
+    assert_error_below(1e-6);
+}
+END_TEST
+
+START_TEST(a_slower_slew_is_not_measured_in_its_middle)
+{
+    setup();
+    config.recovery.step = RECOVERY_STEP_NEVER;
+    start_converged(5);
+    vm.slew_rate = 1e-3; /* maxslewrate 1000 */
+    virtual_migrate(&vm, 0.02, 10);
+    virtual_run(&vm, 15 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DOFFSET2), 1);
+    ck_assert(recovery_holds_samples(&vm.tracker.recovery));
+    virtual_run(&vm, 15 * VIRTUAL_SEC);
+    assert_error_below(1e-6);
+    ck_assert(!recovery_holds_samples(&vm.tracker.recovery));
+}
+END_TEST
+
+START_TEST(a_slew_that_does_not_end_holds_the_samples_for_a_minute)
+{
+    setup();
+    config.recovery.step = RECOVERY_STEP_NEVER;
+    start_converged(5);
+    vm.slew_rate = 1e-6;
+    virtual_migrate(&vm, 0.02, 10);
+    virtual_run(&vm, 62 * VIRTUAL_SEC);
+    vm.n_samples = 0;
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_uint_ge(vm.n_samples, 190);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DOFFSET2), 1);
+}
+END_TEST
+
+/* --- help that takes longer ------------------------------------------------------------------- */
+
+START_TEST(settings_are_kept_until_half_a_minute_after_the_first_reference)
+{
+    setup_marker_only();
+    vm.ntp_unreachable = true;
+    virtual_migrate(&vm, 0.5, 60);
+    virtual_run(&vm, 45 * VIRTUAL_SEC);
+    ck_assert_int_eq(vm.makestep_limit, 8);
+    ck_assert_int_eq(vm.minpoll, 0);
+    vm.ntp_unreachable = false; /* the network is back */
+    virtual_run(&vm, 15 * VIRTUAL_SEC);
+    assert_error_below(1e-3); /* stepped, not slewed */
+    ck_assert_uint_eq(vm.refid, VIRTUAL_NTP);
+    ck_assert_int_eq(vm.minpoll, 0);
+    virtual_run(&vm, 40 * VIRTUAL_SEC);
+    ck_assert_int_eq(vm.minpoll, 6);
+    ck_assert_double_eq(vm.makestep_threshold, 1);
+}
+END_TEST
+
+START_TEST(settings_are_given_back_after_five_minutes_without_a_reference)
+{
+    setup_marker_only();
+    vm.ntp_unreachable = true;
+    virtual_migrate(&vm, 0.5, 60);
+    virtual_run(&vm, 298 * VIRTUAL_SEC);
+    ck_assert_int_eq(vm.minpoll, 0);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_int_eq(vm.minpoll, 6);
+    ck_assert_double_eq(vm.makestep_threshold, 1);
+}
+END_TEST
+
+START_TEST(measurements_are_asked_for_a_few_times_while_there_is_no_reference)
+{
+    config.recovery.n_servers = 0;
+    setup_marker_only();
+    config.recovery.n_servers = 0;
+    tracker_reconfigure(&vm.tracker, &config);
+    vm.ntp_unreachable = true;
+    virtual_migrate(&vm, 0.001, 10);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    vm.ntp_unreachable = false; /* offline for 5 s */
+    virtual_run(&vm, 6 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.refid, VIRTUAL_NTP);
+    virtual_run(&vm, 600 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_BURST), 2);
+    vm.ntp_unreachable = true;
+    virtual_migrate(&vm, 0.001, 10);
+    virtual_run(&vm, 3600 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_BURST), 2 + 5);
+}
+END_TEST
+
+START_TEST(a_step_by_the_servers_has_to_be_larger_than_their_delay)
+{
+    static const struct {
+        double delay_sec, threshold_sec;
+        int limit;
+    } cases[] = {{1e-5, 1e-4, 8}, {1e-4, 1e-4, 8}, {0.04, 0.04, 3}, {5, 1, 3}, {-1, 1e-4, 8}};
+
+    setup();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        start_marker_only();
+        virtual_add_ntp(&vm);
+        vm.ntp_delay_sec = cases[i].delay_sec;
+        virtual_run(&vm, 2 * VIRTUAL_SEC);
+        vm.ntp_unreachable = true;
+        virtual_migrate(&vm, 0.005, 60);
+        virtual_run(&vm, VIRTUAL_SEC);
+        ck_assert_double_eq_tol(vm.makestep_threshold, cases[i].threshold_sec, 1e-8);
+        ck_assert_int_eq(vm.makestep_limit, cases[i].limit);
+    }
+    /* Another disruption, before there is a reference: what was known of the servers stays. */
+    vm.tracker.chronyd.root_delay_sec = 0.04;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_double_eq_tol(vm.makestep_threshold, 0.04, 1e-8);
+    start_marker_only(); /* chronyd has followed none yet */
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_double_eq_tol(vm.makestep_threshold, 0.01, 1e-8);
+}
+END_TEST
+
+START_TEST(a_makestep_that_chronyd_had_used_up_is_given_back_as_none)
+{
+    setup_marker_only();
+    vm.makestep_limit = 0;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 60 * VIRTUAL_SEC);
+    ck_assert_double_eq(vm.makestep_threshold, 1);
+    ck_assert_int_eq(vm.makestep_limit, 0);
+}
+END_TEST
+
+START_TEST(a_makestep_without_a_limit_is_given_back_without_one)
+{
+    setup_marker_only();
+    config.recovery.makestep_limit = -1;
+    tracker_reconfigure(&vm.tracker, &config);
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 60 * VIRTUAL_SEC);
+    ck_assert_int_eq(vm.makestep_limit, -1);
+}
+END_TEST
+
+/* --- what outlives what it was known of ---------------------------------------------------------
+ */
+
+START_TEST(the_old_hosts_jumps_do_not_delay_the_recovery_on_the_new_one)
+{
+    setup();
+    start_converged(5);
+    for (int i = 0; i < 30; i++) {
+        vm.host_error_sec = i % 2 ? 0.002 : 0;
+        virtual_write_formula(&vm);
+        virtual_run(&vm, 100 * VIRTUAL_MS);
+    }
+    vm.host_error_sec = 0;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 50 * VIRTUAL_MS);
+    assert_error_below(100e-9);
+}
+END_TEST
+
+START_TEST(a_makestep_that_was_not_changed_is_not_given_back_after_a_crash)
+{
+    struct tracker_saved saved;
+
+    setup();
+    config.recovery.step = RECOVERY_STEP_NEVER;
+    start_marker_only();
+    vm.makestep_limit = 0;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, VIRTUAL_SEC);
+    saved = tracker_saved(&vm.tracker);
+    ck_assert(saved.restore.polls && !saved.restore.makestep);
+    virtual_start(&vm, &config, saved);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAKESTEP), 0);
+    ck_assert_int_eq(vm.makestep_limit, 0);
+    ck_assert_int_eq(vm.minpoll, 6);
+}
+END_TEST
+
+START_TEST(another_chronyd_is_not_given_the_settings_of_the_one_before)
+{
+    struct tracker_saved saved;
+
+    setup_marker_only();
+    vm.ntp_unreachable = true;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert(restore_is_pending(&vm.tracker.restore));
+    saved = tracker_saved(&vm.tracker);
+    virtual_chronyd_stop(&vm);
+    if (_i == 1) /* vmclockd as well */
+        virtual_start(&vm, &config, saved);
+    virtual_chronyd_start(&vm);
+    vm.n_commands = 0;
+    vm.makestep_limit = 2; /* one of its three updates has been */
+    virtual_run(&vm, 400 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAKESTEP), 0);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MINPOLL), 0);
+    ck_assert_int_eq(vm.makestep_limit, 2);
+    ck_assert(!restore_is_pending(&vm.tracker.restore));
+}
+END_TEST
+
+/* The directory of its socket was away. */
+START_TEST(the_same_chronyd_is_given_its_settings_back_when_it_can_be_reached_again)
+{
+    setup_marker_only();
+    vm.ntp_unreachable = true;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, VIRTUAL_SEC);
+    vm.connection_dead = true;
+    vm.alive = false;
+    virtual_run(&vm, 20 * VIRTUAL_SEC);
+    vm.alive = true;
+    virtual_run(&vm, 20 * VIRTUAL_SEC);
+    ck_assert_int_eq(vm.minpoll, 6);
+    ck_assert_double_eq(vm.makestep_threshold, 1);
+}
+END_TEST
+
+START_TEST(a_period_whose_formula_comes_late_is_waited_for)
+{
+    setup();
+    start_converged(5);
+    vm.page.time_type = VMCLOCK_TIME_MONOTONIC;
+    virtual_run(&vm, 200 * VIRTUAL_MS);
+    vm.n_commands = 0;
+    vm.update_page = false;
+    virtual_disrupt_counter(&vm, 0, 60);
+    virtual_write_marker(&vm);
+    vm.formula_at_ns = vm.now_ns + 500 * VIRTUAL_MS;
+    virtual_run(&vm, 490 * VIRTUAL_MS);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES);
+    virtual_run(&vm, 100 * VIRTUAL_MS);
+    ck_assert_double_eq_tol((double)vm.freq / 65536, -60, 0.1);
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 1);
+    ck_assert_uint_eq(vm.n_resets, 1);
+}
+END_TEST
+
+START_TEST(a_period_whose_formula_comes_too_late_is_corrected_once_more)
+{
+    setup();
+    start_converged(5);
+    vm.page.time_type = VMCLOCK_TIME_MONOTONIC;
+    virtual_run(&vm, 200 * VIRTUAL_MS);
+    vm.update_page = false;
+    virtual_disrupt_counter(&vm, 0, 60);
+    virtual_write_marker(&vm);
+    vm.formula_at_ns = vm.now_ns + 8 * VIRTUAL_SEC;
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_double_eq_tol((double)vm.freq / 65536, -60, 0.1);
+}
+END_TEST
+
+START_TEST(a_chronyd_that_restarts_is_not_the_end_of_the_hosts_time)
+{
+    setup();
+    start_converged(5);
+    vm.update_page = false;
+    virtual_disrupt_counter(&vm, 0.005, 60);
+    virtual_write_marker(&vm);
+    virtual_run(&vm, 300 * VIRTUAL_MS);
+    virtual_chronyd_stop(&vm);
+    virtual_chronyd_start(&vm);
+    virtual_run(&vm, 1200 * VIRTUAL_MS);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_HOST_LATE), 0);
+    virtual_write_formula(&vm);
+    vm.update_page = true;
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    ck_assert_int_eq(vm.tracker.recovery.cause, RECOVERY_CAUSE_MARKER);
+    assert_error_below(100e-9);
+}
+END_TEST
+
+START_TEST(a_dry_run_stops_though_there_are_settings_to_give_back_and_keeps_them)
+{
+    struct tracker_saved saved = {.valid = true,
+        .confirmed_marker = 1,
+        .restore = {.makestep = true, .makestep_limit = 3, .makestep_threshold_sec = 1}};
+    struct observation stop = {.stop = true};
+
+    setup();
+    config.dry_run = true;
+    virtual_init(&vm, 1);
+    virtual_start(&vm, &config, saved);
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    stop.now_ns = vm.now_ns;
+    tracker_step(&vm.tracker, &stop, &vm.orders);
+    ck_assert(vm.orders.stopped);
+    saved = tracker_saved(&vm.tracker);
+    ck_assert(restore_is_pending(&saved.restore));
+}
+END_TEST
+
+RUN_LOOPS("no harm", {without_any_reply_there_are_two_resets_and_chronyd_synchronises_by_itself, 1},
+    {without_any_reply_samples_flow_within_four_seconds, 1},
+    {each_disruption_is_told_to_a_chronyd_that_does_not_reply, 1},
+    {a_reset_without_a_reply_is_confirmed_by_what_it_did, 1},
+    {a_reset_whose_reply_is_late_is_confirmed_by_it, 1},
+    {no_command_is_repeated_for_want_of_a_reply, 12},
+    {a_refused_reset_is_not_tried_for_more_than_ten_seconds, 1},
+    {a_start_that_may_not_step_leaves_chronyd_its_own_makestep, 2},
+    {an_offset_that_would_take_hours_to_slew_is_left_to_chronyd, 4},
+    {a_slew_that_somebody_else_ends_is_not_waited_for, 1},
+    {a_slower_slew_is_not_measured_in_its_middle, 1},
+    {a_slew_that_does_not_end_holds_the_samples_for_a_minute, 1},
+    {settings_are_kept_until_half_a_minute_after_the_first_reference, 1},
+    {settings_are_given_back_after_five_minutes_without_a_reference, 1},
+    {measurements_are_asked_for_a_few_times_while_there_is_no_reference, 1},
+    {a_step_by_the_servers_has_to_be_larger_than_their_delay, 1},
+    {a_makestep_that_chronyd_had_used_up_is_given_back_as_none, 1},
+    {a_makestep_without_a_limit_is_given_back_without_one, 1},
+    {the_old_hosts_jumps_do_not_delay_the_recovery_on_the_new_one, 1},
+    {a_makestep_that_was_not_changed_is_not_given_back_after_a_crash, 1},
+    {another_chronyd_is_not_given_the_settings_of_the_one_before, 2},
+    {the_same_chronyd_is_given_its_settings_back_when_it_can_be_reached_again, 1},
+    {a_period_whose_formula_comes_late_is_waited_for, 1},
+    {a_period_whose_formula_comes_too_late_is_corrected_once_more, 1},
+    {a_chronyd_that_restarts_is_not_the_end_of_the_hosts_time, 1},
+    {a_dry_run_stops_though_there_are_settings_to_give_back_and_keeps_them, 1})

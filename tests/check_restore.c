@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is given back to chronyd, when, and to which one. */
+#include "refclock/restore.h"
+
+#include "tests/suite.h"
+
+#define SECOND INT64_C(1000000000)
+#define LATEST (300 * SECOND)
+
+static const struct recovery_config config = {
+    .makestep_limit = 3,
+    .makestep_threshold_sec = 1,
+    .n_servers = 2,
+    .servers = {{{{192, 0, 2, 1}, 1}, 4, 6}, {{{192, 0, 2, 2}, 1}, 6, 10}},
+};
+
+static bool remember(struct restore *r, enum chrony_command_id changes, bool used, uint64_t chronyd)
+{
+    return restore_remember(r, &config, changes, used, chronyd, LATEST);
+}
+
+static void assert_next(struct restore *r, enum chrony_command_id id, int32_t value)
+{
+    struct chrony_command command;
+
+    ck_assert(restore_next(r, &command));
+    ck_assert_int_eq(command.id, id);
+    ck_assert_int_eq(
+        id == CHRONY_MODIFY_MAKESTEP ? command.makestep.limit : command.poll.log2_sec, value);
+    restore_answered(r);
+}
+
+static void assert_end(const struct restore *r)
+{
+    struct chrony_command command;
+
+    ck_assert(!restore_next(r, &command));
+}
+
+START_TEST(nothing_is_pending_before_a_change)
+{
+    const struct restore r = {.makestep = false};
+
+    ck_assert(!restore_is_pending(&r));
+}
+END_TEST
+
+START_TEST(what_was_changed_is_given_back_in_order_and_nothing_else)
+{
+    struct restore r = {.makestep = false};
+
+    ck_assert(remember(&r, CHRONY_MODIFY_MINPOLL, false, 1));
+    ck_assert(!remember(&r, CHRONY_MODIFY_MAXPOLL, false, 1)); /* the same servers */
+    assert_next(&r, CHRONY_MODIFY_MINPOLL, 4);
+    assert_next(&r, CHRONY_MODIFY_MAXPOLL, 6);
+    assert_next(&r, CHRONY_MODIFY_MINPOLL, 6);
+    assert_next(&r, CHRONY_MODIFY_MAXPOLL, 10);
+    assert_end(&r);
+
+    ck_assert(remember(&r, CHRONY_MODIFY_MAKESTEP, false, 1));
+    assert_next(&r, CHRONY_MODIFY_MAKESTEP, 3);
+    assert_next(&r, CHRONY_MODIFY_MINPOLL, 4);
+}
+END_TEST
+
+START_TEST(a_limit_that_was_used_up_is_given_back_as_0_also_after_a_second_change)
+{
+    struct restore r = {.makestep = false};
+
+    remember(&r, CHRONY_MODIFY_MAKESTEP, true, 1);
+    remember(&r, CHRONY_MODIFY_MAKESTEP, false, 1); /* not synchronised since */
+    assert_next(&r, CHRONY_MODIFY_MAKESTEP, 0);
+    assert_end(&r);
+}
+END_TEST
+
+START_TEST(it_is_due_half_a_minute_after_the_first_reference_and_not_after_the_second)
+{
+    struct restore r = {.makestep = false};
+
+    remember(&r, CHRONY_MODIFY_MAKESTEP, false, 1);
+    ck_assert_int_eq(r.due_ns, LATEST);
+    restore_referenced(&r, 45 * SECOND);
+    restore_referenced(&r, 46 * SECOND);
+    ck_assert_int_eq(r.due_ns, 75 * SECOND);
+    remember(&r, CHRONY_MODIFY_MAKESTEP, false, 1); /* the next recovery */
+    restore_referenced(&r, 290 * SECOND);
+    ck_assert_int_eq(r.due_ns, LATEST);
+}
+END_TEST
+
+START_TEST(another_chronyd_is_owed_nothing_and_one_that_is_not_known_may_be_the_same)
+{
+    struct restore r = {.makestep = false};
+
+    remember(&r, CHRONY_MODIFY_MAKESTEP, false, 1);
+    restore_meet(&r, 0);
+    restore_meet(&r, 1);
+    ck_assert(restore_is_pending(&r));
+    restore_meet(&r, 2);
+    ck_assert(!restore_is_pending(&r));
+    remember(&r, CHRONY_MODIFY_MAKESTEP, false, 0);
+    restore_meet(&r, 2);
+    ck_assert(restore_is_pending(&r));
+}
+END_TEST
+
+START_TEST(a_setting_whose_reply_is_lost_three_times_is_passed_over)
+{
+    struct restore r = {.makestep = false};
+    struct chrony_command command;
+
+    remember(&r, CHRONY_MODIFY_MAKESTEP, false, 1);
+    for (int i = 0; i < 3; i++) {
+        ck_assert(restore_next(&r, &command));
+        restore_unanswered(&r, i * SECOND);
+        ck_assert_int_eq(r.due_ns, (i + 1) * SECOND);
+    }
+    assert_end(&r);
+}
+END_TEST
+
+START_TEST(a_new_configuration_is_what_is_given_back_at_once_where_it_forbids_steps)
+{
+    struct recovery_config other = config;
+    struct restore r = {.makestep = false};
+
+    remember(&r, CHRONY_MODIFY_MAKESTEP, false, 1);
+    other.makestep_limit = -1;
+    restore_reconfigure(&r, &other);
+    ck_assert_int_eq(r.due_ns, LATEST);
+    other.step = RECOVERY_STEP_FORWARD;
+    restore_reconfigure(&r, &other);
+    ck_assert_int_eq(r.due_ns, 0);
+    assert_next(&r, CHRONY_MODIFY_MAKESTEP, -1);
+}
+END_TEST
+
+RUN_SUITE("restore", nothing_is_pending_before_a_change,
+    what_was_changed_is_given_back_in_order_and_nothing_else,
+    a_limit_that_was_used_up_is_given_back_as_0_also_after_a_second_change,
+    it_is_due_half_a_minute_after_the_first_reference_and_not_after_the_second,
+    another_chronyd_is_owed_nothing_and_one_that_is_not_known_may_be_the_same,
+    a_setting_whose_reply_is_lost_three_times_is_passed_over,
+    a_new_configuration_is_what_is_given_back_at_once_where_it_forbids_steps)
