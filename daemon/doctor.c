@@ -20,6 +20,7 @@
 #include "daemon/journal.h"
 #include "daemon/node.h"
 #include "daemon/page_report.h"
+#include "daemon/sock_sender.h"
 #include "daemon/state_reader.h"
 #include "daemon/system_clock.h"
 
@@ -223,17 +224,27 @@ static void no_refclock(struct doctor *d)
             c->sock, c->refid);
 }
 
+static const struct chrony_conf_refclock *find_refclock(const struct doctor *d, const char *path)
+{
+    const struct chrony_conf_refclock *r = NULL;
+
+    for (unsigned i = 0; path && i < d->chrony.n_refclocks; i++)
+        if (strcmp(d->chrony.refclocks[i].path, path) == 0)
+            r = &d->chrony.refclocks[i];
+    return r;
+}
+
 static void check_refclock(struct doctor *d)
 {
     const struct config *c = d->config;
+    const char *other = sock_sender_other_path(c->sock);
     const double interval_sec = (double)c->tracker.sample_interval_ns / 1e9;
-    const struct chrony_conf_refclock *r = NULL;
+    const struct chrony_conf_refclock *r = find_refclock(d, c->sock);
     const struct chrony_conf_place *at;
     int needed;
 
-    for (unsigned i = 0; i < d->chrony.n_refclocks; i++)
-        if (strcmp(d->chrony.refclocks[i].path, c->sock) == 0)
-            r = &d->chrony.refclocks[i];
+    if (!r)
+        r = find_refclock(d, other);
     if (!r) {
         no_refclock(d);
         return;
@@ -263,6 +274,11 @@ static void check_refclock(struct doctor *d)
         found(d, WARNING, "refclock", "%s:%u: without trust and prefer NTP servers may outvote it",
             at->file, at->line);
         mend(d, "write \"trust prefer\" there");
+    } else if (other && strcmp(r->path, other) == 0) {
+        found(d, WARNING, "refclock",
+            "%s:%u: %s, the first release's path: chronyd without root does not start with it",
+            at->file, at->line, other);
+        mend(d, "write %s there, and restart chronyd", c->sock);
     } else {
         found(d, OK, "refclock", "%s:%u", at->file, at->line);
     }
@@ -349,7 +365,7 @@ static void check_confinement(struct doctor *d)
             found(
                 d, PROBLEM, "AppArmor", "%s does not let chronyd make %s", APPARMOR_PROFILE, sock);
             mend(d,
-                "use a path as /run/chrony.NAME.sock; or write \"%s rw,\" into "
+                "use a path as /run/chrony/NAME.sock; or write \"%s rw,\" into "
                 "/etc/apparmor.d/local/usr.sbin.chronyd and reload the profile",
                 sock);
         } else {
@@ -362,7 +378,7 @@ static void check_confinement(struct doctor *d)
         if (strncmp(sock, "/run/", 5) != 0 && strncmp(sock, "/var/run/", 9) != 0) {
             found(d, WARNING, "SELinux", "its policy knows chronyd's sockets in /run only, not %s",
                 sock);
-            mend(d, "use a path as /run/chrony.NAME.sock; ausearch -m avc -c chronyd shows what "
+            mend(d, "use a path as /run/chrony/NAME.sock; ausearch -m avc -c chronyd shows what "
                     "was forbidden");
         } else {
             found(d, OK, "SELinux", "is enforcing; the path of sock is in /run");
@@ -373,8 +389,11 @@ static void check_confinement(struct doctor *d)
 static void check_sock(struct doctor *d)
 {
     const char *path = d->config->sock;
+    const char *other = sock_sender_other_path(path);
     struct stat status;
 
+    if (other && stat(other, &status) == 0 && S_ISSOCK(status.st_mode) && stat(path, &status) < 0)
+        path = other;
     if (stat(path, &status) == 0 && S_ISSOCK(status.st_mode)) {
         found(d, OK, "sock", "%s is there", path);
     } else if (d->is_clock) {
