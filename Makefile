@@ -129,13 +129,14 @@ $(BUILD)/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(s
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs inih) -lm $(LDLIBS)
 
 check-vm: packages-build
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(BUILD)/chrony/chronyd
 	tests/vm/setup.sh
 	tests/vm/check_vm.py
 	tests/vm/check_vm_time.py
 	tests/vm/check_vm_faults.py
 	@for suite in trixie forky; do \
 	    tests/vm/fetch-chrony $$suite >/dev/null && \
+	    BUILD=$(BUILD) CHRONY_ROOT=$${VM_DIR:-build/vm}/chrony/$$suite tests/integration/run.py test_refclock_line. && \
 	    tests/vm/check_vm.py --chrony $$suite marker clock || exit 1; \
 	done
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """
-Debian's own chronyd, or another suite's with CHRONY_ROOT, in a private directory, always with -x: it must never touch the clock of the
-machine that runs the tests. It keeps the correction it would have made in a register, which
-`chronyc tracking` shows as the system time's offset.
+Debian's own chronyd, or another suite's with CHRONY_ROOT, in a private directory, always with -x:
+it must never touch the clock of the machine that runs the tests. It keeps the correction it would
+have made in a register, which `chronyc tracking` shows as the system time's offset.
 """
 
 import glob

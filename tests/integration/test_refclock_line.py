@@ -134,10 +134,9 @@ class RefclockLineTest(Case):
             self.skipTest("no mount namespace")
         with_run += (self.run_dir,)
         page.clock_page(self.path("page"))
-        daemon = Daemon(
-            self.dir, self.path("page"), None, chronyd.command_path, step="never", correct_frequency="no"
-        )
-        self.witness(daemon).start(wrapper=with_run)
+        paths = (self.path("page"), None, chronyd.command_path)
+        daemon = self.witness(Daemon(self.dir, *paths, step="never", correct_frequency="no"))
+        daemon.start(wrapper=with_run)
         daemon.says("samples cannot be sent to /run/chrony/vmclock.sock: No such file")
         chronyd.start()
         self.fed(chronyd)
