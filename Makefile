@@ -45,7 +45,7 @@ ctl_libs    = inih jansson
 refclock = $(patsubst %.c,$(BUILD)/%.o,$(wildcard refclock/*.c))
 shared   = $(addprefix $(BUILD)/daemon/,chrony_conf.o chrony_conf_file.o chrony_conf_source.o chrony_settings.o chronyd_process.o config.o config_key.o config_path.o edit_distance.o device.o process.o metrics.o replace_file.o state_file.o system_clock.o journal.o log.o)
 daemon   = $(addprefix $(BUILD)/daemon/,announcement.o chronyd.o event_loop.o lock.o node.o notify.o publisher.o runner.o sock_sender.o vmclockd.o)
-ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chronyd.o chronyd_program.o doctor.o doctor_chrony.o doctor_chronyd.o doctor_refclock.o doctor_system.o human.o node.o page_report.o state_reader.o status_report.o vmclockctl.o watch.o)
+ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chronyd.o chronyd_program.o doctor.o doctor_chrony.o doctor_chronyd.o doctor_refclock.o doctor_system.o human.o node.o page_report.o sock_sender.o state_reader.o status_report.o vmclockctl.o watch.o)
 fuzzers  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 checks   = $(patsubst tests/%.c,%,$(wildcard tests/check_*.c))
 
@@ -143,13 +143,14 @@ $(BUILD)/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(s
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs inih) -lm $(LDLIBS)
 
 check-vm: packages-build
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(BUILD)/chrony/chronyd
 	tests/vm/setup.sh
 	tests/vm/check_vm.py
 	tests/vm/check_vm_time.py
 	tests/vm/check_vm_faults.py
 	@for suite in trixie forky; do \
 	    tests/vm/fetch-chrony $$suite >/dev/null && \
+	    BUILD=$(BUILD) CHRONY_ROOT=$${VM_DIR:-build/vm}/chrony/$$suite tests/integration/run.py test_refclock_line. && \
 	    tests/vm/check_vm.py --chrony $$suite marker clock || exit 1; \
 	done
 
@@ -272,8 +273,10 @@ analyze: packages-analyze tidy
 
 # $(call fill_in,FILE): into $(BUILD), with this installation's paths
 fill_in = sed 's|@sbindir@|$(sbindir)|; s|@sysconfdir@|$(sysconfdir)|' $1 >$(BUILD)/$(notdir $1)
-# $(call install_config,FILE,DIRECTORY,NAME): once; then it is the administrator's.
-install_config = $(INSTALL) -d $(DESTDIR)$2; [ -e $(DESTDIR)$2/$3 ] || $(INSTALL) -m 644 $1 $(DESTDIR)$2/$3
+# $(call install_config,FILE,DIRECTORY,NAME,EARLIER): once; then it is the administrator's, unless it
+# is still the EARLIER one.
+install_config = $(INSTALL) -d $(DESTDIR)$2; \
+    [ -e $(DESTDIR)$2/$3 ] $(if $4,&& ! cmp -s $4 $(DESTDIR)$2/$3) || $(INSTALL) -m 644 $1 $(DESTDIR)$2/$3
 
 install: all
 	$(call fill_in,systemd/vmclockd.service)
@@ -283,15 +286,16 @@ install: all
 	$(INSTALL) -m 755 $(BUILD)/vmclockd $(BUILD)/vmclockctl $(DESTDIR)$(sbindir)
 	$(INSTALL) -m 644 daemon/vmclockd.8 daemon/vmclockctl.8 $(DESTDIR)$(mandir)/man8
 	$(INSTALL) -m 644 conf/vmclockd.conf.5 $(DESTDIR)$(mandir)/man5
+	$(call install_config,conf/chrony-vmclock.conf,$(chronyconfdir),vmclockd.conf,$(DESTDIR)$(pkgdatadir)/chrony-vmclock.conf)
 	$(INSTALL) -m 644 conf/chrony-vmclock.conf $(DESTDIR)$(pkgdatadir)
 	$(INSTALL) -m 644 README.md LICENSE doc/containers.md $(DESTDIR)$(docdir)
 	$(INSTALL) -m 644 $(wildcard systemd/examples/*) $(DESTDIR)$(docdir)/examples
 	$(INSTALL) -m 644 $(BUILD)/vmclockd.service $(DESTDIR)$(unitdir)
 	$(INSTALL) -m 644 systemd/60-vmclock.rules $(DESTDIR)$(udevrulesdir)
 	$(INSTALL) -m 644 systemd/vmclockd.catalog $(DESTDIR)$(catalogdir)
+	$(INSTALL) -d $(DESTDIR)$(apparmordir)
+	$(INSTALL) -m 644 $(BUILD)/vmclockd.apparmor $(DESTDIR)$(apparmordir)/vmclockd
 	$(call install_config,conf/vmclockd.conf,$(sysconfdir),vmclockd.conf)
-	$(call install_config,conf/chrony-vmclock.conf,$(chronyconfdir),vmclockd.conf)
-	$(call install_config,$(BUILD)/vmclockd.apparmor,$(apparmordir),vmclockd)
 	$(INSTALL) -m 644 conf/completions/vmclockd conf/completions/vmclockctl $(DESTDIR)$(completionsdir)
 
 # The configuration stays: it is the administrator's. chronyd is not left with a line of ours.

@@ -13,6 +13,7 @@
 #include <sys/un.h>
 
 #include "daemon/edit_distance.h"
+#include "daemon/sock_sender.h"
 
 #define POLL_MIN         (-7)
 #define POLL_MAX         24
@@ -416,7 +417,7 @@ static const char *parse_refid(
 
 const struct config_key config_keys[] = {
     PATH("device", "/dev/vmclock0", device, 0, CONFIG_PATH_MAX, "an absolute path"),
-    PATH("sock", "/run/chrony.vmclock.sock", sock, 0, SOCKET_PATH_MAX,
+    PATH("sock", SOCK_SENDER_PATH, sock, 0, SOCKET_PATH_MAX,
         "an absolute path of at most 107 bytes"),
     PATH("command-socket", "/run/chrony/chronyd.sock", command_socket, OWN_SOCKET_BYTES,
         SOCKET_PATH_MAX,

@@ -56,7 +56,7 @@ static void check_process(struct doctor *d)
 
 static void check_sock(struct doctor *d)
 {
-    const char *path = d->config->sock;
+    const char *path = d->refclock ? d->refclock->path : d->config->sock;
     const bool is_there_to_see = d->refclock || !d->chrony_known;
     struct stat status;
     const int error = stat(path, &status) == 0 ? 0 : errno;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/doctor_check.h"
+#include "daemon/sock_sender.h"
 
 #define SAMPLES_NEEDED 4    /* by chronyd up to 4.6.1, for each update */
 #define DELAY_MAX_SEC  1e-3 /* from here on NTP servers nearby look better */
@@ -152,23 +153,40 @@ static void check_options(struct doctor *d)
             "%s:%u: with a delay of %g s it looks worse than a server nearby", at->file, at->line,
             r->delay);
         doctor_mend(d, "write \"delay 1e-5\" there and restart chronyd");
+    } else if (!doctor_same_path(r->path, c->sock)) {
+        doctor_found(d, DOCTOR_WARNING, "refclock",
+            "%s:%u: %s, the first release's path: chronyd without root does not start with it",
+            at->file, at->line, r->path);
+        doctor_mend(d, "write %s there, and restart chronyd", c->sock);
     } else {
         doctor_found(d, DOCTOR_OK, "refclock", "%s:%u", at->file, at->line);
     }
 }
 
+/* Of two lines with one path the second one takes it from the first, *ret_earlier. */
+static const struct chrony_conf_refclock *find_line(
+    const struct doctor *d, const char *path, const struct chrony_conf_refclock **ret_earlier)
+{
+    const struct chrony_conf_refclock *found = NULL;
+
+    for (unsigned i = 0; path && i < d->chrony.n_refclocks; i++) {
+        if (strcmp(d->chrony.refclocks[i].driver, "SOCK") != 0 ||
+            !doctor_same_path(d->chrony.refclocks[i].path, path))
+            continue;
+        *ret_earlier = found;
+        found = &d->chrony.refclocks[i];
+    }
+    return found;
+}
+
 static void check_line(struct doctor *d)
 {
     const struct chrony_conf_refclock *earlier = NULL;
+    const char *other = sock_sender_other_path(d->config->sock);
 
-    /* Of two lines with one path the second one takes it from the first. */
-    for (unsigned i = 0; i < d->chrony.n_refclocks; i++) {
-        if (strcmp(d->chrony.refclocks[i].driver, "SOCK") != 0 ||
-            !doctor_same_path(d->chrony.refclocks[i].path, d->config->sock))
-            continue;
-        earlier = d->refclock;
-        d->refclock = &d->chrony.refclocks[i];
-    }
+    d->refclock = find_line(d, d->config->sock, &earlier);
+    if (!d->refclock)
+        d->refclock = find_line(d, other, &earlier);
     if (!d->refclock) {
         no_refclock(d);
         return;

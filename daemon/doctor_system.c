@@ -71,7 +71,7 @@ static void check_selinux(struct doctor *d)
     if (strncmp(sock, "/run/", 5) != 0 && strncmp(sock, "/var/run/", 9) != 0) {
         doctor_found(d, DOCTOR_WARNING, "SELinux",
             "its policy knows chronyd's sockets in /run only, not %s", sock);
-        doctor_mend(d, "use a path as /run/chrony.NAME.sock; ausearch -m avc -c chronyd shows what "
+        doctor_mend(d, "use a path as /run/chrony/NAME.sock; ausearch -m avc -c chronyd shows what "
                        "was forbidden");
     } else {
         doctor_found(d, DOCTOR_OK, "SELinux", "is enforcing; the path of sock is in /run");

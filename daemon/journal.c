@@ -502,7 +502,7 @@ void journal_describe(const struct config *config, const struct event *e, struct
     case EVENT_BAD_REPLY: chronyd_event(config, e, r); break;
     case EVENT_SOCK_FAILED: sock_event(config, e, r); break;
     case EVENT_SOCK_BACK:
-        say(r, LOG_PRIO_NOTICE, MESSAGE_SAMPLES_FLOW, "samples reach %s again", config->sock);
+        say(r, LOG_PRIO_NOTICE, MESSAGE_SAMPLES_FLOW, "samples reach chronyd again");
         break;
     case EVENT_FIRST_SAMPLE: first_sample_event(e, r); break;
     case EVENT_CONTRADICTION:

@@ -60,6 +60,7 @@ START_TEST(a_rule_allows_what_its_path_matches)
     ck_assert_int_eq(allows("  @{run}/chrony.*.sock rw,", "/run/chronyXaYsock"), 0);
     ck_assert_int_eq(allows("  @{run}/chrony/{,*} rw,", "/run/chrony/vmclock.sock"), 1);
     ck_assert_int_eq(allows("  @{run}/chrony/{,*} rw,", "/run/chrony/deep/vmclock.sock"), 0);
+    ck_assert_int_eq(allows("  @{run}/chrony/{,**} rw,", "/run/chrony/vmclock.sock"), 1);
     ck_assert_int_eq(allows("  @{run}/chrony/** rw,", "/run/chrony/deep/vmclock.sock"), 1);
     ck_assert_int_eq(allows("  rw /run/a?.[xy],", "/run/ab.x"), 1);
     ck_assert_int_eq(allows("  owner /run/a{b,c}.sock rwk,", "/run/ac.sock"), 1);

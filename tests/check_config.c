@@ -57,7 +57,7 @@ START_TEST(an_empty_file_gives_the_defaults)
 {
     ck_assert_int_eq(read_text(""), 0);
     ck_assert_str_eq(config.device, "/dev/vmclock0");
-    ck_assert_str_eq(config.sock, "/run/chrony.vmclock.sock");
+    ck_assert_str_eq(config.sock, "/run/chrony/vmclock.sock");
     ck_assert_str_eq(config.command_socket, "/run/chrony/chronyd.sock");
     ck_assert_str_eq(config.state_file, "/run/vmclockd/state");
     ck_assert_int_eq(config.tracker.watch_interval_ns, 10000000);

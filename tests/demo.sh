@@ -156,7 +156,7 @@ if [ ${#dir} -gt 80 ]; then # sockets are in it, whose names are limited to 107 
     dir=$(mktemp -d /tmp/vmclockd-demo.XXXXXX)
 fi
 cat >"$dir/chrony.conf" <<CONF
-refclock SOCK $dir/chrony.vmclock.sock refid VMCL poll -2 filter 16 trust prefer delay 1e-5 stratum 1
+refclock SOCK $dir/vmclock.sock refid VMCL poll -2 filter 16 trust prefer delay 1e-5 stratum 1
 makestep 1 3
 bindcmdaddress $dir/chronyd.sock
 pidfile $dir/chronyd.pid
@@ -168,7 +168,7 @@ CONF
 
 cat >"$dir/vmclockd.conf" <<CONF
 device = $dir/vmclock0
-sock = $dir/chrony.vmclock.sock
+sock = $dir/vmclock.sock
 command-socket = $dir/chronyd.sock
 state-file = $dir/state
 CONF

@@ -27,12 +27,18 @@ def program(name):
     return os.path.join(BUILD, name)
 
 
-def systemd_analyze(*arguments):
-    """What came of it; the test is skipped where there is none."""
+def systemd_analyze(*arguments, unit_path=None):
+    """What came of it; the test is skipped where there is none. Units of `unit_path` go first."""
     if not shutil.which("systemd-analyze"):
         raise unittest.SkipTest("no systemd-analyze")
+    environment = {**os.environ, "SYSTEMD_UNIT_PATH": unit_path + ":"} if unit_path else None
     return subprocess.run(
-        ["systemd-analyze", *arguments], capture_output=True, text=True, check=False
+        ["systemd-analyze", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=unit_path,
     )
 
 

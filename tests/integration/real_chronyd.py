@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """
-Debian's own chronyd in a private directory, always with -x: it must never touch the clock of the
-machine that runs the tests. It keeps the correction it would have made in a register, which
-`chronyc tracking` shows as the system time's offset.
+Debian's own chronyd, or another suite's with CHRONY_ROOT, in a private directory, always with -x:
+it must never touch the clock of the machine that runs the tests. It keeps the correction it would
+have made in a register, which `chronyc tracking` shows as the system time's offset.
 """
 
+import glob
 import os
 import pwd
 import shutil
@@ -14,8 +15,10 @@ import subprocess
 import harness
 from harness import eventually
 
-# Where tests/get-chrony.sh puts them.
-CHRONYD = harness.program("chrony/chronyd")
+# Where tests/get-chrony.sh puts them; chronyd may be another suite's, with its libraries, where
+# tests/vm/fetch-chrony has unpacked them. (Its chronyc would want a user _chrony.)
+CHRONY_ROOT = os.environ.get("CHRONY_ROOT")
+CHRONYD = f"{CHRONY_ROOT}/usr/sbin/chronyd" if CHRONY_ROOT else harness.program("chrony/chronyd")
 CHRONYC = harness.program("chrony/chronyc")
 
 
@@ -38,11 +41,10 @@ class RealChronyd:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         os.chmod(directory, 0o700)
         self.directory = directory
-        self.sock_path = os.path.join(directory, "chrony.vmclock.sock")
+        self.sock_path = os.path.join(directory, "vmclock.sock")
         self.command_path = os.path.join(directory, "chronyd.sock")
         # AppArmor confines the installed path to /run/chrony and the like; a copy it leaves alone.
-        self.binary = os.path.join(directory, "chronyd")
-        shutil.copy(CHRONYD, self.binary)
+        self.binary = self.copied()
         self.log_path = os.path.join(directory, "chronyd.log")
         self.configuration = os.path.join(directory, "chrony.conf")
         with open(self.configuration, "w", encoding="ascii") as file:
@@ -58,13 +60,31 @@ class RealChronyd:
                 print(line, file=file)
         self.process = None
 
+    def copied(self):
+        """The command that runs a copy of chronyd, with the libraries of CHRONY_ROOT."""
+        copy = shutil.copy(CHRONYD, self.directory)
+        if not CHRONY_ROOT:
+            return [copy]
+        libraries = os.path.join(self.directory, "lib")
+        os.makedirs(libraries, exist_ok=True)
+        for file in glob.glob(f"{CHRONY_ROOT}/**/lib/*-linux-gnu/*.so*", recursive=True):
+            shutil.copy(file, libraries)
+        (loader,) = glob.glob(f"{libraries}/ld-linux*")
+        return [loader, "--library-path", libraries, copy]
+
+    def user(self):
+        return pwd.getpwuid(os.geteuid()).pw_name
+
+    def command(self):
+        command = [*self.binary, "-x", "-d", "-f", self.configuration, "-u", self.user()]
+        return command if os.geteuid() == 0 else [*command, "-U"]
+
+    def launch(self, command, **options):
+        return subprocess.Popen(command, cwd=self.directory, **options)
+
     def start(self):
-        user = pwd.getpwuid(os.geteuid()).pw_name
-        command = [self.binary, "-x", "-d", "-f", self.configuration, "-u", user]
-        if os.geteuid() != 0:
-            command.append("-U")
         with open(self.log_path, "a", encoding="ascii") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.directory)
+            self.process = self.launch(self.command(), stdout=log, stderr=log)
         eventually(self.answers, "chronyd answers its command socket")
         return self
 

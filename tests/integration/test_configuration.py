@@ -12,7 +12,7 @@ from harness import Case
 
 DEFAULTS = {
     "device": "/dev/vmclock0",
-    "sock": "/run/chrony.vmclock.sock",
+    "sock": "/run/chrony/vmclock.sock",
     "command-socket": "/run/chrony/chronyd.sock",
     "state-file": "/run/vmclockd/state",
     "watch-interval": "10ms",

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Samples in a steady state: what they say and when there are none."""
 
+import os
+import subprocess
 import time
 
 import page
@@ -268,6 +270,54 @@ def _add_modes():
 _add_modes()
 
 
+# What the first release kept when it ended in the half minute after a disruption.
+FIRST_RELEASE_STATE = """\
+version = 0.1.0
+boot_id = {boot_id}
+confirmed_marker = 0x2
+put_back = yes
+put_back.server = 192.0.2.1 6 10
+put_back.server = 2001:db8::1 4 8
+pid = {pid}
+pid_namespace = {pid_namespace}
+running = yes
+dry_run = no
+updated = 1795655947.959
+updated_boottime_ns = 1485605198322
+device = {device}
+state = recovering
+mode = marker-only
+disruption_marker = 0x2
+clock_status = unknown
+maintenance = none
+page = the host gives the disruption marker only, no clock
+disruptions = 1
+recoveries = 1
+samples_sent = 0
+contradictions = 0
+last_disruption.at = 1795655947.949
+last_disruption.marker_before = 0x1
+last_disruption.marker = 0x2
+last_disruption.kind = unknown
+last_recovery.at = 1795655947.949
+last_recovery.started_ns = 1485594982373
+last_recovery.cause = marker
+last_recovery.marker = 0x2
+last_recovery.state = sync
+last_recovery.outcome = running
+last_recovery.reset_ms = 1.228
+last_recovery.corrected_ms = 1.228
+last_recovery.synchronised_ms = 
+last_recovery.corrected_ppm = 0.000000
+last_recovery.corrected_ns = 0
+last_recovery.remaining_ns = 
+chronyd.reachable = yes
+chronyd.synchronised = no
+chronyd.refid = 
+end = yes
+"""
+
+
 class BoostTest(ScriptedCase):
     """Fast polling and the re-armed makestep are put back, come what may."""
 
@@ -302,12 +352,12 @@ class BoostTest(ScriptedCase):
                 values[request.data[0]] = request.data[1]
         return values
 
-    def is_put_back(self):
+    def is_put_back(self, limit=0):
         return (
             self.last(script.MODIFY_MINPOLL) == {"192.0.2.1": 6, "2001:db8::1": 4}
             and self.last(script.MODIFY_MAXPOLL) == {"192.0.2.1": 10, "2001:db8::1": 8}
-            # Its updates are used up: chronyd was synchronised before.
-            and self.last(script.MODIFY_MAKESTEP) == {"limit": 0, "threshold": 0.5}
+            # By default its updates are used up: chronyd was synchronised before.
+            and self.last(script.MODIFY_MAKESTEP) == {"limit": limit, "threshold": 0.5}
         )
 
     def assert_boosted(self):
@@ -333,6 +383,28 @@ class BoostTest(ScriptedCase):
         daemon.start()
         eventually(self.is_put_back, "put back")
         self.assertEqual(len(self.resets()), 1)
+
+    def test_what_the_first_release_changed_is_put_back_after_an_upgrade(self):
+        self.chronyd.ntp_sources = ["192.0.2.1", "2001:db8::1"]
+        self.marker(disruption_marker=2)
+        daemon = self.prepared(boost=["192.0.2.1 6 10", "2001:db8::1 4 8"], makestep="0.5 7")
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot_id = file.read().strip()
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        with open(daemon.settings["state_file"], "w", encoding="ascii") as file:
+            file.write(
+                FIRST_RELEASE_STATE.format(
+                    boot_id=boot_id,
+                    pid=gone.pid,
+                    pid_namespace=os.readlink("/proc/self/ns/pid"),
+                    device=self.path("page"),
+                )
+            )
+        daemon.start()
+        # It did not say whether chronyd had used its updates up.
+        eventually(lambda: self.is_put_back(limit=7), "put back")
+        self.assertEqual(self.resets(), [])
 
     def test_boosted_servers_and_makestep_are_put_back_after_half_a_minute(self):
         self.boosted()

@@ -3,7 +3,8 @@
 """The Debian package in a real guest: Debian of that suite with its systemd, udev, AppArmor and
 chrony, the kernel's vmclock driver, and what happens to a service in its life: installed, booted,
 migrated, upgraded in the middle of a recovery, frozen, chrony upgraded and purged, a machine
-without the device, purged; or the short of that, if CASE is "quick". Run tests/vm/setup.sh,
+without the device, a chronyd without root, upgraded from the first release, purged; or the short of
+that, if CASE is "quick". Run tests/vm/setup.sh,
 build-deb and build-image first; `make check-package` does. One line per step; the last line is "N
 passed, N failed".
 
@@ -28,6 +29,31 @@ PACKAGE_DIR = os.environ.get("PACKAGE_DIR") or os.path.join(HERE, "../../build/p
 KERNEL_ARGUMENTS = "root=/dev/vda rw loglevel=0 systemd.show_status=0 audit=1 audit_backlog_limit=8192"
 INSTALL = "apt-get install -y -qq -o Dpkg::Use-Pty=0"
 UPGRADE_VMCLOCKD = "dpkg -i /repository/again/vmclockd.deb"
+FIRST_RELEASE = "/repository/first/vmclockd.deb"
+UPGRADE_FIRST_RELEASE = "dpkg --force-confold -i /repository/vmclockd_*.deb"
+DROP_IN = "/etc/chrony/conf.d/vmclockd.conf"
+SOCKET, FIRST_SOCKET = "/run/chrony/vmclock.sock", "/run/chrony.vmclock.sock"
+# For a suite whose chrony has none; as chrony's own example, but for what root cannot do harm with.
+RESTRICTED_UNIT = """
+[Unit]
+After=chrony.service
+Conflicts=chrony.service
+
+[Service]
+Type=forking
+PIDFile=/run/chrony/chronyd.pid
+EnvironmentFile=-/etc/default/chrony
+ExecStart=/usr/sbin/chronyd -U $DAEMON_OPTS
+User=_chrony
+LogsDirectory=chrony
+RuntimeDirectory=chrony
+RuntimeDirectoryMode=0750
+RuntimeDirectoryPreserve=restart
+StateDirectory=chrony
+AmbientCapabilities=CAP_SYS_TIME
+CapabilityBoundingSet=CAP_SYS_TIME
+NoNewPrivileges=yes
+"""
 
 
 class Disk:
@@ -86,9 +112,9 @@ class Machine(Guest):
 
 
 def denials(guest):
-    """What AppArmor or the system call filter forbade vmclockd."""
+    """What AppArmor or the system call filter forbade vmclockd, or chronyd with our socket."""
     lines = guest.sh("journalctl -b -q -o cat --grep 'DENIED|type=1326|SECCOMP'", check=False)[1].splitlines()
-    return [line for line in lines if "vmclockd" in line]
+    return [line for line in lines if "vmclock" in line]
 
 
 def expect_at_work(report, guest, what):
@@ -136,12 +162,12 @@ def expect_no_reset(report, guest, before, what):
     report.check(seen == 0, f"{what}: {seen} resets")
 
 
-def install(report, lab, options, disk):
+def install(report, lab, options, disk, package="vmclockd"):
     guest = Machine(lab.vm("install", **options_of(disk)))
     guest.boot(report)
     report.check(guest.sh("test -e /dev/vmclock0", check=False)[0] == 0, "udev has loaded the driver")
     guest.sh("apt-get update -qq", timeout=120)
-    report.quote(guest.sh(INSTALL + " --install-recommends vmclockd", timeout=300).splitlines()[-12:])
+    report.quote(guest.sh(INSTALL + f" --install-recommends {package}", timeout=300).splitlines()[-12:])
     expect_at_work(report, guest, "installed")
     expect_node_modes(report, guest)
     screen(options, guest, "just installed", "systemctl status vmclockd chrony")
@@ -157,7 +183,7 @@ def case_life(report, lab, options):
     disk = suite_disk(lab, options, "life")
     guest = install(report, lab, options, disk)
     guest.configure_ntp()
-    # it has the boot wait for chronyd, and pulls in time-sync.target, which trixie's chrony does not
+    # it has the boot wait for chronyd
     guest.sh("systemctl enable chrony-wait.service")
 
     guest.reboot(lab, "l0", disk)
@@ -181,13 +207,15 @@ def case_life(report, lab, options):
     purge(report, guest)
 
 
-def boot_order(report, guest, *also):
-    """Readiness, by systemd's own clock, in microseconds since the boot."""
-    times = {unit: int(guest.show(unit, "ActiveEnterTimestampMonotonic")[0] or 0)
-             for unit in ("chrony.service", "vmclockd.service", *also, "time-sync.target")}
-    report.check(0 < times["chrony.service"] <= times["vmclockd.service"] <= times["time-sync.target"] and
-                 all(0 < times[unit] <= times["time-sync.target"] for unit in also),
+def boot_order(report, guest, *later):
+    """Readiness, by systemd's own clock, in microseconds since the boot; what waits for the time to be
+    right does not hold vmclockd up. Nothing is ordered after vmclockd: no cycle goes through it."""
+    units = ("chrony.service", "vmclockd.service", *later)
+    times = {unit: int(guest.show(unit, "ActiveEnterTimestampMonotonic")[0] or 0) for unit in units}
+    report.check(0 < times[units[0]] and sorted(times.values()) == list(times.values()),
                  "boot order: " + ", ".join(f"{unit} {us / 1e6:.3f} s" for unit, us in times.items()))
+    before, = guest.show("vmclockd", "Before")
+    report.check(before == "shutdown.target", f"vmclockd is ordered before {before}")
 
 
 def upgrade_in_recovery(report, lab, options, guest, disk):
@@ -280,6 +308,7 @@ def case_image(report, lab, options):
     guest = Machine(lab.vm("build", **options_of(disk, vmclock=False)))
     guest.boot(report)
     guest.sh("apt-get update -qq", timeout=120)
+    line_refused(report, guest)
     guest.sh(INSTALL + " --install-recommends vmclockd", timeout=300)
     absent(report, guest, "installed without a device")
     guest.reboot(lab, "elsewhere", disk, vmclock=False)
@@ -303,6 +332,98 @@ def case_image(report, lab, options):
     expect_at_work(report, guest, "migrated")
     screen(options, guest, "a migration with a full page", "journalctl -b -u vmclockd -o short-precise")
     screen(options, guest, "after the migration", "systemctl status vmclockd; chronyc sources; vmclockctl status")
+    chronyd_without_root(report, guest)
+
+
+def chronyd_without_root(report, guest):
+    """Beside a full page. It takes the place of chronyd with root, whose directory goes, and is
+    restarted, while the same vmclockd runs."""
+    if guest.sh("systemctl cat chronyd-restricted", check=False)[0] != 0:
+        guest.vm.write("/etc/systemd/system/chronyd-restricted.service", RESTRICTED_UNIT)
+        guest.sh("systemctl daemon-reload")
+    ours = guest.show("vmclockd", "MainPID", "NRestarts")
+    guest.sh("systemctl stop chrony")
+    gone = guest.sh("test -e /run/chrony", check=False)[0] != 0
+    for action in ("start", "restart"):
+        guest.sh(f"systemctl {action} chronyd-restricted", check=False)
+        active, pid = guest.show("chronyd-restricted", "ActiveState", "MainPID")
+        if not report.check(active == "active", f"chronyd without root, {action}: it is {active}"):
+            report.quote(guest.sh("journalctl -b -q -u chronyd-restricted -o cat").splitlines()[-8:])
+            return
+        user = guest.sh(f"stat -c %U /proc/{pid}; cat /proc/{pid}/attr/current").strip("\0").splitlines()
+        socket = guest.sh(f"stat -c '%U %a' {SOCKET} /run/chrony").splitlines()
+        report.check(user == ["_chrony", "/usr/sbin/chronyd (enforce)"] and socket[0].startswith("_chrony "),
+                     f"chronyd without root, {action}: {', '.join(user)}; the socket is {socket[0]} in {socket[1]}")
+        wait_selected(report, guest, f"chronyd without root, {action}", 60)
+    guest.sh("systemctl stop chronyd-restricted; systemctl start chrony")
+    wait_selected(report, guest, "chronyd with root again", 60)
+    report.check(gone and guest.show("vmclockd", "MainPID", "NRestarts") == ours,
+                 "chronyd's directory was removed in between, vmclockd is the same process")
+    forbidden = denials(guest)
+    report.check(not forbidden, "chronyd without root: nothing was forbidden")
+    report.quote(forbidden)
+
+
+def upgrade_first_release(report, guest):
+    """Nobody has changed its line: it moves, and chronyd is restarted for it."""
+    report.check(guest.sh(f"test -S {FIRST_SOCKET}", check=False)[0] == 0, f"the first release: {FIRST_SOCKET} is there")
+    guest.sh(UPGRADE_FIRST_RELEASE, timeout=120)
+    line = guest.sh(f"grep ^refclock {DROP_IN}")
+    there = guest.sh(f"ls {SOCKET} {FIRST_SOCKET} 2>/dev/null", check=False)[1].split()
+    report.check(SOCKET in line and there == [SOCKET], f"upgraded: {line}; there is {' '.join(there)}")
+    expect_at_work(report, guest, "upgraded")
+
+
+def case_upgrade(report, lab, options):
+    """From the first release, whose line somebody has changed, and which has settings of chronyd to
+    give back: it may not, for chronyd stands still."""
+    disk = suite_disk(lab, options, "upgrade")
+    guest = install(report, lab, options, disk, FIRST_RELEASE)
+    guest.configure_ntp()
+    guest.sh(f"sed -i 's/filter 16/filter 12/' {DROP_IN}; systemctl restart chrony")
+    wait_for("NTP samples", lambda: (guest.ntp_span_s() or 0) > SETTLE_S, 60)
+    before = Counts(guest)
+    migrate(report, lab, guest, "u1", **options_of(disk))
+    expect_one_reset(report, guest, before, "migration")
+    pid = guest.show("chrony", "MainPID")[0]
+    guest.sh(f"kill -STOP {pid}")
+    old = guest.show("vmclockd", "MainPID")[0]
+    guest.sh(UPGRADE_FIRST_RELEASE, timeout=120)
+    line = guest.sh(f"grep ^refclock {DROP_IN}")
+    report.check(FIRST_SOCKET in line and guest.show("vmclockd", "MainPID")[0] != old and
+                 guest.show("chrony", "MainPID")[0] == pid, f"upgraded: {line}; chronyd was not restarted")
+    report.check(bool(guest.log_lines("will be put back at the next start")), "the first release gave back nothing")
+    guest.sh(f"kill -CONT {pid}")
+    wait_for("settings are put back", lambda: guest.log_lines("settings are put back"), 60, 1)
+    report.check(True, "upgraded: what the first release had changed is put back")
+
+    here = lab.host("here")
+    here("init", "status=1", "notification=1")
+    guest.reboot(lab, "u2", disk, page=here)
+    guest.boot(report)
+    here.serve_clock(guest.vm)
+    expect_at_work(report, guest, "rebooted")
+    wait_selected(report, guest, f"samples go to {FIRST_SOCKET}", 60)
+    purge(report, guest)
+
+
+def line_refused(report, guest):
+    """Beside a chronyd that ends at our line, here because AppArmor lets it make no socket of ours."""
+    local = "/etc/apparmor.d/local/usr.sbin.chronyd"
+    guest.sh(INSTALL + " chrony", timeout=180)
+    old = guest.show("chrony", "MainPID")[0]
+    load = "apparmor_parser -r /etc/apparmor.d/usr.sbin.chronyd"
+    guest.sh(f"echo 'deny {SOCKET} rw,' > {local}; {load}", timeout=60)
+    said = guest.sh(INSTALL + " vmclockd", timeout=180)
+    active, pid = guest.show("chrony", "ActiveState", "MainPID")
+    names = guest.sh("cd /etc/chrony/conf.d; ls vmclockd*")
+    report.check(active == "active" and pid != old and names == "vmclockd.conf.disabled",
+                 f"chronyd does not start with our line: it is {active}, with {names}")
+    report.quote([line for line in said.splitlines() if line.startswith("vmclockd: ")])
+    guest.sh("apt-get purge -y -qq vmclockd", timeout=120)
+    report.check(not guest.sh("ls /etc/chrony/conf.d/vmclockd*", check=False)[1].startswith("/"),
+                 "purged: nothing of ours is left beside chronyd")
+    guest.sh(f": > {local}; {load}", timeout=60)
 
 
 def migrate_to_new_formula(report, lab, guest, here, disk):
@@ -324,9 +445,11 @@ def absent(report, guest, what):
 
 
 def case_quick(report, lab, options):
-    """The short of it: installed, booted with a full page, migrated, purged."""
+    """The short of it: installed, upgraded, booted with a full page, migrated, a chronyd without root,
+    purged."""
     disk = suite_disk(lab, options, "quick")
-    guest = install(report, lab, options, disk)
+    guest = install(report, lab, options, disk, FIRST_RELEASE)
+    upgrade_first_release(report, guest)
     here = lab.host("here")
     here("init", "status=1", "notification=1")
     guest.reboot(lab, "q0", disk, page=here)
@@ -338,10 +461,11 @@ def case_quick(report, lab, options):
     expect_agreement(report, here, guest, "rebooted")
     migrate_to_new_formula(report, lab, guest, here, disk)
     expect_at_work(report, guest, "migrated")
+    chronyd_without_root(report, guest)
     purge(report, guest)
 
 
-ALL = {"life": case_life, "image": case_image}
+ALL = {"life": case_life, "image": case_image, "upgrade": case_upgrade}
 CASES = {**ALL, "quick": case_quick}
 
 

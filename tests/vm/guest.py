@@ -6,7 +6,7 @@ import json
 import time
 
 STATE_FILE = "/run/vmclockd/state"
-REFCLOCK = "refclock SOCK /run/chrony.vmclock.sock refid VMCL poll -2 filter 16 trust prefer delay 1e-5 stratum 1"
+REFCLOCK = "refclock SOCK /run/chrony/vmclock.sock refid VMCL poll -2 filter 16 trust prefer delay 1e-5 stratum 1"
 CHRONY_CONF = f"""
 {REFCLOCK}
 makestep 1 3
