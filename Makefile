@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-VERSION = 0.1.0
+VERSION = 0.2.0
 
 prefix      = /usr/local
 exec_prefix = $(prefix)
