@@ -20,6 +20,7 @@
 #include "daemon/journal.h"
 #include "daemon/node.h"
 #include "daemon/page_report.h"
+#include "daemon/selinux.h"
 #include "daemon/state_reader.h"
 #include "daemon/system_clock.h"
 
@@ -326,6 +327,85 @@ static bool says(const char *file, char expected)
     return c == expected;
 }
 
+/* chronyd's context: by its pid file, which is where its command socket is; else what the policy
+ * calls its domain. */
+static int find_chronyd_context(
+    const struct doctor *d, const char *ours, char ret_context[SELINUX_CONTEXT_MAX])
+{
+    const char *path = d->config->command_socket, *slash = strrchr(path, '/');
+    char file[CONFIG_PATH_MAX + 16];
+    FILE *stream;
+    long pid = 0;
+
+    snprintf(file, sizeof(file), "%.*schronyd.pid", slash ? (int)(slash + 1 - path) : 0, path);
+    stream = fopen(file, "re");
+    if (stream) {
+        if (fscanf(stream, "%9ld", &pid) != 1)
+            pid = 0;
+        fclose(stream);
+    }
+    if (pid > 0 && selinux_context_of((pid_t)pid, ret_context) == 0)
+        return 0;
+    return selinux_with_type(ours, "chronyd_t", ret_context);
+}
+
+/* May the daemon be answered? Its domain counts, not this one; and what it sees, if the policy
+ * cannot be asked. */
+static void check_selinux(struct doctor *d)
+{
+    const char *sock = d->config->sock, *pid;
+    char ours[SELINUX_CONTEXT_MAX], theirs[SELINUX_CONTEXT_MAX];
+    char domain[SELINUX_CONTEXT_MAX], chronyd[SELINUX_CONTEXT_MAX] = "chronyd_t";
+    struct state_file state;
+    int r;
+
+    if (strncmp(sock, "/run/", 5) != 0 && strncmp(sock, "/var/run/", 9) != 0) {
+        found(
+            d, WARNING, "SELinux", "its policy knows chronyd's sockets in /run only, not %s", sock);
+        mend(d, "use a path in /run/chrony; ausearch -m avc -c chronyd shows what was forbidden");
+    }
+    r = state_reader_read(d->config->state_file, &state);
+    pid = r == 0 ? state_file_value(&state, "pid") : NULL;
+    if (!pid) {
+        found(d, OK, "SELinux", "is enforcing; vmclockd does not run, and has no domain");
+        return;
+    }
+    r = selinux_context_of((pid_t)strtol(pid, NULL, 10), ours);
+    if (r < 0) {
+        found(d, WARNING, "SELinux", "is enforcing; vmclockd's domain cannot be read: %s",
+            strerror(-r));
+        mend(d, "run the doctor as root");
+        return;
+    }
+    selinux_type(ours, domain, sizeof(domain));
+    r = find_chronyd_context(d, ours, theirs);
+    if (r == 0) {
+        selinux_type(theirs, chronyd, sizeof(chronyd));
+        r = selinux_allows_sendto(theirs, ours);
+    }
+    if (r > 0) {
+        found(d, OK, "SELinux", "is enforcing; chronyd (%s) may answer vmclockd (%s)", chronyd,
+            domain);
+        return;
+    }
+    if (r == 0)
+        found(d, PROBLEM, "SELinux",
+            "forbids chronyd (%s) to answer vmclockd, which runs as %s: no reset is ever confirmed",
+            chronyd, domain);
+    else if (state_file_value_is(&state, "chronyd.silent", "yes") ||
+             !state_file_value_is(&state, "chronyd.reachable", "yes"))
+        found(d, PROBLEM, "SELinux",
+            "is enforcing, and no reply of chronyd reaches vmclockd, which runs as %s: it is the "
+            "likely cause",
+            domain);
+    else {
+        found(d, OK, "SELinux", "is enforcing; vmclockd (%s) is answered", domain);
+        return;
+    }
+    mend(d, "install vmclockd-selinux (or \"make install-selinux\"), and restart vmclockd; "
+            "ausearch -m avc -c chronyd shows what was forbidden");
+}
+
 static void check_confinement(struct doctor *d)
 {
     const char *sock = d->config->sock;
@@ -346,16 +426,8 @@ static void check_confinement(struct doctor *d)
                 APPARMOR_PROFILE);
         }
     }
-    if (says("/sys/fs/selinux/enforce", '1')) {
-        if (strncmp(sock, "/run/", 5) != 0 && strncmp(sock, "/var/run/", 9) != 0) {
-            found(d, WARNING, "SELinux", "its policy knows chronyd's sockets in /run only, not %s",
-                sock);
-            mend(d, "use a path as /run/chrony.NAME.sock; ausearch -m avc -c chronyd shows what "
-                    "was forbidden");
-        } else {
-            found(d, OK, "SELinux", "is enforcing; the path of sock is in /run");
-        }
-    }
+    if (selinux_is_enforcing())
+        check_selinux(d);
 }
 
 static void check_sock(struct doctor *d)
