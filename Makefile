@@ -17,6 +17,7 @@ catalogdir  = $(prefix)/lib/systemd/catalog
 # Where chrony.conf's confdir points: elsewhere than on Debian it is $(sysconfdir)/chrony.d
 chronyconfdir = $(sysconfdir)/chrony/conf.d
 apparmordir = $(sysconfdir)/apparmor.d
+selinuxdir  = $(datarootdir)/selinux
 
 BUILD    ?= build
 CC       ?= cc
@@ -45,7 +46,7 @@ ctl_libs    = inih jansson
 refclock = $(patsubst %.c,$(BUILD)/%.o,$(wildcard refclock/*.c))
 shared   = $(addprefix $(BUILD)/daemon/,chrony_conf.o chrony_conf_file.o chrony_conf_source.o chrony_settings.o chronyd_process.o config.o config_key.o config_path.o edit_distance.o device.o process.o metrics.o replace_file.o state_file.o system_clock.o journal.o log.o)
 daemon   = $(addprefix $(BUILD)/daemon/,announcement.o chronyd.o event_loop.o lock.o node.o notify.o publisher.o runner.o sock_sender.o vmclockd.o)
-ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chronyd.o chronyd_program.o doctor.o doctor_chrony.o doctor_chronyd.o doctor_refclock.o doctor_system.o human.o node.o page_report.o sock_sender.o state_reader.o status_report.o vmclockctl.o watch.o)
+ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chronyd.o chronyd_program.o doctor.o doctor_chrony.o doctor_chronyd.o doctor_refclock.o doctor_selinux.o doctor_system.o human.o node.o page_report.o selinux.o sock_sender.o state_reader.o status_report.o vmclockctl.o watch.o)
 fuzzers  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 checks   = $(patsubst tests/%.c,%,$(wildcard tests/check_*.c))
 
@@ -66,7 +67,7 @@ $(BUILD)/%.o: %.c
 
 $(BUILD)/check_%: $(BUILD)/tests/check_%.o $(BUILD)/tests/sim/sim_page.o $(BUILD)/tests/virtual.o \
                   $(BUILD)/tests/tracker_fixture.o $(shared) $(refclock) $(addprefix $(BUILD)/daemon/, \
-                  apparmor.o chronyd.o chronyd_program.o human.o node.o sock_sender.o)
+                  apparmor.o chronyd.o chronyd_program.o human.o node.o selinux.o sock_sender.o)
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs check inih) -lm $(LDLIBS)
 
 # --- trying it ---------------------------------------------------------------
@@ -171,6 +172,13 @@ check-package: packages-build
 	tests/package/build-deb $(SUITE) $(if $(QUICK),--quick,--twice)
 	tests/package/build-image $(SUITE)
 	tests/package/check_package.py --suite $(SUITE) $(if $(QUICK),quick)
+
+# A migration under an enforcing SELinux, without our policy module and with it; as root.
+check-selinux: packages-build packages-selinux
+	tests/vm/setup.sh
+	tests/package/build-deb $(SUITE) --quick
+	tests/package/build-image $(SUITE) selinux
+	tests/package/check_package.py --suite $(SUITE) selinux
 
 # Other architectures: their units under emulation, and an arm64 guest.
 check-cross:
@@ -306,12 +314,38 @@ uninstall:
 	    $(completionsdir)/vmclockd $(completionsdir)/vmclockctl $(chronyconfdir)/vmclockd.conf $(apparmordir)/vmclockd)
 	rm -rf $(DESTDIR)$(docdir) $(DESTDIR)$(pkgdatadir)
 
+# The policy module; with DESTDIR it is put there and not loaded. Files that are there are labelled, and
+# a vmclockd that runs gets its domain when it is restarted.
+SELINUX_MAKEFILE = /usr/share/selinux/devel/Makefile
+
+install-selinux: $(BUILD)/selinux/vmclockd.pp
+	$(INSTALL) -d $(DESTDIR)$(selinuxdir)/packages $(DESTDIR)$(selinuxdir)/devel/include/distributed
+	$(INSTALL) -m 644 $< $(DESTDIR)$(selinuxdir)/packages
+	$(INSTALL) -m 644 selinux/vmclockd.if $(DESTDIR)$(selinuxdir)/devel/include/distributed
+	$(if $(DESTDIR),,semodule -i $(selinuxdir)/packages/vmclockd.pp)
+	$(if $(DESTDIR),,restorecon -RFi $(SELINUX_LABELLED))
+
+SELINUX_LABELLED = $(sbindir)/vmclockd /dev/vmclock* /run/vmclockd /run/chrony
+
+uninstall-selinux:
+	$(if $(DESTDIR),,semodule -r vmclockd)
+	rm -f $(DESTDIR)$(selinuxdir)/packages/vmclockd.pp $(DESTDIR)$(selinuxdir)/devel/include/distributed/vmclockd.if
+	$(if $(DESTDIR),,restorecon -RFi $(SELINUX_LABELLED))
+
+# The policy's own makefile takes what lies in its directory.
+$(BUILD)/selinux/vmclockd.pp: $(wildcard selinux/*)
+	@[ -e $(SELINUX_MAKEFILE) ] || { echo "$(SELINUX_MAKEFILE) is missing: install selinux-policy-devel," \
+	    "or, on Debian, selinux-policy-dev" >&2; exit 69; }
+	@mkdir -p $(@D)
+	@cp $^ $(@D)
+	$(MAKE) --no-print-directory -C $(@D) -f $(SELINUX_MAKEFILE) vmclockd.pp
+
 clean:
 	rm -rf $(BUILD)
 
 .PHONY: all demo check check-layers check-vectors check-manuals check-units check-recovery check-corpora \
-        check-chrony-conf compare-chrony-conf check-vm check-package check-cross \
+        check-chrony-conf compare-chrony-conf check-vm check-package check-selinux check-cross \
         check-vm-arm64 faults fuzz fuzz-sources soak soak-virtual coverage bench \
-        format tidy analyze install uninstall clean
+        format tidy analyze install uninstall install-selinux uninstall-selinux clean
 .SECONDARY:
 -include $(wildcard $(addsuffix /*.d,$(addprefix $(BUILD)/,refclock daemon tests tests/sim tests/fuzz tests/bench tests/chrony_conf)))

@@ -44,6 +44,9 @@ void doctor_check_refclock(struct doctor *d);
 /* The chronyd that runs: does it answer, has it made our socket, may it correct the clock? */
 void doctor_check_chronyd(struct doctor *d);
 
+/* SELinux, where it is enforcing: may chronyd answer vmclockd? */
+void doctor_check_selinux(struct doctor *d);
+
 /* What else has a say: AppArmor, SELinux, others that set the clock. */
 void doctor_check_system(struct doctor *d);
 

@@ -4,6 +4,7 @@
 
 #include "daemon/apparmor.h"
 #include "daemon/doctor_check.h"
+#include "daemon/selinux.h"
 #include "daemon/process.h"
 
 #define APPARMOR_PROFILE "/etc/apparmor.d/usr.sbin.chronyd"
@@ -59,22 +60,6 @@ static void check_apparmor(struct doctor *d)
             "use a path as /run/chrony/NAME.sock; or write \"%s rw,\" into "
             "/etc/apparmor.d/local/usr.sbin.chronyd and reload the profile",
             sock);
-    }
-}
-
-/* --- SELinux ------------------------------------------------------------------------------- */
-
-static void check_selinux(struct doctor *d)
-{
-    const char *sock = d->config->sock;
-
-    if (strncmp(sock, "/run/", 5) != 0 && strncmp(sock, "/var/run/", 9) != 0) {
-        doctor_found(d, DOCTOR_WARNING, "SELinux",
-            "its policy knows chronyd's sockets in /run only, not %s", sock);
-        doctor_mend(d, "use a path as /run/chrony/NAME.sock; ausearch -m avc -c chronyd shows what "
-                       "was forbidden");
-    } else {
-        doctor_found(d, DOCTOR_OK, "SELinux", "is enforcing; the path of sock is in /run");
     }
 }
 
@@ -157,7 +142,7 @@ void doctor_check_system(struct doctor *d)
 {
     if (says("/sys/module/apparmor/parameters/enabled", 'Y'))
         check_apparmor(d);
-    if (says("/sys/fs/selinux/enforce", '1'))
-        check_selinux(d);
+    if (selinux_is_enforcing())
+        doctor_check_selinux(d);
     check_setters(d);
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Install what building, testing or the demo needs on Debian and Ubuntu, if it is missing.
-# usage: install-packages.sh build|demo|check|tidy|fuzz|coverage|soak|analyze ...
+# usage: install-packages.sh build|demo|check|tidy|fuzz|coverage|soak|analyze|selinux ...
 set -eu
 
 build="gcc make libc6-dev pkg-config libevent-dev libsystemd-dev libinih-dev libjansson-dev"
@@ -12,6 +12,7 @@ fuzz="$build clang libclang-rt-dev"
 coverage="$check gcovr"
 soak="$check valgrind"
 analyze="$tidy clang-tools devscripts valgrind"
+selinux="make selinux-policy-dev"
 
 wanted=
 for what in "$@"; do
@@ -24,7 +25,8 @@ for what in "$@"; do
     coverage) wanted="$wanted $coverage" ;;
     soak) wanted="$wanted $soak" ;;
     analyze) wanted="$wanted $analyze" ;;
-    *) echo "usage: $0 build|demo|check|tidy|fuzz|coverage|soak|analyze ..." >&2; exit 64 ;;
+    selinux) wanted="$wanted $selinux" ;;
+    *) echo "usage: $0 build|demo|check|tidy|fuzz|coverage|soak|analyze|selinux ..." >&2; exit 64 ;;
     esac
 done
 

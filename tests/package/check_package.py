@@ -4,14 +4,16 @@
 chrony, the kernel's vmclock driver, and what happens to a service in its life: installed, booted,
 migrated, upgraded in the middle of a recovery, frozen, chrony upgraded and purged, a machine
 without the device, a chronyd without root, upgraded from the first release, purged; or the short of
-that, if CASE is "quick". Run tests/vm/setup.sh,
-build-deb and build-image first; `make check-package` does. One line per step; the last line is "N
-passed, N failed".
+that, if CASE is "quick"; or, if it is "selinux", a migration under an enforcing SELinux, without
+vmclockd's policy module and with it. Run tests/vm/setup.sh, build-deb and build-image first; `make
+check-package` does, and `make check-selinux`. One line per step; the last line is "N passed, N
+failed".
 
 usage: check_package.py [--suite SUITE] [--screens FILE] [CASE...]"""
 
 import argparse
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -174,8 +176,8 @@ def install(report, lab, options, disk, package="vmclockd"):
     return guest
 
 
-def suite_disk(lab, options, name):
-    return Disk(lab, name, os.path.join(os.path.abspath(PACKAGE_DIR), options.suite + ".img"))
+def suite_disk(lab, options, name, suffix=""):
+    return Disk(lab, name, os.path.join(os.path.abspath(PACKAGE_DIR), f"{options.suite}{suffix}.img"))
 
 
 def case_life(report, lab, options):
@@ -465,8 +467,121 @@ def case_quick(report, lab, options):
     purge(report, guest)
 
 
+# For the policy that is in force to be another, with what "make install-selinux" and a package do
+# after that: label what is there, and restart the service.
+LOAD_MODULE = "cp -r /repository/with/. /etc/selinux/default && load_policy"
+LABEL = "restorecon -RFvi /usr/sbin/vmclockd /dev/vmclock* /run/vmclockd /run/chrony"
+DENIED_S = 15  # to see what a migration comes to whose reset cannot be confirmed
+
+
+class ConfinedMachine(Machine):
+    def chronyc(self, command):
+        """chronyc_t may not write to this console, but into a pipe."""
+        status, output = self.sh(f'lines=$(chronyc -c {command}); status=$?; echo "$lines"; (exit $status)', check=False)
+        return [line.split(",") for line in output.splitlines()] if status == 0 and output else None
+
+
+def avcs(guest):
+    """What SELinux has denied, or would have, chronyd, vmclockd and the kernel that makes its node."""
+    lines = guest.sh("journalctl -b -q -o cat --grep 'avc: +denied'", check=False)[1].splitlines()
+    return [line for line in lines if line.startswith("audit:") and
+            ("vmclock" in line or ":chronyd_t:" in line or 'comm="chronyd"' in line)]
+
+
+def context(guest, unit):
+    return guest.sh(f"ps -o label= -p {guest.show(unit, 'MainPID')[0]}")
+
+
+def doctor_on_selinux(guest):
+    checks = json.loads(guest.sh("vmclockctl doctor --json", check=False)[1])["checks"]
+    return next((check for check in checks if check["check"] == "SELinux"), {})
+
+
+def case_selinux(report, lab, options):
+    """SELinux, enforcing: chronyd may not answer the service that has no domain of its own, and may
+    answer vmclockd_t. A full page, so that samples flow as well."""
+    disk = suite_disk(lab, options, "selinux", "-selinux")
+    here = lab.host("here")
+    here("init", "status=1", "notification=1")
+    guest = ConfinedMachine(lab.vm("s0", **options_of(disk, page=here, kernel_arguments="security=selinux")))
+    guest.boot(report)
+    here.serve_clock(guest.vm)
+    enforcing = guest.sh("cat /sys/fs/selinux/enforce")
+    report.check(enforcing == "1", f"SELinux: enforcing {enforcing}, chronyd is {context(guest, 'chrony')}")
+
+    here = without_module(report, lab, guest, here, disk)
+    with_module(report, lab, guest, here, disk)
+
+
+def moved(report, lab, guest, here, name, disk):
+    there = lab.host(name)
+    there("init", "status=4", "notification=1", f"marker={here('show')['marker'] + 1}")
+    destination = lab.vm(name, incoming=True, autostart=False,
+                         **options_of(disk, page=there, kernel_arguments="security=selinux"))
+    return there, move_on(report, guest, here, there, destination)[1]
+
+
+def without_module(report, lab, guest, here, disk):
+    domain = context(guest, "vmclockd")
+    report.check(":vmclockd_t:" not in domain, f"without the module: vmclockd is {domain}")
+    before, asked = Counts(guest), len(avcs(guest))
+    there, _ = moved(report, lab, guest, here, "s1", disk)
+    time.sleep(DENIED_S)
+    status, after, denied = guest.status(), Counts(guest), avcs(guest)[asked:]
+    report.check(after.since(before)[1:] == (0, 0) and not status["chronyd"]["synchronised"] and denied,
+                 f"without the module: migrated, {DENIED_S} s later {after.since(before)[2]} resets are confirmed, "
+                 f"{len(denied)} replies were denied, outcome {(status['last_recovery'] or {}).get('outcome')}, "
+                 f"synchronised {status['chronyd']['synchronised']}")
+    report.quote(denied[:1] + guest.log_lines()[-5:])
+    found = doctor_on_selinux(guest)
+    report.check(found.get("result") == "problem" and "initrc_t" in found["message"] and "vmclockd-selinux" in found["mend"],
+                 f"without the module: doctor: {found}")
+    return there
+
+
+def with_module(report, lab, guest, here, disk):
+    guest.sh(LOAD_MODULE, timeout=120)
+    report.quote(guest.sh(LABEL).splitlines())
+    guest.sh("systemctl restart vmclockd")
+    domain, device = context(guest, "vmclockd"), guest.sh("stat -c %C /dev/vmclock0")
+    report.check(":vmclockd_t:" in domain and ":vmclock_device_t:" in device,
+                 f"with the module: vmclockd is {domain}, its device {device}")
+    restarted = time.monotonic()
+    wait_selected(report, guest, "with the module", 60)
+    report.step(f"       {time.monotonic() - restarted:.1f} s after the restart")
+    found = doctor_on_selinux(guest)
+    report.check(found.get("result") == "ok" and "vmclockd_t" in found["message"], f"with the module: doctor: {found}")
+
+    before = Counts(guest)
+    there, resets = moved(report, lab, guest, here, "s2", disk)
+    expect_resets(report, guest, before, resets, "with the module: migration")
+    wait_selected(report, guest, "with the module: migrated")
+    took = guest.status()["last_recovery"]
+    report.check(took["outcome"] == "synchronised", f"with the module: synchronised after {took['synchronised_ms']} ms")
+    expect_agreement(report, there, guest, "with the module: migrated")
+
+    # What else it does, and is done to it.
+    before = Counts(guest)
+    guest.sh("systemctl reload vmclockd; vmclockctl recover")
+    guest.wait_status("a recovery that was asked for", lambda s: s["recoveries"] > before.recoveries)
+    guest.sh("systemctl restart chrony")
+    guest.wait_status("chronyd is reachable", lambda s: s["chronyd"]["reachable"])
+    guest.sh("systemctl stop vmclockd; rmmod ptp_vmclock; modprobe ptp_vmclock")
+    device = guest.sh("stat -c %C /dev/vmclock0")
+    report.check(":vmclock_device_t:" in device, f"the driver is loaded again: its node is {device} at once")
+    guest.sh("systemctl start vmclockd")
+    guest.wait_status("chronyd is reachable", lambda s: s["chronyd"]["reachable"])
+    labels = guest.sh("ls -Zd /run/vmclockd /run/vmclockd/* /run/chrony/vmclockd.*").splitlines()
+    report.check(all(":vmclockd_runtime_t:" in line for line in labels), "its files are of vmclockd_runtime_t")
+    report.quote([line for line in labels if ":vmclockd_runtime_t:" not in line])
+    # the doctor's own question is from this shell, which has no domain that may be answered
+    denied = [line for line in avcs(guest) if ":vmclockd_t:" in line or ":chronyd_t:" in line and ":initrc_t:" not in line]
+    report.check(not denied, f"with the module: {len(denied)} denials of vmclockd_t or chronyd_t")
+    report.quote(denied)
+
+
 ALL = {"life": case_life, "image": case_image, "upgrade": case_upgrade}
-CASES = {**ALL, "quick": case_quick}
+CASES = {**ALL, "quick": case_quick, "selinux": case_selinux}
 
 
 def main():
