@@ -25,7 +25,7 @@ const char *announcement_kind(const struct event *e)
     case EVENT_SYNCHRONISED:
     case EVENT_NOT_SYNCHRONISED:
     case EVENT_ABANDONED: /* that of a chronyd's start was never a disruption */
-        return e->code == RECOVERY_CAUSE_START ? NULL : "recovery";
+        return e->end.cause == RECOVERY_CAUSE_START ? NULL : "recovery";
     case EVENT_GENERATION: return "restore";
     case EVENT_MAINTENANCE: return "maintenance";
     default: return NULL;

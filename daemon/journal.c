@@ -130,11 +130,11 @@ static void field_errno(struct journal_record *record, int error)
 
 static void mode_event(const struct event *e, struct journal_record *r)
 {
-    const char *why = clock_verdict_str((enum clock_verdict)e->code);
+    const char *why = clock_verdict_str(e->mode.verdict);
 
-    if (e->new == TRACKER_MODE_CLOCK && e->code == CLOCK_OK)
+    if (e->mode.now == TRACKER_MODE_CLOCK && e->mode.verdict == CLOCK_OK)
         say_notice(r, "the page is a clock");
-    else if (e->new == TRACKER_MODE_CLOCK)
+    else if (e->mode.now == TRACKER_MODE_CLOCK)
         say_warning(r, "the page is no clock now: %s; no samples until it is", why);
     else
         say_notice(r, "marker-only: %s; watching the disruption marker", why);
@@ -142,8 +142,8 @@ static void mode_event(const struct event *e, struct journal_record *r)
 
 static void page_event(const struct config *config, const struct event *e, struct journal_record *r)
 {
-    const char *reason = e->id == EVENT_PAGE_INVALID ? page_verdict_str((enum page_verdict)e->code)
-                                                     : device_error_str(-e->code);
+    const char *reason = e->id == EVENT_PAGE_INVALID ? page_verdict_str(e->page)
+                                                     : device_error_str(-e->failure.error);
 
     switch (e->id) {
     case EVENT_PAGE_INVALID:
@@ -153,16 +153,16 @@ static void page_event(const struct config *config, const struct event *e, struc
         break;
     case EVENT_PAGE_BUSY:
         say(r, LOG_PRIO_WARNING, MESSAGE_PAGE_LOST,
-            "%s: the host has been writing for 100 ms (seq_count %" PRIu64
+            "%s: the host has been writing for 100 ms (seq_count %" PRIu32
             "); no samples until it is done",
-            config->device, e->new);
+            config->device, e->busy.seq_count);
         field_text(r, "VMCLOCK_REASON", "the host is writing");
         break;
     case EVENT_PAGE_LOST:
         say(r, LOG_PRIO_ERR, MESSAGE_PAGE_LOST, "%s: the device is lost: %s; waiting for it",
             config->device, reason);
         field_text(r, "VMCLOCK_REASON", reason);
-        field_errno(r, e->code);
+        field_errno(r, e->failure.error);
         break;
     default:
         say(r, LOG_PRIO_NOTICE, MESSAGE_PAGE_BACK, "%s: the page is valid again", config->device);
@@ -173,14 +173,14 @@ static void page_event(const struct config *config, const struct event *e, struc
 
 static void status_event(const struct event *e, struct journal_record *r)
 {
-    const char *old = page_clock_status_str((uint8_t)e->old);
-    const char *new = page_clock_status_str((uint8_t)e->new);
-    const bool good = e->new == VMCLOCK_STATUS_SYNCHRONISED;
+    const char *old = page_clock_status_str(e->clock_status.before);
+    const char *new = page_clock_status_str(e->clock_status.now);
+    const bool good = e->clock_status.now == VMCLOCK_STATUS_SYNCHRONISED;
 
     say(r, good ? LOG_PRIO_NOTICE : LOG_PRIO_WARNING,
-        good                                   ? MESSAGE_HOST_CLOCK_BACK
-        : e->new == VMCLOCK_STATUS_FREERUNNING ? MESSAGE_HOST_CLOCK_FREERUNNING
-                                               : MESSAGE_HOST_CLOCK_UNRELIABLE,
+        good                                                ? MESSAGE_HOST_CLOCK_BACK
+        : e->clock_status.now == VMCLOCK_STATUS_FREERUNNING ? MESSAGE_HOST_CLOCK_FREERUNNING
+                                                            : MESSAGE_HOST_CLOCK_UNRELIABLE,
         "the host's clock status: %s, was %s", new, old);
     field_text(r, "VMCLOCK_CLOCK_STATUS_OLD", old);
     field_text(r, "VMCLOCK_CLOCK_STATUS_NEW", new);
@@ -188,29 +188,31 @@ static void status_event(const struct event *e, struct journal_record *r)
 
 static void maintenance_event(const struct event *e, struct journal_record *r)
 {
-    if (e->code == 2)
+    if (e->maintenance == MAINTENANCE_IMMINENT)
         say(r, LOG_PRIO_WARNING, MESSAGE_MAINTENANCE_IMMINENT,
             "the host announces a disruption within about an hour");
-    else if (e->code == 1)
+    else if (e->maintenance == MAINTENANCE_SOON)
         say(r, LOG_PRIO_NOTICE, MESSAGE_MAINTENANCE_SOON,
             "the host announces a disruption within about a day");
     else
         say(r, LOG_PRIO_NOTICE, MESSAGE_MAINTENANCE_OVER,
             "the host no longer announces a disruption");
     field_text(r, "VMCLOCK_MAINTENANCE",
-        e->code == 2   ? "imminent"
-        : e->code == 1 ? "soon"
-                       : "none");
+        e->maintenance == MAINTENANCE_IMMINENT ? "imminent"
+        : e->maintenance == MAINTENANCE_SOON   ? "soon"
+                                               : "none");
 }
 
 static void generation_event(const struct event *e, struct journal_record *r)
 {
     say(r, LOG_PRIO_NOTICE, MESSAGE_RESTORED,
-        "the VM generation counter changed from 0x%" PRIx64 " to 0x%" PRIx64 "%s", e->old, e->new,
-        e->code ? ": this guest was restored or cloned"
-                : " without a disruption: a fork on the same host; the clock is still good");
-    field_hex(r, "VMCLOCK_GENERATION_OLD", e->old);
-    field_hex(r, "VMCLOCK_GENERATION_NEW", e->new);
+        "the VM generation counter changed from 0x%" PRIx64 " to 0x%" PRIx64 "%s",
+        e->generation.before, e->generation.now,
+        e->generation.disrupted
+            ? ": this guest was restored or cloned"
+            : " without a disruption: a fork on the same host; the clock is still good");
+    field_hex(r, "VMCLOCK_GENERATION_OLD", e->generation.before);
+    field_hex(r, "VMCLOCK_GENERATION_NEW", e->generation.now);
 }
 
 /* --- the recovery ---------------------------------------------------------------------------- */
@@ -220,16 +222,17 @@ static void disruption_event(const struct event *e, struct journal_record *r)
     say(r, LOG_PRIO_WARNING, MESSAGE_DISRUPTION,
         "disruption marker changed from 0x%" PRIx64 " to 0x%" PRIx64
         "%s: chronyd has to forget its measurements",
-        e->old, e->new, e->code ? " while vmclockd was not running" : "");
-    field_hex(r, "VMCLOCK_MARKER_OLD", e->old);
-    field_hex(r, "VMCLOCK_MARKER_NEW", e->new);
+        e->marker.before, e->marker.now,
+        e->marker.while_away ? " while vmclockd was not running" : "");
+    field_hex(r, "VMCLOCK_MARKER_OLD", e->marker.before);
+    field_hex(r, "VMCLOCK_MARKER_NEW", e->marker.now);
 }
 
 static void begin_event(const struct event *e, struct journal_record *r)
 {
-    if (e->code == RECOVERY_CAUSE_START)
+    if (e->cause == RECOVERY_CAUSE_START)
         say_notice(r, "chronyd has no reference yet: correcting the clock from the page");
-    else if (e->code == RECOVERY_CAUSE_FORMULA)
+    else if (e->cause == RECOVERY_CAUSE_FORMULA)
         say_notice(r, "the host's new formula came late: recovering once more");
     else
         say_notice(r, "a recovery was requested: chronyd has to forget its measurements");
@@ -237,13 +240,13 @@ static void begin_event(const struct event *e, struct journal_record *r)
 
 static void host_event(const struct event *e, struct journal_record *r)
 {
-    const char *why = clock_verdict_str((enum clock_verdict)e->code);
+    const char *why = clock_verdict_str(e->verdict);
 
-    if (e->id == EVENT_AWAITING_HOST && e->code == CLOCK_OK)
+    if (e->id == EVENT_AWAITING_HOST && e->verdict == CLOCK_OK)
         say_info(r, "the page still continues the old host's formula: waiting for the new one");
     else if (e->id == EVENT_AWAITING_HOST)
         say_info(r, "waiting for the new host's page: %s", why);
-    else if (e->code == CLOCK_OK)
+    else if (e->verdict == CLOCK_OK)
         say_warning(r, "the formula was not rewritten for 5 s: going on with it as it is");
     else
         say_warning(r, "no valid page for 5 s (%s): going on without", why);
@@ -253,30 +256,31 @@ static void reset_event(const struct event *e, struct journal_record *r)
 {
     if (e->id == EVENT_RESET_CONFIRMED) {
         say(r, LOG_PRIO_NOTICE, MESSAGE_RESET,
-            "chronyd confirmed the reset for marker 0x%" PRIx64 " after %.3f ms", e->new, e->a);
-        field_usec(r, "VMCLOCK_RESET_USEC", e->a);
+            "chronyd confirmed the reset for marker 0x%" PRIx64 " after %.3f ms", e->reset.marker,
+            e->reset.ms);
+        field_usec(r, "VMCLOCK_RESET_USEC", e->reset.ms);
     } else if (e->id == EVENT_UNCONFIRMED) {
         say(r, LOG_PRIO_ERR, MESSAGE_RECOVERY_FAILING,
-            e->code ? "chronyd refuses the reset for marker 0x%" PRIx64
-                      ": chronyd is left to itself, after %.3f ms"
-                    : "chronyd has read the reset for marker 0x%" PRIx64
-                      " and its replies do not come: taken as done after %.3f ms",
-            e->new, e->a);
-        field_text(r, "VMCLOCK_REASON", e->code ? "refused" : "no reply");
+            e->reset.refused ? "chronyd refuses the reset for marker 0x%" PRIx64
+                               ": chronyd is left to itself, after %.3f ms"
+                             : "chronyd has read the reset for marker 0x%" PRIx64
+                               " and its replies do not come: taken as done after %.3f ms",
+            e->reset.marker, e->reset.ms);
+        field_text(r, "VMCLOCK_REASON", e->reset.refused ? "refused" : "no reply");
         field_text(r, "VMCLOCK_OUTCOME", "unconfirmed");
     } else if (e->id == EVENT_RESET_LATE) {
         say(r, LOG_PRIO_ERR, MESSAGE_RECOVERY_FAILING,
             "chronyd has not confirmed the reset for marker 0x%" PRIx64
             " for %.0f s: still trying; until then the clock may be wrong",
-            e->new, e->a / 1e3);
+            e->reset.marker, e->reset.ms / 1e3);
         field_text(r, "VMCLOCK_REASON", "no confirmation");
     } else {
         say(r, LOG_PRIO_ERR, MESSAGE_RECOVERY_FAILING,
-            "chronyd refuses RESET_SOURCES: %s (%d); trying on",
-            chrony_status_str((uint16_t)e->code), e->code);
-        field_text(r, "VMCLOCK_REASON", chrony_status_str((uint16_t)e->code));
+            "chronyd refuses RESET_SOURCES: %s (%d); trying on", chrony_status_str(e->reset.status),
+            e->reset.status);
+        field_text(r, "VMCLOCK_REASON", chrony_status_str(e->reset.status));
     }
-    field_hex(r, "VMCLOCK_MARKER_NEW", e->new);
+    field_hex(r, "VMCLOCK_MARKER_NEW", e->reset.marker);
 }
 
 static void corrected_event(const struct event *e, struct journal_record *r)
@@ -285,23 +289,24 @@ static void corrected_event(const struct event *e, struct journal_record *r)
         say(r, LOG_PRIO_ERR, MESSAGE_RECOVERY_FAILING,
             "an error of %+.9f s and %+.4f ppm is more than a disruption explains (max-step, "
             "max-rate): left to chronyd",
-            e->b, e->a);
+            e->correction.offset_sec, e->correction.ppm);
         field_text(r, "VMCLOCK_REASON", "more than max-step or max-rate");
-    } else if (fabs(e->c) > fmax(1e-6, fabs(e->b) / 2)) {
+    } else if (fabs(e->correction.remaining_sec) > fmax(1e-6, fabs(e->correction.offset_sec) / 2)) {
         say(r, LOG_PRIO_WARNING, MESSAGE_RECOVERY_FAILING,
             "chronyd was told to correct the clock by %+.9f s and %+.4f ppm, but %+.9f s are left",
-            e->b, 0 - e->a, e->c);
+            e->correction.offset_sec, 0 - e->correction.ppm, e->correction.remaining_sec);
         field_text(r, "VMCLOCK_REASON", "the clock does not follow");
     } else {
         say(r, LOG_PRIO_NOTICE, MESSAGE_CORRECTED,
             "the clock is corrected by %+.9f s and %+.4f ppm, %.0f ns left, after %.3f ms",
-            e->b + 0.0, 0 - e->a, rint(e->c * 1e9) + 0.0, e->d);
+            e->correction.offset_sec + 0.0, 0 - e->correction.ppm,
+            rint(e->correction.remaining_sec * 1e9) + 0.0, e->correction.ms);
     }
-    field_nsec(r, "VMCLOCK_OFFSET_NSEC", e->b);
-    log_field(&r->fields, "VMCLOCK_FREQUENCY_PPM", "%.6f", 0 - e->a);
+    field_nsec(r, "VMCLOCK_OFFSET_NSEC", e->correction.offset_sec);
+    log_field(&r->fields, "VMCLOCK_FREQUENCY_PPM", "%.6f", 0 - e->correction.ppm);
     if (e->id == EVENT_CORRECTED) {
-        field_nsec(r, "VMCLOCK_REMAINING_NSEC", e->c);
-        field_usec(r, "VMCLOCK_CORRECTED_USEC", e->d);
+        field_nsec(r, "VMCLOCK_REMAINING_NSEC", e->correction.remaining_sec);
+        field_usec(r, "VMCLOCK_CORRECTED_USEC", e->correction.ms);
     }
 }
 
@@ -309,12 +314,12 @@ static void end_event(const struct event *e, struct journal_record *r)
 {
     char refid[9];
 
-    journal_refid((uint32_t)e->new, refid, sizeof(refid));
+    journal_refid(e->end.refid, refid, sizeof(refid));
     switch (e->id) {
     case EVENT_SYNCHRONISED:
         say(r, LOG_PRIO_NOTICE, MESSAGE_RECOVERED,
-            "chronyd is synchronised to %s again, after %.0f ms", refid, e->a);
-        field_usec(r, "VMCLOCK_SYNCHRONISED_USEC", e->a);
+            "chronyd is synchronised to %s again, after %.0f ms", refid, e->end.ms);
+        field_usec(r, "VMCLOCK_SYNCHRONISED_USEC", e->end.ms);
         field_text(r, "VMCLOCK_REFID", refid);
         field_text(r, "VMCLOCK_OUTCOME", "synchronised");
         break;
@@ -329,15 +334,15 @@ static void end_event(const struct event *e, struct journal_record *r)
         field_text(r, "VMCLOCK_OUTCOME", "abandoned");
         break;
     }
-    field_text(r, "VMCLOCK_CAUSE", recovery_cause_str((enum recovery_cause)e->code));
-    field_hex(r, "VMCLOCK_MARKER_NEW", e->old);
-    field_usec(r, "VMCLOCK_RESET_USEC", e->b);
-    field_usec(r, "VMCLOCK_CORRECTED_USEC", e->c);
+    field_text(r, "VMCLOCK_CAUSE", recovery_cause_str(e->end.cause));
+    field_hex(r, "VMCLOCK_MARKER_NEW", e->end.marker);
+    field_usec(r, "VMCLOCK_RESET_USEC", e->end.reset_ms);
+    field_usec(r, "VMCLOCK_CORRECTED_USEC", e->end.corrected_ms);
 }
 
 /* --- a dry run ------------------------------------------------------------------------------- */
 
-static void server_address(const struct config *config, uint64_t place, char *ret_text)
+static void server_address(const struct config *config, unsigned place, char *ret_text)
 {
     const struct chrony_address *address = &config->tracker.recovery.servers[place].address;
 
@@ -348,37 +353,42 @@ static void server_address(const struct config *config, uint64_t place, char *re
 static void dry_run_event(
     const struct config *config, const struct event *e, struct journal_record *r)
 {
-    const char *name = chrony_command_str((enum chrony_command_id)e->code);
+    const struct chrony_command *command = &e->command.what;
+    const char *name = chrony_command_str(command->id);
     char arguments[INET6_ADDRSTRLEN + 64] = "", address[INET6_ADDRSTRLEN];
 
     if (e->id == EVENT_WOULD_FEED) {
         say_notice(r,
             "dry run: a sample would be sent to %s every %g ms, the first one's offset is %+.9f s",
-            config->sock, (double)config->tracker.sample_interval_ns / 1e6, e->b);
+            config->sock, (double)config->tracker.sample_interval_ns / 1e6, e->offset_sec);
         return;
     }
     if (e->id == EVENT_WOULD_HAVE_FED) {
         say_notice(r,
             "dry run: %" PRIu64 " samples would have been sent, with offsets of %+.9f to %+.9f s",
-            e->new, e->a, e->b);
+            e->samples.n, e->samples.least_sec, e->samples.most_sec);
         return;
     }
-    switch (e->code) {
+    switch (command->id) {
     case CHRONY_DFREQ: /* what chronyd's is now was not asked */
-        snprintf(arguments, sizeof(arguments), " to make its frequency %+.6f ppm", e->a);
+        snprintf(arguments, sizeof(arguments), " to make its frequency %+.6f ppm", command->ppm);
         break;
-    case CHRONY_DOFFSET2: snprintf(arguments, sizeof(arguments), " %+.9f s", e->a); break;
+    case CHRONY_DOFFSET2:
+        snprintf(arguments, sizeof(arguments), " %+.9f s", command->offset_sec);
+        break;
     case CHRONY_MODIFY_MAKESTEP:
-        snprintf(arguments, sizeof(arguments), " %g s %" PRId64 ", to be put back after 30 s", e->a,
-            (int64_t)e->new);
+        snprintf(arguments, sizeof(arguments), " %g s %" PRId32 ", to be put back later",
+            command->makestep.threshold_sec, command->makestep.limit);
         break;
     case CHRONY_MODIFY_MINPOLL:
     case CHRONY_MODIFY_MAXPOLL:
-        server_address(config, e->new, address);
-        snprintf(arguments, sizeof(arguments), " %s %g, to be put back after 30 s", address, e->a);
+        server_address(config, e->command.server, address);
+        snprintf(arguments, sizeof(arguments), " %s %" PRId32 ", to be put back later", address,
+            command->poll.log2_sec);
         break;
     case CHRONY_BURST:
-        snprintf(arguments, sizeof(arguments), " %" PRIu64 "/%" PRIu64, e->old, e->new);
+        snprintf(arguments, sizeof(arguments), " %" PRId32 "/%" PRId32, command->burst.good,
+            command->burst.total);
         break;
     default: break;
     }
@@ -394,21 +404,23 @@ static void chronyd_event(
     switch (e->id) {
     case EVENT_CHRONYD_SILENT:
         say(r, LOG_PRIO_WARNING, MESSAGE_CHRONYD_UNREACHABLE,
-            e->new ? "chronyd does not read %s on %s: is it stopped? Waiting until it does"
-                   : "chronyd has read %s on %s and does not answer: see \"vmclockctl doctor\"",
-            chrony_command_str((enum chrony_command_id)e->code), config->command_socket);
-        field_text(r, "VMCLOCK_REASON", e->new ? "it does not read" : "it does not answer");
+            e->silence.unread
+                ? "chronyd does not read %s on %s: is it stopped? Waiting until it does"
+                : "chronyd has read %s on %s and does not answer: see \"vmclockctl doctor\"",
+            chrony_command_str(e->silence.command), config->command_socket);
+        field_text(
+            r, "VMCLOCK_REASON", e->silence.unread ? "it does not read" : "it does not answer");
         break;
     case EVENT_CHRONYD_AWAY:
         say(r, LOG_PRIO_WARNING, MESSAGE_CHRONYD_UNREACHABLE,
             "chronyd cannot be reached at %s: %s; trying until it can", config->command_socket,
-            strerror(e->code));
-        field_text(r, "VMCLOCK_REASON", strerror(e->code));
-        field_errno(r, e->code);
+            strerror(e->failure.error));
+        field_text(r, "VMCLOCK_REASON", strerror(e->failure.error));
+        field_errno(r, e->failure.error);
         break;
     case EVENT_BAD_REPLY:
-        say_warning(r, "a reply of %" PRIu64 " bytes on %s is ignored: %s", e->new,
-            config->command_socket, chrony_reply_verdict_str((enum chrony_reply_verdict)e->code));
+        say_warning(r, "a reply of %zu bytes on %s is ignored: %s", e->reply.length,
+            config->command_socket, chrony_reply_verdict_str(e->reply.verdict));
         break;
     default: say(r, LOG_PRIO_NOTICE, MESSAGE_CHRONYD_BACK, "chronyd answers again"); break;
     }
@@ -416,36 +428,39 @@ static void chronyd_event(
 
 static void sock_event(const struct config *config, const struct event *e, struct journal_record *r)
 {
-    const char *hint = e->code == ENOENT   ? "; is there a \"refclock SOCK\" line in chrony.conf?"
-                       : e->code == EAGAIN ? " (chronyd does not read)"
-                                           : "";
+    const char *hint = e->failure.error == ENOENT
+                           ? "; is there a \"refclock SOCK\" line in chrony.conf?"
+                       : e->failure.error == EAGAIN ? " (chronyd does not read)"
+                                                    : "";
 
     say(r, LOG_PRIO_WARNING, MESSAGE_SAMPLES_FAILING,
-        "samples cannot be sent to %s: %s%s; trying on", config->sock, strerror(e->code), hint);
-    field_text(r, "VMCLOCK_REASON", strerror(e->code));
-    field_errno(r, e->code);
+        "samples cannot be sent to %s: %s%s; trying on", config->sock, strerror(e->failure.error),
+        hint);
+    field_text(r, "VMCLOCK_REASON", strerror(e->failure.error));
+    field_errno(r, e->failure.error);
 }
 
 static void withheld_event(const struct event *e, struct journal_record *r)
 {
-    const char *why = clock_verdict_str((enum clock_verdict)e->code);
+    const char *why = clock_verdict_str(e->withheld.verdict);
 
-    if (e->code == CLOCK_OK && e->new == UINT64_MAX)
+    if (e->withheld.verdict == CLOCK_OK && e->withheld.bound_ns == UINT64_MAX)
         say(r, LOG_PRIO_WARNING, MESSAGE_SAMPLES_WITHHELD,
             "samples are withheld: the page states no error bound, max-error wants one");
-    else if (e->code == CLOCK_OK)
+    else if (e->withheld.verdict == CLOCK_OK)
         say(r, LOG_PRIO_WARNING, MESSAGE_SAMPLES_WITHHELD,
-            "samples are withheld: their error bound, %" PRIu64 " ns, is over max-error", e->new);
+            "samples are withheld: their error bound, %" PRIu64 " ns, is over max-error",
+            e->withheld.bound_ns);
     else
         say(r, LOG_PRIO_WARNING, MESSAGE_SAMPLES_WITHHELD, "samples are withheld: %s", why);
-    field_text(r, "VMCLOCK_REASON", e->code == CLOCK_OK ? "over max-error" : why);
+    field_text(r, "VMCLOCK_REASON", e->withheld.verdict == CLOCK_OK ? "over max-error" : why);
 }
 
 static void first_sample_event(const struct event *e, struct journal_record *r)
 {
     say(r, LOG_PRIO_INFO, MESSAGE_SAMPLES_FLOW, "samples flow, the first one's offset is %+.9f s",
-        e->b);
-    field_nsec(r, "VMCLOCK_OFFSET_NSEC", e->b);
+        e->offset_sec);
+    field_nsec(r, "VMCLOCK_OFFSET_NSEC", e->offset_sec);
 }
 
 void journal_describe(const struct config *config, const struct event *e, struct journal_record *r)
@@ -475,13 +490,12 @@ void journal_describe(const struct config *config, const struct event *e, struct
     case EVENT_CORRECTION_REFUSED: corrected_event(e, r); break;
     case EVENT_LEFT_TO_CHRONYD:
         say_warning(r,
-            e->code == RECOVERY_CAUSE_START
+            e->correction.cause == RECOVERY_CAUSE_START
                 ? "the clock is off by %+.9f s at chronyd's start, not to be stepped (step): left "
-                  "to "
-                  "chronyd, which may step by its own makestep"
+                  "to chronyd, which may step by its own makestep"
                 : "the clock is off by %+.9f s, not to be stepped (step) and long to slew: left to "
                   "chronyd",
-            e->b);
+            e->correction.offset_sec);
         break;
     case EVENT_COMMAND_MISSING:
         say_warning(r, "this chronyd has no DFREQ or DOFFSET2: recoveries take a second or more");
@@ -509,15 +523,15 @@ void journal_describe(const struct config *config, const struct event *e, struct
         say_warning(r,
             "the page contradicts the error bounds of those before it (%" PRIu64
             " times so far): the host's bounds cannot be relied on",
-            e->new);
+            e->count);
         break;
     case EVENT_REPEATS:
         say_warning(r, "this keeps happening and is not said again until it has stopped: %s",
-            event_str((enum event_id)e->code));
+            event_str(e->repetition.what));
         break;
     case EVENT_REPEATED:
-        say_notice(r, "this has stopped, after %" PRIu64 " times in %.1f s: %s", e->new, e->a,
-            event_str((enum event_id)e->code));
+        say_notice(r, "this has stopped, after %" PRIu64 " times in %.1f s: %s", e->repetition.n,
+            e->repetition.sec, event_str(e->repetition.what));
         break;
     case EVENT_N: break;
     case EVENT_SAMPLES_WITHHELD: withheld_event(e, r); break;

@@ -104,16 +104,17 @@ void publisher_tell_service_manager(struct publisher *p)
     const struct tracker *t = p->tracker;
     char status[sizeof(p->status)], refid[9], marker[32] = "the page cannot be seen";
 
-    if (t->page.magic != 0 && !tracker_page_in_trouble(t))
-        snprintf(marker, sizeof(marker), "marker 0x%" PRIx64, t->marker);
-    journal_refid(t->chronyd.refid, refid, sizeof(refid));
+    if (t->host.page.magic != 0 && !host_in_trouble(&t->host))
+        snprintf(marker, sizeof(marker), "marker 0x%" PRIx64, t->host.marker);
+    journal_refid(t->client.known.refid, refid, sizeof(refid));
     snprintf(status, sizeof(status), "%s (%s), %s, %" PRIu64 " disruptions; chronyd %s%s",
-        tracker_state_str(tracker_state(t)), tracker_mode_str(t->mode), marker, t->disruptions,
-        !t->chronyd.reachable      ? "is not reachable"
-        : t->chronyd.synchronised  ? "is synchronised to "
-        : t->chronyd.has_reference ? "follows "
-                                   : "is not synchronised",
-        t->chronyd.reachable && t->chronyd.has_reference ? refid : "");
+        tracker_state_str(tracker_state(t)), tracker_mode_str(t->host.mode), marker,
+        t->host.disruptions,
+        !t->client.known.reachable      ? "is not reachable"
+        : t->client.known.synchronised  ? "is synchronised to "
+        : t->client.known.has_reference ? "follows "
+                                        : "is not synchronised",
+        t->client.known.reachable && t->client.known.has_reference ? refid : "");
     if (strcmp(status, p->status) != 0 && notify("STATUS=%s", status)) {
         memcpy(p->status, status, sizeof(status));
         p->metrics_at_ns = 0;

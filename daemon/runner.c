@@ -71,10 +71,10 @@ static void look(struct runner *r, struct observation *seen)
     r->busy = result == DEVICE_BUSY;
     switch (result) {
     case DEVICE_UNCHANGED: break;
-    case DEVICE_CHANGED: seen->look = TRACKER_LOOK_CHANGED; break;
-    case DEVICE_BUSY: seen->look = TRACKER_LOOK_BUSY; break;
+    case DEVICE_CHANGED: seen->look = HOST_LOOK_CHANGED; break;
+    case DEVICE_BUSY: seen->look = HOST_LOOK_BUSY; break;
     case DEVICE_LOST:
-        seen->look = TRACKER_LOOK_LOST;
+        seen->look = HOST_LOOK_LOST;
         seen->look_error = r->device ? ENXIO : r->lost_error;
         break;
     }
@@ -83,9 +83,9 @@ static void look(struct runner *r, struct observation *seen)
 /* Bring what the last orders asked for; a page that changes meanwhile makes it worthless. */
 static void gather(struct runner *r, struct observation *seen)
 {
-    const enum tracker_look before = seen->look;
+    const enum host_look before = seen->look;
 
-    if (before == TRACKER_LOOK_BUSY || before == TRACKER_LOOK_LOST)
+    if (before == HOST_LOOK_BUSY || before == HOST_LOOK_LOST)
         return;
     seen->measured = r->orders.measure;
     seen->realtime = r->realtime;
@@ -99,9 +99,9 @@ static void gather(struct runner *r, struct observation *seen)
     if (seen->measured & TRACKER_MEASURE_REALTIME) {
         seen->n_realtime = r->config.readings;
         system_clock_read(CLOCK_REALTIME, seen->n_realtime, r->realtime);
-        seen->look = TRACKER_LOOK_NONE;
+        seen->look = HOST_LOOK_NONE;
         look(r, seen);
-        if (seen->look != TRACKER_LOOK_NONE)
+        if (seen->look != HOST_LOOK_NONE)
             seen->measured = 0;
         else
             seen->look = before;
@@ -116,7 +116,7 @@ static bool receive(struct runner *r, struct observation *seen)
     if (n < 0)
         return false;
     log_debug("a reply of %zd bytes from chronyd", n);
-    seen->chronyd = TRACKER_CHRONYD_REPLY;
+    seen->chronyd = CHRONY_REPLY;
     seen->reply = r->reply;
     seen->reply_length = (size_t)n;
     return true;
@@ -183,7 +183,7 @@ static void execute(struct runner *r, struct observation *ret_next)
         log_debug("%s to chronyd: %s", chrony_command_str(orders->command_id),
             result < 0 ? strerror(-result) : "sent");
         if (result < 0) {
-            ret_next->chronyd = TRACKER_CHRONYD_GONE;
+            ret_next->chronyd = CHRONY_GONE;
             ret_next->chronyd_error = -result;
         }
     }
@@ -203,20 +203,17 @@ static void step(struct runner *r, struct observation *seen)
         seen->chronyd_id = r->chronyd.id;
         if (i > 0)
             look(r, seen);
-        if (r->orders.measure &&
-            seen->now_ns + tracker_slack_ns(&r->config.tracker) >= r->orders.wake_at_ns)
+        if (r->orders.measure && tracker_is_due(&r->config.tracker, &r->orders, seen->now_ns))
             gather(r, seen);
-        if (r->tracker.exchange.owner != EXCHANGE_NONE) {
+        if (r->orders.awaits_reply) {
             seen->command_queued = chronyd_has_queued(&r->chronyd);
             /* Time is not up for a reply that has come while we were kept from running. */
-            if (seen->chronyd == TRACKER_CHRONYD_NONE &&
-                seen->now_ns >= r->tracker.exchange.deadline_ns)
+            if (seen->chronyd == CHRONY_NOTHING && seen->now_ns >= r->orders.reply_deadline_ns)
                 receive(r, seen);
         }
         tracker_step(&r->tracker, seen, &r->orders);
         execute(r, seen);
-        if (seen->chronyd == TRACKER_CHRONYD_NONE &&
-            !(r->orders.measure && r->orders.wake_at_ns <= system_clock_monotonic_ns()))
+        if (!tracker_goes_on(&r->orders, seen, system_clock_monotonic_ns()))
             break;
     }
     r->carried = *seen;
@@ -236,11 +233,9 @@ static void lose_device(struct runner *r, int error)
 /* By notification as well, where the page promises it and the kernel can. */
 static void watch_notifications(struct runner *r)
 {
-    const bool promised =
-        r->tracker.page_known && page_has(&r->tracker.page, VMCLOCK_FLAG_NOTIFICATION_PRESENT);
     int result;
 
-    if (!r->device || r->notified || !promised)
+    if (!r->device || r->notified || !r->orders.notifies)
         return;
     r->notified = true; /* tried once for each device */
     result = event_loop_watch_device(r->loop, device_fd(r->device));
@@ -344,15 +339,9 @@ static void housekeeping(struct runner *r, int64_t now_ns)
 
 /* A reply comes within microseconds: the news have time until it is there, or until the second's
  * housekeeping if chronyd does not answer. */
-static bool reply_is_due(const struct runner *r)
-{
-    return r->tracker.exchange.owner == EXCHANGE_RECOVERY &&
-           recovery_holds_samples(&r->tracker.recovery);
-}
-
 static void publish_news(struct runner *r)
 {
-    if (!publisher_has_news(&r->publisher) || reply_is_due(r))
+    if (!publisher_has_news(&r->publisher) || r->orders.is_urgent)
         return;
     publisher_flush(&r->publisher);
     publisher_save(&r->publisher, true);
@@ -388,8 +377,7 @@ static void wait_for_next(struct runner *r, int64_t now_ns)
 /* After a look: a step, if there is something for the core. */
 static void go_on(struct runner *r, struct observation *seen, bool was_busy, int64_t now_ns)
 {
-    if (seen->look != TRACKER_LOOK_NONE || was_busy || seen->request || seen->stop ||
-        now_ns + tracker_slack_ns(&r->config.tracker) >= r->orders.wake_at_ns)
+    if (tracker_must_step(&r->config.tracker, &r->orders, seen, was_busy, now_ns))
         step(r, seen);
     publish_news(r);
     wait_for_next(r, now_ns);
@@ -411,7 +399,7 @@ static void on_tick(void *context)
 
     look(r, &seen);
     r->tick_at_ns = system_clock_monotonic_ns();
-    if (seen.look != TRACKER_LOOK_NONE || was_busy || r->tick_at_ns >= r->quiet_until_ns)
+    if (seen.look != HOST_LOOK_NONE || was_busy || r->tick_at_ns >= r->quiet_until_ns)
         go_on(r, &seen, was_busy, r->tick_at_ns);
 }
 
@@ -559,7 +547,7 @@ static int open_device(struct runner *r)
     }
     node_warn(r->config.device);
     look(r, &seen);
-    if (seen.look == TRACKER_LOOK_CHANGED && seen.page_verdict != PAGE_OK) {
+    if (seen.look == HOST_LOOK_CHANGED && seen.page_verdict != PAGE_OK) {
         log_err("%s cannot be used: %s", r->config.device, page_verdict_str(seen.page_verdict));
         return -ENODEV;
     }
@@ -748,7 +736,7 @@ int runner_run(struct runner *r)
         return EXIT_FAILURE;
     if (result < 0)
         log_err("the event loop failed: %s", strerror(-result));
-    if (restore_is_pending(&r->tracker.restore) && !r->dry_run)
+    if (r->orders.owes)
         publisher_tell(&r->publisher, &(struct event){.id = EVENT_NOT_PUT_BACK});
     publisher_flush(&r->publisher);
     publisher_save(&r->publisher, false);

@@ -251,17 +251,17 @@ static void put_restore(struct state_file *s, const struct restore *restore)
 
 static void put_disruption(struct state_file *s, const struct tracker *t)
 {
-    if (t->disruption.at_ns == 0)
+    if (t->host.disruption.at_ns == 0)
         return;
-    put_date(s, "last_disruption.at", t->disruption.at_ns);
-    put(s, "last_disruption.marker_before", "0x%" PRIx64, t->disruption.marker_before);
-    put(s, "last_disruption.marker", "0x%" PRIx64, t->marker);
-    put(s, "last_disruption.kind", "%s", tracker_disruption_str(t->disruption.kind));
+    put_date(s, "last_disruption.at", t->host.disruption.at_ns);
+    put(s, "last_disruption.marker_before", "0x%" PRIx64, t->host.disruption.marker_before);
+    put(s, "last_disruption.marker", "0x%" PRIx64, t->host.marker);
+    put(s, "last_disruption.kind", "%s", disruption_kind_str(t->host.disruption.kind));
 }
 
 static void put_recovery(struct state_file *s, const struct tracker *t)
 {
-    const struct recovery *r = &t->recovery;
+    const struct recovery *r = &t->recoveries.recovery;
     const enum recovery_corrector corrected_by = recovery_corrected_by(r);
 
     if (r->started_ns == 0 || t->config.dry_run) /* a dry run's is pretended */
@@ -269,7 +269,7 @@ static void put_recovery(struct state_file *s, const struct tracker *t)
     put_date(s, "last_recovery.at", r->started_ns);
     put(s, "last_recovery.started_ns", "%" PRId64, r->started_ns);
     put(s, "last_recovery.cause", "%s", recovery_cause_str(r->cause));
-    put(s, "last_recovery.marker", "0x%" PRIx64, t->marker);
+    put(s, "last_recovery.marker", "0x%" PRIx64, t->host.marker);
     put(s, "last_recovery.state", "%s", recovery_state_str(r->state));
     put(s, "last_recovery.outcome", "%s", recovery_outcome_str(r->outcome));
     put_ms(s, "last_recovery.reset_ms", r->started_ns, r->reset_ns);
@@ -296,10 +296,11 @@ static const char *maintenance_str(const struct vmclock_page *page)
 
 static const char *page_str(const struct tracker *t)
 {
-    return t->page_lost                                               ? "the device is lost"
-           : t->page_busy || (t->busy_since_ns && t->page.magic == 0) ? "the host is writing"
-           : t->page_verdict == PAGE_OK ? clock_verdict_str(t->verdict)
-                                        : page_verdict_str(t->page_verdict);
+    return t->host.lost ? "the device is lost"
+           : t->host.busy || (t->host.busy_since_ns && t->host.page.magic == 0)
+               ? "the host is writing"
+           : t->host.page_verdict == PAGE_OK ? clock_verdict_str(t->host.verdict)
+                                             : page_verdict_str(t->host.page_verdict);
 }
 
 /* A time of CLOCK_MONOTONIC as one that has passed. */
@@ -311,69 +312,70 @@ static void put_age(struct state_file *s, const char *key, int64_t since_ns, int
 /* What is on the page now; of one that cannot be seen what was on it, by other keys. */
 static void put_page(struct state_file *s, const struct tracker *t, int64_t now_ns)
 {
-    const struct vmclock_page *page = &t->page;
+    const struct vmclock_page *page = &t->host.page;
     const bool seen = page->magic != 0;
 
     put(s, "page", "%s", page_str(t));
-    if (t->page_known) {
+    if (t->host.known) {
         put(s, "saved.maintenance", "%s", maintenance_str(page));
         if (page_has(page, VMCLOCK_FLAG_VM_GENERATION_PRESENT))
             put(s, "saved.vm_generation", "0x%" PRIx64, page->vm_generation);
     }
-    if (seen && !tracker_page_in_trouble(t)) {
-        put(s, "disruption_marker", "0x%" PRIx64, t->marker);
+    if (seen && !host_in_trouble(&t->host)) {
+        put(s, "disruption_marker", "0x%" PRIx64, t->host.marker);
         put(s, "clock_status", "%s", page_clock_status_str(page->clock_status));
         if (page_has(page, VMCLOCK_FLAG_VM_GENERATION_PRESENT))
             put(s, "vm_generation", "0x%" PRIx64, page->vm_generation);
         put(s, "maintenance", "%s", maintenance_str(page));
     } else if (seen) {
-        put(s, "last_known.disruption_marker", "0x%" PRIx64, t->marker);
+        put(s, "last_known.disruption_marker", "0x%" PRIx64, t->host.marker);
         put(s, "last_known.clock_status", "%s", page_clock_status_str(page->clock_status));
-        put_age(s, "last_known.page_age_s", t->page_good_ns, now_ns);
+        put_age(s, "last_known.page_age_s", t->host.good_ns, now_ns);
     }
 }
 
 static void put_offset(struct state_file *s, const struct tracker *t, int64_t now_ns)
 {
     const int64_t fresh_ns = t->config.sample_interval_ns + FRESH_NS;
-    const bool known = t->has_offset && now_ns - t->offset_ns <= fresh_ns;
+    const bool known = t->feeder.has_offset && now_ns - t->feeder.offset_ns <= fresh_ns;
 
     if (known)
-        put(s, "offset_ns", "%" PRId64, t->offset.ns);
-    if (known && t->offset.has_bound && t->offset.bound_ns < INT64_MAX) /* it has saturated */
-        put(s, "error_bound_ns", "%" PRIu64, t->offset.bound_ns);
-    if (!known && t->offset_ns) {
-        put(s, "last_known.offset_ns", "%" PRId64, t->offset.ns);
-        put_age(s, "last_known.offset_age_s", t->offset_ns, now_ns);
+        put(s, "offset_ns", "%" PRId64, t->feeder.offset.ns);
+    if (known && t->feeder.offset.has_bound &&
+        t->feeder.offset.bound_ns < INT64_MAX) /* it has saturated */
+        put(s, "error_bound_ns", "%" PRIu64, t->feeder.offset.bound_ns);
+    if (!known && t->feeder.offset_ns) {
+        put(s, "last_known.offset_ns", "%" PRId64, t->feeder.offset.ns);
+        put_age(s, "last_known.offset_age_s", t->feeder.offset_ns, now_ns);
     }
 }
 
 /* Why samples that a clock should have given are not sent. */
 static const char *withheld_str(const struct tracker *t, int64_t now_ns)
 {
-    if (t->mode != TRACKER_MODE_CLOCK || t->stopping)
+    if (t->host.mode != TRACKER_MODE_CLOCK || t->stopping)
         return NULL;
-    if (!t->has_model)
+    if (!t->host.has_time)
         return page_str(t);
-    if (recovery_holds_samples(&t->recovery))
+    if (recovery_holds_samples(&t->recoveries.recovery))
         return "the clock is being corrected";
-    if (t->withheld)
-        return t->sample_verdict == CLOCK_OK ? "their error bound is over max-error"
-                                             : clock_verdict_str(t->sample_verdict);
+    if (t->feeder.withheld)
+        return t->feeder.verdict == CLOCK_OK ? "their error bound is over max-error"
+                                             : clock_verdict_str(t->feeder.verdict);
     return health_withheld_ns(&t->health, now_ns) ? "the page changes during each reading" : NULL;
 }
 
 static void put_samples(struct state_file *s, const struct tracker *t, int64_t now_ns)
 {
     const char *withheld = withheld_str(t, now_ns);
-    const bool tried = t->mode == TRACKER_MODE_CLOCK && !withheld;
+    const bool tried = t->host.mode == TRACKER_MODE_CLOCK && !withheld;
 
     put(s, "samples_flow", "%s",
-        t->fed && tried && !t->sample_error && !t->config.dry_run ? "yes" : "no");
+        t->feeder.flowing && tried && !t->feeder.error && !t->config.dry_run ? "yes" : "no");
     if (withheld)
         put(s, "samples_withheld", "%s", withheld);
-    if (tried && t->sample_error)
-        put(s, "sock_error", "%s", strerror(t->sample_error));
+    if (tried && t->feeder.error)
+        put(s, "sock_error", "%s", strerror(t->feeder.error));
 }
 
 static void put_health(struct state_file *s, const struct tracker *t, int64_t now_ns)
@@ -397,15 +399,15 @@ static void put_chronyd(struct state_file *s, const struct tracker *t)
 {
     char refid[9];
 
-    put(s, "chronyd.id", "0x%" PRIx64, t->chronyd.id);
-    put(s, "chronyd.had_reference", "%s", t->chronyd.had_reference ? "yes" : "no");
-    put(s, "chronyd.reachable", "%s", t->chronyd.reachable ? "yes" : "no");
-    put(s, "chronyd.silent", "%s", t->chronyd.silent ? "yes" : "no");
-    if (!t->chronyd.reachable || !t->chronyd.tracked)
+    put(s, "chronyd.id", "0x%" PRIx64, t->client.known.id);
+    put(s, "chronyd.had_reference", "%s", t->client.known.had_reference ? "yes" : "no");
+    put(s, "chronyd.reachable", "%s", t->client.known.reachable ? "yes" : "no");
+    put(s, "chronyd.silent", "%s", t->client.known.silent ? "yes" : "no");
+    if (!t->client.known.reachable || !t->client.known.tracked)
         return;
-    put(s, "chronyd.synchronised", "%s", t->chronyd.synchronised ? "yes" : "no");
-    journal_refid(t->chronyd.refid, refid, sizeof(refid));
-    if (t->chronyd.refid)
+    put(s, "chronyd.synchronised", "%s", t->client.known.synchronised ? "yes" : "no");
+    journal_refid(t->client.known.refid, refid, sizeof(refid));
+    if (t->client.known.refid)
         put(s, "chronyd.refid", "%s", refid);
 }
 
@@ -438,13 +440,13 @@ void state_file_describe(const struct config *config, const struct tracker *trac
     put(s, "command_socket", "%s", config->command_socket);
     put(s, "refid", "%s", config->refid);
     put(s, "state", "%s", tracker_state_str(tracker_state(t)));
-    if (t->mode != TRACKER_MODE_UNKNOWN)
-        put(s, "mode", "%s", tracker_mode_str(t->mode));
+    if (t->host.mode != TRACKER_MODE_UNKNOWN)
+        put(s, "mode", "%s", tracker_mode_str(t->host.mode));
     put_page(s, t, now_ns);
-    put(s, "disruptions", "%" PRIu64, t->disruptions);
-    put(s, "recoveries", "%" PRIu64, t->recoveries);
-    put(s, "samples_sent", "%" PRIu64, t->samples_sent);
-    put(s, "contradictions", "%" PRIu64, t->contradictions);
+    put(s, "disruptions", "%" PRIu64, t->host.disruptions);
+    put(s, "recoveries", "%" PRIu64, t->recoveries.count);
+    put(s, "samples_sent", "%" PRIu64, t->feeder.sent);
+    put(s, "contradictions", "%" PRIu64, t->host.contradictions);
     put_offset(s, t, now_ns);
     put_samples(s, t, now_ns);
     put_health(s, t, now_ns);

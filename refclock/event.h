@@ -3,68 +3,136 @@
 #ifndef REFCLOCK_EVENT_H
 #define REFCLOCK_EVENT_H
 
-#include <stdint.h>
+#include "refclock/clock_model.h"
+#include "refclock/recovery.h"
 
-enum event_id {
-    EVENT_MODE,         /* code: enum clock_verdict; old, new: enum tracker_mode */
-    EVENT_PAGE_INVALID, /* code: enum page_verdict */
-    EVENT_PAGE_BUSY,    /* seq_count is odd, or moves at every look, for 100 ms; new: seq_count */
-    EVENT_PAGE_BACK,    /* after one of the two above, or after a loss */
-    EVENT_PAGE_LOST,    /* code: errno */
-    EVENT_DISRUPTION,   /* old, new: disruption marker; code: 1 while we were not running */
-    EVENT_GENERATION,   /* old, new: vm_generation_counter; code: 1 with a disruption */
-    EVENT_CLOCK_STATUS, /* old, new: enum vmclock_status */
-    EVENT_MAINTENANCE,  /* code: 0 called off, 1 soon (a day), 2 imminent (an hour) */
-    EVENT_RECOVERY,     /* code: enum recovery_cause, other than a marker */
-    /*
-     * Dry run: a command that would be sent. code: enum chrony_command_id; a: ppm, s, threshold in
-     * s or log2 of s; old: good; new: total, limit, or the server's place in the configuration.
-     */
-    EVENT_WOULD_SEND,
-    EVENT_WOULD_FEED,      /* dry run: samples would be sent; b: the first one's offset in s */
-    EVENT_WOULD_HAVE_FED,  /* dry run, at the end; new: samples; a, b: smallest, largest offset in s
-                            */
-    EVENT_RESET_CONFIRMED, /* new: disruption marker; a: ms since it was seen */
-    EVENT_UNCONFIRMED, /* the reset was read and never answered, code 1: refused; new: marker; a: ms
-                        */
-    EVENT_RESET_LATE,  /* still not confirmed; new: disruption marker; a: ms */
-    EVENT_NOT_CONFIRMED,      /* RESET_SOURCES refused; code: chronyd's status; new: marker */
-    EVENT_AWAITING_HOST,      /* code: enum clock_verdict; CLOCK_OK: still the old formula */
-    EVENT_HOST_LATE,          /* went on without; code: enum clock_verdict */
-    EVENT_CORRECTED,          /* a: ppm, b: s, c: s left or NAN, d: ms since it was seen */
-    EVENT_CORRECTION_REFUSED, /* beyond what is accepted; a: ppm, b: s */
-    EVENT_LEFT_TO_CHRONYD, /* b: s, not to be stepped and long to slew; code: enum recovery_cause */
-    EVENT_COMMAND_MISSING, /* chronyd has no DFREQ or DOFFSET2 */
-    EVENT_CANNOT_STEP,     /* chronyd refuses MAKESTEP */
-    /*
-     * The end of a recovery. code: enum recovery_cause; old: disruption marker; new: reference id;
-     * a, b, c: ms from when it was seen to now, to the reset, to the correction, NAN: was none.
-     */
-    EVENT_SYNCHRONISED,
-    EVENT_NOT_SYNCHRONISED, /* after a minute */
-    EVENT_ABANDONED,        /* vmclockd ends */
-    EVENT_PUT_BACK,         /* chronyd's settings */
-    EVENT_NOT_PUT_BACK,     /* at the end, chronyd did not answer */
-    EVENT_CHRONYD_SILENT,   /* code: enum chrony_command_id; new: 1 it does not even read */
-    EVENT_CHRONYD_AWAY,     /* code: errno of the command socket */
-    EVENT_CHRONYD_BACK,     /* answers again */
-    EVENT_BAD_REPLY,        /* code: enum chrony_reply_verdict; new: length in bytes */
-    EVENT_SOCK_FAILED,      /* code: errno of the SOCK path */
+enum event_id {               /* the member of struct event that is valid */
+    EVENT_MODE,               /* mode */
+    EVENT_PAGE_INVALID,       /* page */
+    EVENT_PAGE_BUSY,          /* busy: seq_count is odd, or moves at every look, for 100 ms */
+    EVENT_PAGE_BACK,          /* after one of the two above, or after a loss */
+    EVENT_PAGE_LOST,          /* failure: of the device */
+    EVENT_DISRUPTION,         /* marker */
+    EVENT_GENERATION,         /* generation */
+    EVENT_CLOCK_STATUS,       /* clock_status */
+    EVENT_MAINTENANCE,        /* maintenance */
+    EVENT_RECOVERY,           /* cause: one that begins, other than by a marker */
+    EVENT_WOULD_SEND,         /* command: dry run, it would be sent */
+    EVENT_WOULD_FEED,         /* offset_sec: dry run, of the first sample that would be sent */
+    EVENT_WOULD_HAVE_FED,     /* samples: dry run, at the end */
+    EVENT_RESET_CONFIRMED,    /* reset */
+    EVENT_UNCONFIRMED,        /* reset: it was read and never answered, or refused to the end */
+    EVENT_RESET_LATE,         /* reset: it is still not confirmed */
+    EVENT_NOT_CONFIRMED,      /* reset: it was refused, and is tried again */
+    EVENT_AWAITING_HOST,      /* verdict; CLOCK_OK: still the old formula */
+    EVENT_HOST_LATE,          /* verdict: the recovery goes on without the host */
+    EVENT_CORRECTED,          /* correction */
+    EVENT_CORRECTION_REFUSED, /* correction: it is beyond max-step or max-rate */
+    EVENT_LEFT_TO_CHRONYD,    /* correction: not to be stepped, and long to slew */
+    EVENT_COMMAND_MISSING,    /* chronyd has no DFREQ or DOFFSET2 */
+    EVENT_CANNOT_STEP,        /* chronyd refuses MAKESTEP */
+    EVENT_SYNCHRONISED,       /* end: of a recovery */
+    EVENT_NOT_SYNCHRONISED,   /* end: chronyd has selected no reference within a minute */
+    EVENT_ABANDONED,          /* end: vmclockd stops */
+    EVENT_PUT_BACK,           /* chronyd's settings */
+    EVENT_NOT_PUT_BACK,       /* at the end, chronyd did not answer */
+    EVENT_CHRONYD_SILENT,     /* silence */
+    EVENT_CHRONYD_AWAY,       /* failure: of the command socket */
+    EVENT_CHRONYD_BACK,       /* it answers again */
+    EVENT_BAD_REPLY,          /* reply */
+    EVENT_SOCK_FAILED,        /* failure: of the SOCK path */
     EVENT_SOCK_BACK,
-    EVENT_FIRST_SAMPLE,     /* since samples were held back; b: offset in s */
-    EVENT_CONTRADICTION,    /* a page denies the bounds of those before; new: how often so far */
-    EVENT_SAMPLES_WITHHELD, /* code: enum clock_verdict; CLOCK_OK: over max-error; new: bound in ns,
-                               UINT64_MAX: there is none */
-    EVENT_REPEATS,  /* code: enum event_id, which comes all the time: not reported again for now */
-    EVENT_REPEATED, /* that is over; code: enum event_id; new: how often, a: in how many s */
+    EVENT_FIRST_SAMPLE,     /* offset_sec: since samples were held back */
+    EVENT_CONTRADICTION,    /* count: pages so far that deny the bounds of those before */
+    EVENT_SAMPLES_WITHHELD, /* withheld */
+    EVENT_REPEATS,          /* repetition: not reported again until it stops */
+    EVENT_REPEATED,         /* repetition: it has stopped */
     EVENT_N,
+};
+
+enum tracker_mode { TRACKER_MODE_UNKNOWN, TRACKER_MODE_MARKER_ONLY, TRACKER_MODE_CLOCK };
+
+/* What the host announces. */
+enum maintenance {
+    MAINTENANCE_NONE,
+    MAINTENANCE_SOON,     /* within about a day */
+    MAINTENANCE_IMMINENT, /* within about an hour */
 };
 
 struct event {
     enum event_id id;
-    int code;
-    uint64_t old, new;
-    double a, b, c, d;
+    union {
+        struct {
+            enum clock_verdict verdict;
+            enum tracker_mode before, now;
+        } mode;
+        enum page_verdict page;
+        struct {
+            uint32_t seq_count;
+        } busy;
+        struct {
+            int error; /* errno */
+        } failure;
+        struct {
+            uint64_t before, now;
+            bool while_away; /* it changed while vmclockd was not running */
+        } marker;
+        struct {
+            uint64_t before, now;
+            bool disrupted; /* the marker changed as well */
+        } generation;
+        struct {
+            uint8_t before, now; /* enum vmclock_status, or anything */
+        } clock_status;
+        enum maintenance maintenance;
+        enum recovery_cause cause;
+        struct {
+            struct chrony_command what;
+            unsigned server; /* of a poll: its place in the configuration */
+        } command;
+        double offset_sec;
+        struct {
+            uint64_t n;
+            double least_sec, most_sec; /* their offsets */
+        } samples;
+        struct {
+            uint64_t marker;
+            double ms; /* since the disruption was seen */
+            bool refused;
+            uint16_t status; /* chronyd's, where it was refused */
+        } reset;
+        enum clock_verdict verdict;
+        struct {
+            enum recovery_cause cause;
+            double ppm, offset_sec; /* positive ppm: the clock runs fast; 0: not in question */
+            double remaining_sec;
+            double ms; /* since the disruption was seen */
+        } correction;
+        struct {
+            enum recovery_cause cause;
+            uint64_t marker;
+            uint32_t refid;
+            double ms, reset_ms, corrected_ms; /* since it was seen; NAN: it has not been */
+        } end;
+        struct {
+            enum chrony_command_id command;
+            bool unread; /* chronyd does not even read it */
+        } silence;
+        struct {
+            enum chrony_reply_verdict verdict;
+            size_t length; /* bytes */
+        } reply;
+        uint64_t count;
+        struct {
+            enum clock_verdict verdict; /* CLOCK_OK: the bound is over max-error */
+            uint64_t bound_ns;          /* UINT64_MAX: there is none */
+        } withheld;
+        struct {
+            enum event_id what;
+            uint64_t n;
+            double sec;
+        } repetition;
+    };
 };
 
 /* What happened, in a few words. */

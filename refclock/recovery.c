@@ -114,7 +114,7 @@ const char *recovery_outcome_str(enum recovery_outcome outcome)
 
 enum recovery_corrector recovery_corrected_by(const struct recovery *r)
 {
-    if ((r->refused_correction || r->left_to_chronyd) && !recovery_holds_samples(r))
+    if (r->left_to_chronyd && !recovery_holds_samples(r))
         return RECOVERY_CORRECTOR_CHRONYD;
     if (r->corrected_ns == 0)
         return RECOVERY_CORRECTOR_NONE;
@@ -212,7 +212,8 @@ static void retry_later(struct recovery *r, int64_t now_ns)
     r->wait_until_ns = now_ns + (wait_ns < RETRY_MAX_NS ? wait_ns : RETRY_MAX_NS);
 }
 
-static void handle_reply(struct recovery *r, enum recovery_event event, int64_t now_ns)
+static void handle_reply(
+    struct recovery *r, enum recovery_event event, int64_t now_ns, struct recovery_order *order)
 {
     const bool asks = table[r->state].act == act_ask || r->state == RECOVERY_SYNC;
     enum recovery_state next;
@@ -232,6 +233,8 @@ static void handle_reply(struct recovery *r, enum recovery_event event, int64_t 
         r->lost = r->state;
     if (next == r->state && ++r->failures == table[r->state].tries)
         next = table[r->state].gives_up;
+    if (next == RECOVERY_RESET && r->state == RECOVERY_RESET)
+        order->news |= RECOVERY_NEWS_REFUSED;
     if (next == r->state)
         retry_later(r, now_ns);
     else
@@ -263,19 +266,27 @@ static void act_ask(struct recovery *r, const struct recovery_config *config,
     send(r, order, (struct chrony_command){.id = CHRONY_TRACKING});
 }
 
+static void confirm(struct recovery *r, int64_t now_ns, struct recovery_order *order)
+{
+    r->reset_confirmed = true;
+    r->reset_ns = now_ns;
+    order->news |= RECOVERY_NEWS_CONFIRMED;
+}
+
 static void confirmed(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
     (void)config;
-    (void)order;
-    r->reset_confirmed = true;
-    r->reset_ns = view->now_ns;
+    confirm(r, view->now_ns, order);
     enter(r, RECOVERY_HOST);
 }
 
-static void repeat_or_assume(struct recovery *r, enum recovery_state next)
+static void repeat_or_assume(
+    struct recovery *r, enum recovery_state next, struct recovery_order *order)
 {
     r->reset_assumed = r->unanswered_resets >= RESETS_MAX;
+    if (r->reset_assumed)
+        order->news |= RECOVERY_NEWS_ASSUMED;
     enter(r, r->reset_assumed ? next : RECOVERY_RESET);
 }
 
@@ -284,11 +295,10 @@ static void judge_reset(struct recovery *r, const struct recovery_config *config
     const struct recovery_view *view, struct recovery_order *order)
 {
     (void)config;
-    (void)order;
     if (r->had_reference && !view->has_reference)
         enter(r, RECOVERY_CONFIRMED);
     else
-        repeat_or_assume(r, RECOVERY_HOST);
+        repeat_or_assume(r, RECOVERY_HOST, order);
 }
 
 /* No reply comes back. chronyd has most likely done what it has read; more would only harm. */
@@ -297,15 +307,15 @@ static void mute(struct recovery *r, const struct recovery_config *config,
 {
     (void)config;
     (void)view;
-    (void)order;
-    repeat_or_assume(r, RECOVERY_UNCONFIRMED);
+    repeat_or_assume(r, RECOVERY_UNCONFIRMED, order);
 }
 
 static void unconfirmed(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
     (void)config;
-    (void)order;
+    if (!r->reset_assumed)
+        order->news |= RECOVERY_NEWS_DENIED;
     end(r, RECOVERY_OUTCOME_UNCONFIRMED, view->now_ns);
 }
 
@@ -320,10 +330,12 @@ static void act_host(struct recovery *r, const struct recovery_config *config,
      */
     r->plan = view->page;
     if ((view->page == RECOVERY_PAGE_NOT_YET || view->unproven) && !waited) {
+        order->news |= RECOVERY_NEWS_AWAITS_PAGE;
         order->wake_at_ns = view->now_ns + RETRY_FIRST_NS; /* or earlier, when the page changes */
         return;
     }
-    r->host_late = view->page == RECOVERY_PAGE_NOT_YET || view->unproven;
+    if (view->page == RECOVERY_PAGE_NOT_YET || view->unproven)
+        order->news |= RECOVERY_NEWS_HOST_LATE;
     switch (r->plan) {
     case RECOVERY_PAGE_NOT_YET: r->plan = RECOVERY_PAGE_MARKER_ONLY; /* fall through */
     case RECOVERY_PAGE_MARKER_ONLY:
@@ -336,6 +348,14 @@ static void act_host(struct recovery *r, const struct recovery_config *config,
     case RECOVERY_PAGE_PERIOD:
     case RECOVERY_PAGE_FULL: enter(r, r->exact_unavailable ? RECOVERY_SETTLE : RECOVERY_ASK); break;
     }
+}
+
+/* To chronyd: what samples cannot bring, its own rules may. */
+static void leave(struct recovery *r, enum recovery_news why, struct recovery_order *order)
+{
+    r->left_to_chronyd = true;
+    order->news |= why;
+    enter(r, RECOVERY_BURST);
 }
 
 static void act_rate(struct recovery *r, const struct recovery_config *config,
@@ -351,8 +371,7 @@ static void act_rate(struct recovery *r, const struct recovery_config *config,
             enter(r, RECOVERY_SETTLE);
         }
     } else if (fabs(view->rate_ppm) > config->rate_max_ppm) {
-        r->refused_correction = true;
-        enter(r, RECOVERY_BURST);
+        leave(r, RECOVERY_NEWS_TOO_LARGE, order);
     } else if (fabs(view->rate_ppm) < RATE_ENOUGH_PPM) {
         enter(r, r->plan == RECOVERY_PAGE_FULL ? RECOVERY_OFFSET : RECOVERY_REARM);
     } else {
@@ -426,16 +445,18 @@ static void act_offset(struct recovery *r, const struct recovery_config *config,
     r->remaining_sec = offset;
     if (is_good_enough(r, config, offset, shrinks)) {
         r->corrected_ns = view->now_ns;
+        order->news |= RECOVERY_NEWS_CORRECTED;
         enter(r, RECOVERY_BURST);
         return;
     }
-    r->refused_correction = fabs(offset) * 1e9 > (double)config->step_max_ns;
+    if (fabs(offset) * 1e9 > (double)config->step_max_ns) {
+        leave(r, RECOVERY_NEWS_TOO_LARGE, order);
+        return;
+    }
     r->slews = !may_step(r, config, offset);
     /* A chronyd that starts may step by its own makestep; a long slew is its own to make, too. */
-    r->left_to_chronyd = !r->refused_correction && r->slews &&
-                         (r->cause == RECOVERY_CAUSE_START || fabs(offset) > SLEW_MAX_SEC);
-    if (r->refused_correction || r->left_to_chronyd) {
-        enter(r, RECOVERY_BURST);
+    if (r->slews && (r->cause == RECOVERY_CAUSE_START || fabs(offset) > SLEW_MAX_SEC)) {
+        leave(r, RECOVERY_NEWS_LEFT, order);
         return;
     }
     send_sec = offset;
@@ -479,8 +500,8 @@ static void cannot_step(struct recovery *r, const struct recovery_config *config
     const struct recovery_view *view, struct recovery_order *order)
 {
     (void)config;
-    (void)order;
     r->cannot_step = true;
+    order->news |= RECOVERY_NEWS_CANNOT_STEP;
     begin_slew(r, view->now_ns);
 }
 
@@ -500,12 +521,10 @@ static void judge_slew(struct recovery *r, const struct recovery_config *config,
                                                         (late && r->cannot_step);
 
     (void)config;
-    (void)order;
     if (over) {
         enter(r, RECOVERY_OFFSET);
     } else if (since_ns >= SLEW_HOLD_NS) {
-        r->left_to_chronyd = true;
-        enter(r, RECOVERY_BURST);
+        leave(r, RECOVERY_NEWS_LEFT, order);
     } else {
         enter(r, RECOVERY_SLEW);
         r->wait_until_ns = view->now_ns + SLEW_POLL_NS;
@@ -535,8 +554,8 @@ static void no_command(struct recovery *r, const struct recovery_config *config,
 {
     (void)config;
     (void)view;
-    (void)order;
     r->exact_unavailable = true;
+    order->news |= RECOVERY_NEWS_NO_COMMAND;
     enter(r, RECOVERY_SETTLE);
 }
 
@@ -652,12 +671,11 @@ static void judge_sync(struct recovery *r, const struct recovery_config *config,
 
 /* --- one step --------------------------------------------------------------------------------- */
 
-static void handle_late_reset(struct recovery *r, int64_t now_ns)
+static void handle_late_reset(struct recovery *r, int64_t now_ns, struct recovery_order *order)
 {
     if (r->cause == RECOVERY_CAUSE_START || r->reset_confirmed)
         return;
-    r->reset_confirmed = true;
-    r->reset_ns = now_ns;
+    confirm(r, now_ns, order);
     if (r->state == RECOVERY_IDLE && r->released_ns != 0)
         r->outcome = outcome_of(r);
     if (r->state == RECOVERY_RESET || r->state == RECOVERY_CONFIRM)
@@ -680,9 +698,23 @@ static void handle_gone(struct recovery *r, int64_t now_ns)
     r->wait_until_ns = now_ns + RETRY_FIRST_NS; /* looked for at this pace until it is back */
 }
 
+/* What is true after every step. */
+static void check(const struct recovery *r, const struct recovery_order *order)
+{
+    assert(r->state < RECOVERY_CONFIRMED); /* what a reply decides is decided */
+    assert(r->reset_confirmed == (r->reset_ns != 0));
+    assert(r->unanswered_resets <= RESETS_MAX && r->unanswered <= UNANSWERED_MAX + 1);
+    assert(!order->send || r->sent);
+    assert(!(order->send && order->measure));
+    assert(
+        r->state == RECOVERY_IDLE || r->sent || order->measure || order->wake_at_ns != INT64_MAX);
+    assert(recovery_holds_samples(r) ? r->released_ns == 0 : true);
+}
+
 void recovery_step(struct recovery *r, const struct recovery_config *config,
     enum recovery_event event, const struct recovery_view *view, struct recovery_order *ret_order)
 {
+    const bool was_idle = r->state == RECOVERY_IDLE;
     struct recovery_order order = {.wake_at_ns = INT64_MAX};
 
     if (view->measured)
@@ -690,9 +722,9 @@ void recovery_step(struct recovery *r, const struct recovery_config *config,
     if (event == RECOVERY_GONE)
         handle_gone(r, view->now_ns);
     else if (event == RECOVERY_LATE_RESET)
-        handle_late_reset(r, view->now_ns);
+        handle_late_reset(r, view->now_ns, &order);
     else if (event != RECOVERY_TICK && r->sent)
-        handle_reply(r, event, view->now_ns);
+        handle_reply(r, event, view->now_ns, &order);
 
     /* From state to state, until something has to be waited for. */
     for (enum recovery_state before = RECOVERY_N_STATES; before != r->state;) {
@@ -704,8 +736,10 @@ void recovery_step(struct recovery *r, const struct recovery_config *config,
         if (order.send || order.measure)
             break;
     }
-    assert(r->state < RECOVERY_CONFIRMED); /* what a reply decides is decided */
+    if (!was_idle && r->state == RECOVERY_IDLE)
+        order.news |= RECOVERY_NEWS_ENDED;
     if (!r->sent && r->wait_until_ns > view->now_ns)
         order.wake_at_ns = r->wait_until_ns;
+    check(r, &order);
     *ret_order = order;
 }

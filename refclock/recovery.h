@@ -128,8 +128,25 @@ struct recovery_view {
     double root_delay_sec; /* of the servers that it followed before; NAN: not known */
 };
 
+/* What a step has brought, as bits. */
+enum recovery_news {
+    RECOVERY_NEWS_CONFIRMED = 1 << 0,   /* the reset */
+    RECOVERY_NEWS_ASSUMED = 1 << 1,     /* the reset: it was read, and no more can be known */
+    RECOVERY_NEWS_REFUSED = 1 << 2,     /* the reset, which is tried again */
+    RECOVERY_NEWS_DENIED = 1 << 3,      /* the reset, to the end */
+    RECOVERY_NEWS_AWAITS_PAGE = 1 << 4, /* the new host's */
+    RECOVERY_NEWS_HOST_LATE = 1 << 5,   /* it goes on without knowing whose page it is */
+    RECOVERY_NEWS_NO_COMMAND = 1 << 6,  /* chronyd has no DFREQ or DOFFSET2 */
+    RECOVERY_NEWS_CANNOT_STEP = 1 << 7, /* chronyd refuses MAKESTEP */
+    RECOVERY_NEWS_TOO_LARGE = 1 << 8,   /* beyond max-step or max-rate */
+    RECOVERY_NEWS_LEFT = 1 << 9,        /* not to be stepped, and long to slew */
+    RECOVERY_NEWS_CORRECTED = 1 << 10,
+    RECOVERY_NEWS_ENDED = 1 << 11,
+};
+
 struct recovery_order {
-    bool measure; /* measure and step again, at once */
+    unsigned news; /* enum recovery_news */
+    bool measure;  /* measure and step again, at once */
     bool send;
     struct chrony_command command;
     int64_t wake_at_ns; /* step again then at the latest; INT64_MAX: when something happens */
@@ -141,18 +158,16 @@ struct recovery {
     enum recovery_state lost; /* in PROBE: the state whose reply was lost */
     enum recovery_page plan;  /* what the page was good for when it was last decided */
     enum recovery_outcome outcome;
-    bool sent;               /* this state's command is under way */
-    bool measuring;          /* a measurement was ordered in the step before */
-    bool exact_unavailable;  /* this chronyd has no DFREQ or DOFFSET2 */
-    bool cannot_step;        /* chronyd does not, as under its -x: it slews */
-    bool refused_correction; /* the rate or the offset is beyond what is accepted */
-    bool host_late;          /* it went on without knowing whose page it is, or without one */
-    bool left_to_chronyd;    /* the offset may not be stepped and would take too long to slew */
-    bool had_reference;      /* chronyd, when the reset was sent */
-    bool reset_confirmed;    /* by its reply, or by TRACKING: the reference was lost with it */
-    bool reset_assumed;      /* chronyd has read it, and nothing more can be known */
-    bool synchronised;       /* chronyd was, at the end */
-    bool slews;              /* what was sent last is to be slewed, not stepped */
+    bool sent;              /* this state's command is under way */
+    bool measuring;         /* a measurement was ordered in the step before */
+    bool exact_unavailable; /* this chronyd has no DFREQ or DOFFSET2 */
+    bool cannot_step;       /* chronyd does not, as under its -x: it slews */
+    bool left_to_chronyd;   /* its offset, for it is too large, or long to slew */
+    bool had_reference;     /* chronyd, when the reset was sent */
+    bool reset_confirmed;   /* by its reply, or by TRACKING: the reference was lost with it */
+    bool reset_assumed;     /* chronyd has read it, and nothing more can be known */
+    bool synchronised;      /* chronyd was, at the end */
+    bool slews;             /* what was sent last is to be slewed, not stepped */
     unsigned round, server;
     unsigned failures;          /* in this state, in a row */
     unsigned unanswered_resets; /* that chronyd has read */

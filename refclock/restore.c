@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "refclock/restore.h"
 
+#include <assert.h>
+
 #define AFTER_REFERENCE_NS INT64_C(30000000000)
 #define RETRY_NS           INT64_C(1000000000)
 #define TRIES_MAX          3
@@ -99,11 +101,23 @@ void restore_hurry(struct restore *r, int64_t now_ns)
         r->due_ns = now_ns;
 }
 
+void restore_done(struct restore *r)
+{
+    *r = (struct restore){.makestep = false};
+}
+
 void restore_meet(struct restore *r, uint64_t chronyd_id)
 {
     if (restore_is_pending(r) && r->chronyd_id != 0 && chronyd_id != 0 &&
         r->chronyd_id != chronyd_id)
-        *r = (struct restore){.makestep = false};
+        restore_done(r);
+}
+
+static void check(const struct restore *r)
+{
+    assert(r->n_servers <= RECOVERY_SERVERS_MAX);
+    assert(!r->makestep_used || r->makestep_limit <= 0);
+    assert(r->tries < TRIES_MAX);
 }
 
 bool restore_next(const struct restore *r, struct chrony_command *ret_command)
@@ -111,6 +125,7 @@ bool restore_next(const struct restore *r, struct chrony_command *ret_command)
     const unsigned i = r->next == 0 && !r->makestep ? 1 : r->next;
     const struct recovery_server *server;
 
+    check(r);
     if (i == 0) {
         *ret_command = (struct chrony_command){.id = CHRONY_MODIFY_MAKESTEP,
             .makestep = {r->makestep_limit, r->makestep_threshold_sec}};

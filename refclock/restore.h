@@ -52,6 +52,9 @@ void restore_hurry(struct restore *r, int64_t now_ns);
 /* `chronyd_id` is there (0: not known which one): forget what was another's. */
 void restore_meet(struct restore *r, uint64_t chronyd_id);
 
+/* All of it has been given back. */
+void restore_done(struct restore *r);
+
 /* The next command; false: that was all. */
 bool restore_next(const struct restore *r, struct chrony_command *ret_command);
 

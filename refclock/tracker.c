@@ -4,81 +4,24 @@
 #include <math.h>
 #include <string.h>
 
-#include "refclock/tracker_step.h"
-
-#define REPEAT_NS  INT64_C(1000000000)
-#define REPEAT_MAX 7 /* two kinds that take turns fit into what the log takes at once */
-#define RAW_NS     INT64_C(1000000000)
+#define SLACK_NS     INT64_C(5000000)
+#define FIRST_ASK_NS INT64_C(1000000000)   /* what chronyd is given to answer at the start */
+#define RESTORE_NS   INT64_C(300000000000) /* after the disruption at the latest */
+#define RETRY_NS     INT64_C(1000000000)
 #define SAVED_FLAGS                                                                                \
     (VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT |                             \
         VMCLOCK_FLAG_VM_GENERATION_PRESENT)
-#define FIRST_ASK_NS INT64_C(1000000000)
-#define SLACK_NS     INT64_C(5000000)
 
-static void report(struct step *s, struct event event)
-{
-    if (s->orders->n_events < TRACKER_EVENTS_MAX)
-        s->orders->events[s->orders->n_events++] = event;
-}
+/* What one step works on. */
+struct step {
+    struct tracker *t;
+    const struct observation *seen;
+    struct tracker_orders *orders;
+    bool is_clock, may_feed; /* once the recovery has had its turn */
+};
 
-/* What comes over and over is said to do so, and not said again until it has stopped. */
-void step_report(struct step *s, struct event event)
-{
-    struct tracker_repetition *r = &s->t->repetitions[event.id];
-    const int64_t now_ns = s->seen->now_ns;
-
-    if (event.id == EVENT_WOULD_SEND) { /* each is another command */
-        report(s, event);
-        return;
-    }
-    if (now_ns - r->last_ns > REPEAT_NS) /* where that is news, report_ends() has told it */
-        r->n = 0;
-    if (r->n++ == 0)
-        r->first_ns = now_ns;
-    r->last_ns = now_ns;
-    if (r->n <= REPEAT_MAX) {
-        report(s, event);
-    } else if (r->n == REPEAT_MAX + 1) {
-        s->t->n_repeating++;
-        report(s, (struct event){.id = EVENT_REPEATS, .code = (int)event.id});
-    }
-}
-
-static void report_ends(struct step *s)
-{
-    struct tracker *t = s->t;
-
-    for (int id = 0; t->n_repeating > 0 && id < EVENT_N; id++) {
-        struct tracker_repetition *r = &t->repetitions[id];
-
-        if (r->n <= REPEAT_MAX || s->seen->now_ns - r->last_ns <= REPEAT_NS)
-            continue;
-        report(s, (struct event){.id = EVENT_REPEATED,
-                      .code = id,
-                      .new = r->n,
-                      .a = (double)(r->last_ns - r->first_ns) / 1e9});
-        r->n = 0;
-        t->n_repeating--;
-    }
-}
-
-double step_ms_since(const struct step *s, int64_t then_ns)
-{
-    return (double)(s->seen->now_ns - then_ns) / 1e6;
-}
-
-int64_t tracker_slack_ns(const struct tracker_config *c)
-{
-    const int64_t interval =
-        c->watch_interval_ns < c->sample_interval_ns ? c->watch_interval_ns : c->sample_interval_ns;
-
-    return interval / 2 < SLACK_NS ? interval / 2 : SLACK_NS;
-}
-
-bool step_due(const struct step *s, int64_t when_ns)
-{
-    return when_ns - tracker_slack_ns(&s->t->config) <= s->seen->now_ns;
-}
+/* --- what it is, in words and for the next start ------------------------------------------------
+ */
 
 const char *tracker_state_str(enum tracker_state state)
 {
@@ -99,37 +42,27 @@ const char *tracker_mode_str(enum tracker_mode mode)
 
 enum tracker_state tracker_state(const struct tracker *t)
 {
-    if (!t->page_known)
+    if (!t->host.known)
         return TRACKER_STARTING;
-    if (t->recovery.state != RECOVERY_IDLE)
+    if (t->recoveries.recovery.state != RECOVERY_IDLE)
         return TRACKER_RECOVERING;
-    if (tracker_page_in_trouble(t))
+    if (host_in_trouble(&t->host))
         return TRACKER_HOLDOVER;
-    if (t->mode != TRACKER_MODE_CLOCK)
+    if (t->host.mode != TRACKER_MODE_CLOCK)
         return TRACKER_WATCHING;
-    return t->has_model ? TRACKER_FEEDING : TRACKER_HOLDOVER;
-}
-
-const char *tracker_disruption_str(enum tracker_disruption kind)
-{
-    switch (kind) {
-    case TRACKER_DISRUPTION_UNKNOWN: return "unknown";
-    case TRACKER_DISRUPTION_MIGRATION: return "migration";
-    case TRACKER_DISRUPTION_RESTORE: return "restore";
-    }
-    return "unknown";
+    return t->host.has_time ? TRACKER_FEEDING : TRACKER_HOLDOVER;
 }
 
 struct tracker_saved tracker_saved(const struct tracker *t)
 {
     struct tracker_saved saved = {
-        .valid = t->page_known,
-        .confirmed_marker = t->confirmed_marker,
+        .valid = t->host.known,
+        .confirmed_marker = t->recoveries.confirmed_marker,
         .restore = t->restore,
-        .chronyd_id = t->chronyd.id,
-        .chronyd_had_reference = t->chronyd.had_reference,
-        .flags = t->page.flags & SAVED_FLAGS,
-        .vm_generation = t->page.vm_generation,
+        .chronyd_id = t->client.known.id,
+        .chronyd_had_reference = t->client.known.had_reference,
+        .flags = t->host.page.flags & SAVED_FLAGS,
+        .vm_generation = t->host.page.vm_generation,
     };
 
     return saved;
@@ -140,158 +73,442 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
 {
     memset(t, 0, sizeof(*t));
     t->config = *config;
-    t->exchange.sequence = sequence_seed;
-    t->recovery.remaining_sec = NAN;
-    t->started_ns = t->poll_due_ns = t->sample_due_ns = t->raw_due_ns = now_ns;
-    if (saved->valid) {
-        t->marker = t->confirmed_marker = saved->confirmed_marker;
-        t->page_known = true; /* so that another marker on the first page is a disruption */
-        t->page.flags = saved->flags & SAVED_FLAGS;
-        t->page.vm_generation = saved->vm_generation;
-    }
-    t->chronyd.frequency_ppm = t->chronyd.correction_sec = t->chronyd.root_delay_sec = NAN;
-    t->chronyd.id = saved->chronyd_id;
-    t->chronyd.had_reference = saved->chronyd_had_reference;
+    t->slack_ns = tracker_slack_ns(config);
+    t->started_ns = now_ns;
+    host_init(&t->host);
+    counter_watch_init(&t->counter, now_ns);
+    chrony_client_init(
+        &t->client, sequence_seed, saved->chronyd_id, saved->chronyd_had_reference, now_ns);
+    recoveries_init(&t->recoveries, saved->valid ? saved->confirmed_marker : 0);
+    feeder_init(&t->feeder, now_ns);
+    if (saved->valid)
+        host_remember(
+            &t->host, saved->confirmed_marker, saved->flags & SAVED_FLAGS, saved->vm_generation);
     t->restore = saved->restore;
     restore_reconfigure(&t->restore, &config->recovery);
     restore_hurry(&t->restore, now_ns);
-    t->page_verdict = PAGE_BAD_MAGIC; /* none seen yet */
 }
 
 void tracker_reconfigure(struct tracker *t, const struct tracker_config *config)
 {
     t->config = *config;
-    t->sample_due_ns = t->started_ns; /* the present one's is as far off as the interval was long */
+    t->slack_ns = tracker_slack_ns(config);
+    feeder_hurry(&t->feeder, t->started_ns);
     restore_reconfigure(&t->restore, &config->recovery);
-    if (t->exchange.owner == EXCHANGE_RESTORE)
-        t->exchange.owner = EXCHANGE_NONE;
+    if (t->client.exchange.owner == EXCHANGE_RESTORE)
+        chrony_client_give_up(&t->client);
 }
 
-static bool may_feed(const struct step *s)
+/* --- when ------------------------------------------------------------------------------------- */
+
+int64_t tracker_slack_ns(const struct tracker_config *c)
+{
+    const int64_t interval =
+        c->watch_interval_ns < c->sample_interval_ns ? c->watch_interval_ns : c->sample_interval_ns;
+
+    return interval / 2 < SLACK_NS ? interval / 2 : SLACK_NS;
+}
+
+static bool is_due(const struct tracker *t, int64_t when_ns, int64_t now_ns)
+{
+    return when_ns - t->slack_ns <= now_ns;
+}
+
+bool tracker_is_due(
+    const struct tracker_config *config, const struct tracker_orders *orders, int64_t now_ns)
+{
+    return orders->wake_at_ns - tracker_slack_ns(config) <= now_ns;
+}
+
+bool tracker_goes_on(
+    const struct tracker_orders *orders, const struct observation *next, int64_t now_ns)
+{
+    return next->chronyd != CHRONY_NOTHING || (orders->measure && orders->wake_at_ns <= now_ns);
+}
+
+bool tracker_must_step(const struct tracker_config *config, const struct tracker_orders *orders,
+    const struct observation *seen, bool was_busy, int64_t now_ns)
+{
+    return seen->look != HOST_LOOK_NONE || was_busy || seen->request || seen->stop ||
+           tracker_is_due(config, orders, now_ns);
+}
+
+/* --- the recovery -------------------------------------------------------------------------------
+ */
+
+static struct recoveries_view recoveries_view(const struct tracker *t)
+{
+    return (struct recoveries_view){
+        .marker = t->host.marker,
+        .verdict = t->host.verdict,
+        .refid = t->client.known.refid,
+        .status = t->client.exchange.reply.status,
+        .dry_run = t->config.dry_run,
+    };
+}
+
+static void begin_recovery(struct step *s, enum recovery_cause cause)
+{
+    struct tracker *t = s->t;
+    /* A reset that chronyd has not even read yet will do for this disruption as well. */
+    const bool queued = t->client.exchange.owner == EXCHANGE_RECOVERY &&
+                        t->client.exchange.id == CHRONY_RESET_SOURCES && s->seen->command_queued;
+
+    recoveries_begin(
+        &t->recoveries, &t->reporter, cause, t->config.watch_interval_ns, queued, t->stopping);
+    if (!queued)
+        exchange_start_over(&t->client.exchange);
+    if (cause != RECOVERY_CAUSE_MARKER)
+        formula_recovered(&t->host.formula, cause != RECOVERY_CAUSE_START);
+    if (cause == RECOVERY_CAUSE_START)
+        chrony_client_start_done(&t->client);
+    if (!t->stopping)
+        feeder_hold(&t->feeder);
+}
+
+static enum recovery_page page_for_recovery(const struct tracker *t)
+{
+    return t->counter.back ? RECOVERY_PAGE_MARKER_ONLY
+                           : host_grade(&t->host, t->config.correct_frequency);
+}
+
+/* What the narrowest of the readings says, or why it says nothing. */
+static enum clock_verdict read_offset(const struct step *s, struct offset *ret_offset)
 {
     const struct tracker *t = s->t;
+    const struct cross_timestamp *reading =
+        cross_timestamp_narrowest(s->seen->realtime, s->seen->n_realtime);
 
-    return t->has_model && !recovery_holds_samples(&t->recovery) && t->busy_since_ns == 0 &&
-           !t->stopping &&
-           (t->asked || t->config.dry_run || s->seen->now_ns - t->started_ns > FIRST_ASK_NS);
+    if (t->counter.back || !reading)
+        return CLOCK_COUNTER_BACK;
+    return host_offset(&t->host, reading, t->counter.kernel_tai, s->seen->now_ns, ret_offset);
 }
 
-static void watch_counter(struct step *s, const struct cross_timestamp *readings, size_t n)
+static void measure(const struct step *s, struct recovery_view *view)
+{
+    const struct tracker *t = s->t;
+    const unsigned needed = TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_TAI;
+    /* A dry run may not ask: its DFREQ is the frequency that chronyd would have in the end. */
+    const double frequency_ppm = t->config.dry_run ? 0 : t->client.known.frequency_ppm;
+    struct offset offset;
+
+    view->rate_known =
+        t->host.has_period && s->seen->clock_source_is_counter &&
+        counter_watch_rate_error(&t->counter, &t->host.model, frequency_ppm, &view->rate_ppm);
+    if ((s->seen->measured & needed) != needed)
+        return;
+    view->measured = true;
+    view->offset_sec = NAN;
+    if (t->host.has_time && read_offset(s, &offset) == CLOCK_OK)
+        view->offset_sec = offset.sec;
+    if (t->config.dry_run && t->recoveries.recovery.round > 0)
+        view->offset_sec = 0; /* as if it had been corrected */
+}
+
+static void send_command(
+    struct step *s, enum exchange_owner owner, const struct chrony_command *command)
 {
     struct tracker *t = s->t;
 
-    if (n == 0)
+    if (!t->config.dry_run) {
+        s->orders->command_length =
+            chrony_client_send(&t->client, owner, command, s->seen->now_ns, s->orders->command);
+        s->orders->command_id = command->id;
         return;
-    if (!t->counter.read)
-        t->counter.value = readings[0].counter_before;
-    t->counter.read = true;
-    t->counter.back = cross_timestamp_goes_back(readings, n, &t->counter.value) || t->counter.back;
+    }
+    chrony_client_pretend(&t->client, owner, command, s->seen->now_ns);
+    if (command->id != CHRONY_TRACKING) /* a question, which changes nothing */
+        reporter_say(&t->reporter, (struct event){.id = EVENT_WOULD_SEND,
+                                       .command = {*command, t->recoveries.recovery.server}});
 }
 
-static void take_sample_result(struct step *s)
+/* What has to be remembered before a command is sent. */
+static void remember(struct step *s, enum chrony_command_id id)
 {
     struct tracker *t = s->t;
-    const int error = s->seen->sample_error;
+    const struct known_chronyd *known = &t->client.known;
 
-    if (!s->seen->sample_sent)
+    if (t->config.dry_run || (id != CHRONY_MODIFY_MAKESTEP && id != CHRONY_MODIFY_MINPOLL &&
+                                 id != CHRONY_MODIFY_MAXPOLL))
         return;
-    if (error && !t->sample_error)
-        step_report(s, (struct event){.id = EVENT_SOCK_FAILED, .code = error});
-    if (!error && t->sample_error) {
-        step_report(s, (struct event){.id = EVENT_SOCK_BACK});
-        /* A new chronyd, most likely: ask it at once what it knows. */
-        step_forget_tracking(s);
-        t->poll_due_ns = s->seen->now_ns;
-    }
-    if (!error && !t->fed && may_feed(s)) {
-        step_report(s, (struct event){.id = EVENT_FIRST_SAMPLE, .b = t->offset.sec});
-        t->fed = true;
-    }
-    t->samples_sent += !error;
-    t->sample_error = error;
+    s->orders->save_first = restore_remember(&t->restore, &t->config.recovery, id,
+        known->had_reference, known->id, t->recoveries.recovery.started_ns + RESTORE_NS);
 }
 
-static bool may_be_fed(const struct tracker *t)
+static void run_recovery(struct step *s, enum recovery_event event)
 {
-    return t->has_model && !recovery_holds_samples(&t->recovery);
+    struct tracker *t = s->t;
+    const struct recoveries_view beside = recoveries_view(t);
+    const unsigned done = RECOVERY_NEWS_CONFIRMED | RECOVERY_NEWS_ASSUMED;
+    struct recovery_order order;
+    struct recovery_view view = {
+        .now_ns = s->seen->now_ns,
+        .page = page_for_recovery(t),
+        .has_reference = t->client.known.has_reference,
+        .synchronised = t->client.known.synchronised || t->config.dry_run,
+        .correction_sec = t->client.known.correction_sec,
+        .root_delay_sec = t->client.known.root_delay_sec,
+    };
+
+    view.unproven = host_is_unproven(&t->host, view.page);
+    measure(s, &view);
+    recoveries_step(
+        &t->recoveries, &t->reporter, &t->config.recovery, event, &view, &beside, &order);
+    if (order.news & RECOVERY_NEWS_HOST_LATE)
+        formula_is_late(&t->host.formula);
+    if ((order.news & done) && !t->config.dry_run)
+        chrony_client_was_reset(&t->client);
+    if ((order.news & (done | RECOVERY_NEWS_DENIED | RECOVERY_NEWS_ENDED)) && !t->config.dry_run)
+        s->orders->save = true;
+    if (order.send) {
+        remember(s, order.command.id);
+        send_command(s, EXCHANGE_RECOVERY, &order.command);
+    }
+    if (order.measure) {
+        s->orders->measure |= TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_TAI;
+        s->orders->wake_at_ns = s->seen->now_ns;
+    } else if (order.wake_at_ns < s->orders->wake_at_ns) {
+        s->orders->wake_at_ns = order.wake_at_ns;
+    }
+}
+
+/* Give a chronyd that has just started rate and phase, rather than let it measure them. */
+static bool start_is_due(const struct tracker *t)
+{
+    return t->config.correct_at_start && chrony_client_has_just_started(&t->client) &&
+           t->host.has_time && page_for_recovery(t) == RECOVERY_PAGE_FULL &&
+           !t->host.formula.unproven && !t->stopping &&
+           recovery_is_resting(&t->recoveries.recovery);
+}
+
+/* --- what chronyd is sent beside the recovery ----------------------------------------------------
+ */
+
+/*
+ * Settings are not given back in the middle of a recovery, nor to a chronyd that has not answered:
+ * it may be another one, and what is sent blindly would be sent again. At the end there is no other
+ * time to do it.
+ */
+static bool may_restore(const struct tracker *t)
+{
+    return restore_is_pending(&t->restore) && !t->config.dry_run &&
+           (t->stopping
+                   ? chrony_client_reads(&t->client)
+                   : t->client.known.reachable && recovery_is_resting(&t->recoveries.recovery));
+}
+
+/* More measurements, while those that were asked for have not led to a reference. */
+static bool may_burst(const struct tracker *t)
+{
+    return t->recoveries.bursts_left > 0 && t->client.known.reachable &&
+           recovery_is_resting(&t->recoveries.recovery) && !t->stopping &&
+           t->config.recovery.burst_total > 0;
+}
+
+static void restore_one(struct step *s)
+{
+    struct tracker *t = s->t;
+    struct chrony_command command;
+
+    if (restore_next(&t->restore, &command)) {
+        send_command(s, EXCHANGE_RESTORE, &command);
+        return;
+    }
+    restore_done(&t->restore);
+    s->orders->save = true;
+    reporter_say(&t->reporter, (struct event){.id = EVENT_PUT_BACK});
+}
+
+static void burst_again(struct step *s)
+{
+    const struct recovery_config *c = &s->t->config.recovery;
+
+    send_command(s, EXCHANGE_BURST,
+        &(struct chrony_command){.id = CHRONY_BURST, .burst = {c->burst_good, c->burst_total}});
+    recoveries_burst_sent(&s->t->recoveries, false, s->seen->now_ns);
+}
+
+static void restore_or_poll(struct step *s)
+{
+    struct tracker *t = s->t;
+    const int64_t now_ns = s->seen->now_ns;
+
+    if (chrony_client_is_busy(&t->client) || t->config.dry_run)
+        return;
+    if (may_restore(t) && is_due(t, t->restore.due_ns, now_ns))
+        restore_one(s);
+    else if (may_burst(t) && is_due(t, t->recoveries.burst_due_ns, now_ns))
+        burst_again(s);
+    else if (is_due(t, t->client.poll_due_ns, now_ns) && !t->stopping)
+        send_command(s, EXCHANGE_POLL, &(struct chrony_command){.id = CHRONY_TRACKING});
+}
+
+/* --- what was observed --------------------------------------------------------------------------
+ */
+
+static void take_look(struct step *s)
+{
+    struct tracker *t = s->t;
+    const struct observation *seen = s->seen;
+    const struct host_view view = {
+        .look = seen->look,
+        .now_ns = seen->now_ns,
+        .counter = seen->counter,
+        .page = seen->page,
+        .verdict = seen->page_verdict,
+        .seq_count = seen->seq_count,
+        .error = seen->look_error,
+        .in_use = recovery_uses_page(&t->recoveries.recovery),
+    };
+
+    switch (host_see(&t->host, &t->reporter, &t->config.reader, &view)) {
+    case HOST_QUIET: return;
+    case HOST_FIRST_PAGE:
+        recoveries_need_none(&t->recoveries, t->host.marker);
+        s->orders->save = true;
+        return;
+    case HOST_DISRUPTED:
+        counter_watch_disrupted(&t->counter, seen->now_ns);
+        begin_recovery(s, RECOVERY_CAUSE_MARKER);
+        s->orders->save = true;
+        return;
+    case HOST_FORMULA_LATE: begin_recovery(s, RECOVERY_CAUSE_FORMULA); return;
+    }
+}
+
+static void take_readings(struct step *s)
+{
+    struct tracker *t = s->t;
+    const struct observation *seen = s->seen;
+
+    if (seen->measured & TRACKER_MEASURE_RAW)
+        counter_watch_take_raw(&t->counter, seen->raw, seen->n_raw, seen->now_ns);
+    if (seen->measured & TRACKER_MEASURE_REALTIME)
+        counter_watch_take(&t->counter, seen->realtime, seen->n_realtime);
+    if (seen->measured & TRACKER_MEASURE_TAI)
+        counter_watch_take_tai(&t->counter, seen->kernel_tai);
+}
+
+static void stop(struct step *s)
+{
+    struct tracker *t = s->t;
+    const struct recoveries_view beside = recoveries_view(t);
+
+    t->stopping = true;
+    restore_hurry(&t->restore, s->seen->now_ns);
+    recoveries_abandon(&t->recoveries, &t->reporter, &beside);
+    feeder_report_pretended(&t->feeder, &t->reporter);
+    chrony_client_give_up(&t->client);
+}
+
+/* Returns the event for the recovery. */
+static enum recovery_event take_chronyd(struct step *s)
+{
+    struct tracker *t = s->t;
+    const struct observation *seen = s->seen;
+    const int64_t now_ns = seen->now_ns;
+    const struct chrony_client_view view = {
+        .now_ns = now_ns,
+        .id = seen->chronyd_id,
+        .arrival = seen->chronyd,
+        .error = seen->chronyd_error,
+        .reply = seen->reply,
+        .reply_length = seen->reply_length,
+        .queued = seen->command_queued,
+        .dry_run = t->config.dry_run,
+        .refid = t->config.refid,
+        .any_reference = t->host.mode != TRACKER_MODE_CLOCK,
+    };
+    const uint64_t id_before = t->client.known.id;
+    const struct chrony_news news = chrony_client_receive(&t->client, &t->reporter, &view);
+
+    restore_meet(&t->restore, seen->chronyd_id);
+    if (news.referenced || t->client.known.id != id_before)
+        recoveries_need_no_burst(&t->recoveries);
+    if (news.referenced)
+        restore_referenced(&t->restore, now_ns);
+    if (news.event == RECOVERY_GONE) /* it may be the same one when it is back */
+        restore_hurry(&t->restore, now_ns + RETRY_NS);
+    if (news.owner == EXCHANGE_RESTORE && news.event == RECOVERY_SILENCE)
+        restore_unanswered(&t->restore, now_ns);
+    else if (news.owner == EXCHANGE_RESTORE)
+        restore_answered(&t->restore);
+    return news.owner == EXCHANGE_RECOVERY || news.owner == EXCHANGE_NONE ? news.event
+                                                                          : RECOVERY_TICK;
+}
+
+/* --- the samples --------------------------------------------------------------------------------
+ */
+
+static bool is_clock(const struct tracker *t)
+{
+    return t->host.has_time && !recovery_holds_samples(&t->recoveries.recovery);
+}
+
+static bool may_feed(const struct tracker *t, int64_t now_ns)
+{
+    return t->host.busy_since_ns == 0 && !t->stopping &&
+           (t->client.asked || t->config.dry_run || now_ns - t->started_ns > FIRST_ASK_NS);
 }
 
 static void feed(struct step *s)
 {
     struct tracker *t = s->t;
-    const int64_t interval_ns = t->config.sample_interval_ns;
-    enum clock_verdict verdict;
+    const bool measured = s->seen->measured & TRACKER_MEASURE_REALTIME;
     struct offset offset;
-    bool over;
+    struct feeder_view view;
 
-    if (!may_feed(s)) {
-        t->fed = false;
-        if (!may_be_fed(t))
-            t->has_offset = t->withheld = false;
-        return;
-    }
-    if (!(s->seen->measured & TRACKER_MEASURE_REALTIME) || !step_due(s, t->sample_due_ns))
-        return;
-    t->sample_due_ns += ((s->seen->now_ns - t->sample_due_ns) / interval_ns + 1) * interval_ns;
-    if (step_due(s, t->sample_due_ns))
-        t->sample_due_ns += interval_ns;
-    verdict = step_read_offset(s, &offset);
-    /* Without a bound the error may be anything: its bound_ns is UINT64_MAX. */
-    over =
-        verdict == CLOCK_OK && t->config.max_error_ns && offset.bound_ns > t->config.max_error_ns;
-    if ((over && !t->withheld) || (verdict != CLOCK_OK && verdict != t->sample_verdict))
-        step_report(s, (struct event){.id = EVENT_SAMPLES_WITHHELD,
-                           .code = (int)verdict,
-                           .new = over ? offset.bound_ns : 0});
-    t->withheld = over || verdict != CLOCK_OK;
-    t->sample_verdict = verdict;
-    t->has_offset = verdict == CLOCK_OK;
-    if (t->has_offset) {
-        t->offset = offset;
-        t->offset_ns = s->seen->now_ns;
-    }
-    if (t->withheld) {
-        t->fed = false;
-        return;
-    }
-    if (t->config.dry_run) {
-        if (!t->fed)
-            step_report(s, (struct event){.id = EVENT_WOULD_FEED, .b = offset.sec});
-        t->fed = true;
-        if (t->pretended.samples++ == 0)
-            t->pretended.least_sec = t->pretended.most_sec = offset.sec;
-        t->pretended.least_sec = fmin(t->pretended.least_sec, offset.sec);
-        t->pretended.most_sec = fmax(t->pretended.most_sec, offset.sec);
-        return;
-    }
-    s->orders->send_sample = true;
-    sock_sample_init(&s->orders->sample, &offset);
+    s->is_clock = is_clock(t);
+    s->may_feed = s->is_clock && may_feed(t, s->seen->now_ns);
+    view = (struct feeder_view){
+        .now_ns = s->seen->now_ns,
+        .slack_ns = t->slack_ns,
+        .interval_ns = t->config.sample_interval_ns,
+        .max_error_ns = t->config.max_error_ns,
+        .dry_run = t->config.dry_run,
+        .is_clock = s->is_clock,
+        .may_feed = s->may_feed,
+        .offset = &offset,
+    };
+
+    if (s->seen->sample_sent &&
+        feeder_take_result(&t->feeder, &t->reporter, s->seen->sample_error, view.may_feed))
+        chrony_client_doubt(&t->client, s->seen->now_ns); /* a new one, most likely */
+    view.measured =
+        measured && view.may_feed && feeder_is_due(&t->feeder, view.now_ns, view.slack_ns);
+    if (view.measured)
+        view.verdict = read_offset(s, &offset);
+    s->orders->send_sample = feeder_step(&t->feeder, &t->reporter, &view, &s->orders->sample);
 }
 
 static void watch_health(const struct step *s)
 {
-    const struct tracker *t = s->t;
+    struct tracker *t = s->t;
+    const struct feeder *f = &t->feeder;
+    const struct known_chronyd *known = &t->client.known;
     const int64_t now_ns = s->seen->now_ns;
 
-    health_take(&s->t->health,
+    health_take(&t->health,
         &(struct health_view){
             .now_ns = now_ns,
-            .feeding = may_be_fed(t),
+            .feeding = s->is_clock,
             /* Or the page changes during each reading, so that there is none at all. */
-            .withheld = t->withheld || now_ns - t->sample_due_ns > t->config.sample_interval_ns,
-            .measured = t->has_offset && t->offset_ns == now_ns,
-            .offset_ns = t->offset.ns,
-            .bound_ns = t->offset.has_bound ? t->offset.bound_ns : UINT64_MAX,
-            .asked = t->asked && (t->chronyd.tracked || !t->chronyd.reachable),
-            .answers = t->chronyd.reachable,
-            .recovering = t->recovery.state != RECOVERY_IDLE,
-            .has_reference = t->chronyd.has_reference,
-            .reference_time = t->chronyd.reference_time,
-            .update_interval_sec = t->chronyd.update_interval_sec,
-            .has_bursts = t->mode != TRACKER_MODE_CLOCK,
+            .withheld = f->withheld || now_ns - f->due_ns > t->config.sample_interval_ns,
+            .measured = f->has_offset && f->offset_ns == now_ns,
+            .offset_ns = f->offset.ns,
+            .bound_ns = f->offset.has_bound ? f->offset.bound_ns : UINT64_MAX,
+            .asked = t->client.asked && (known->tracked || !known->reachable),
+            .answers = known->reachable,
+            .recovering = t->recoveries.recovery.state != RECOVERY_IDLE,
+            .has_reference = known->has_reference,
+            .reference_time = known->reference_time,
+            .update_interval_sec = known->update_interval_sec,
+            .has_bursts = t->host.mode != TRACKER_MODE_CLOCK,
             .boosted = t->restore.polls,
         });
 }
+
+/* --- one step --------------------------------------------------------------------------------- */
 
 static void wake(struct step *s, int64_t when_ns)
 {
@@ -303,83 +520,80 @@ static void wake(struct step *s, int64_t when_ns)
 static void schedule(struct step *s)
 {
     const struct tracker *t = s->t;
-    const bool needs_raw = t->page_known && !clock_verdict_is_marker_only(t->verdict) &&
-                           !t->page_lost && t->busy_since_ns == 0;
-    struct observation then = *s->seen;
-    const struct step later = {s->t, &then, s->orders};
+    const bool needs_raw =
+        host_is_readable(&t->host) && !clock_verdict_is_marker_only(t->host.verdict);
+    int64_t then_ns;
 
-    if (t->exchange.owner != EXCHANGE_NONE) {
-        wake(s, t->exchange.deadline_ns);
+    if (chrony_client_is_busy(&t->client)) {
+        wake(s, t->client.exchange.deadline_ns);
     } else if (!t->config.dry_run) {
-        wake(s, step_when_chronyd_is_due(s));
+        if (!t->stopping)
+            wake(s, t->client.poll_due_ns);
+        if (may_restore(t))
+            wake(s, t->restore.due_ns);
+        if (may_burst(t))
+            wake(s, t->recoveries.burst_due_ns);
     }
-    if (t->n_repeating > 0)
-        wake(s, s->seen->now_ns + REPEAT_NS);
+    wake(s, reporter_due_ns(&t->reporter));
     if (needs_raw)
-        wake(s, t->raw_due_ns);
-    if (may_feed(s))
-        wake(s, t->sample_due_ns);
+        wake(s, t->counter.due_ns);
+    if (s->may_feed)
+        wake(s, t->feeder.due_ns);
 
-    then.now_ns = s->orders->wake_at_ns;
-    if (needs_raw && step_due(&later, t->raw_due_ns))
+    then_ns = s->orders->wake_at_ns;
+    if (needs_raw && is_due(t, t->counter.due_ns, then_ns))
         s->orders->measure |= TRACKER_MEASURE_RAW | TRACKER_MEASURE_TAI;
-    if (may_feed(s) && step_due(&later, t->sample_due_ns)) {
+    if (s->may_feed && is_due(t, t->feeder.due_ns, then_ns)) {
         s->orders->measure |= TRACKER_MEASURE_REALTIME;
-        if (t->sample_verdict == CLOCK_LEAP_NOW) /* the kernel's TAI offset changes with it */
+        if (t->feeder.verdict == CLOCK_LEAP_NOW) /* the kernel's TAI offset changes with it */
             s->orders->measure |= TRACKER_MEASURE_TAI;
     }
+}
+
+/* What the runner has to know beside what it is told to do. */
+static void describe(struct step *s)
+{
+    const struct tracker *t = s->t;
+
+    s->orders->stopped = t->stopping && !may_restore(t);
+    s->orders->owes = restore_is_pending(&t->restore) && !t->config.dry_run;
+    s->orders->awaits_reply = chrony_client_is_busy(&t->client);
+    s->orders->reply_deadline_ns = t->client.exchange.deadline_ns;
+    s->orders->is_urgent = t->client.exchange.owner == EXCHANGE_RECOVERY &&
+                           recovery_holds_samples(&t->recoveries.recovery);
+    s->orders->notifies =
+        t->host.known && page_has(&t->host.page, VMCLOCK_FLAG_NOTIFICATION_PRESENT);
+    s->orders->n_events = t->reporter.n_events;
+    s->orders->events = t->reporter.events;
 }
 
 void tracker_step(
     struct tracker *t, const struct observation *seen, struct tracker_orders *ret_orders)
 {
-    struct step s = {t, seen, ret_orders};
-    const struct cross_timestamp *raw;
+    struct step s = {.t = t, .seen = seen, .orders = ret_orders};
     enum recovery_event event;
 
     memset(ret_orders, 0, sizeof(*ret_orders));
     ret_orders->wake_at_ns = INT64_MAX;
+    reporter_begin(&t->reporter, seen->now_ns);
 
-    report_ends(&s);
-    step_take_look(&s);
+    take_look(&s);
     if (seen->request)
-        step_begin_recovery(&s, t->reset_pending ? t->recovery.cause : RECOVERY_CAUSE_REQUEST);
-    if (seen->measured & TRACKER_MEASURE_RAW) {
-        watch_counter(&s, seen->raw, seen->n_raw);
-        raw = cross_timestamp_narrowest(seen->raw, seen->n_raw);
-        if (raw && !t->counter.back)
-            raw_rate_observe(&t->rate, raw);
-        t->raw_due_ns = seen->now_ns + RAW_NS;
-    }
-    if (seen->measured & TRACKER_MEASURE_REALTIME)
-        watch_counter(&s, seen->realtime, seen->n_realtime);
-    if (seen->measured & TRACKER_MEASURE_TAI)
-        t->kernel_tai = seen->kernel_tai;
-    if (seen->stop && !t->stopping) {
-        t->stopping = true;
-        restore_hurry(&t->restore, seen->now_ns);
-        if (t->recovery.state != RECOVERY_IDLE && !t->config.dry_run)
-            step_report_end(&s, EVENT_ABANDONED);
-        recovery_abandon(&t->recovery, seen->now_ns);
-        if (t->pretended.samples > 0)
-            step_report(&s, (struct event){.id = EVENT_WOULD_HAVE_FED,
-                                .new = t->pretended.samples,
-                                .a = t->pretended.least_sec,
-                                .b = t->pretended.most_sec});
-        t->exchange.owner = EXCHANGE_NONE;
-    }
-    event = step_take_chronyd(&s);
-    if (step_start_is_due(&s)) {
-        t->chronyd.start_done = true;
-        step_begin_recovery(&s, RECOVERY_CAUSE_START);
+        begin_recovery(
+            &s, t->recoveries.pending ? t->recoveries.recovery.cause : RECOVERY_CAUSE_REQUEST);
+    take_readings(&s);
+    if (seen->stop && !t->stopping)
+        stop(&s);
+    event = take_chronyd(&s);
+    if (start_is_due(t)) {
+        begin_recovery(&s, RECOVERY_CAUSE_START);
         event = RECOVERY_TICK;
     }
-    step_run_recovery(&s, event);
-    step_restore_and_poll(&s);
-    take_sample_result(&s);
+    run_recovery(&s, event);
+    restore_or_poll(&s);
     feed(&s);
     watch_health(&s);
     if (ret_orders->measure == 0)
         schedule(&s);
-    ret_orders->stopped = t->stopping && step_restore_is_over(&s);
+    describe(&s);
 }

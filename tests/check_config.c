@@ -214,8 +214,8 @@ START_TEST(the_state_file_is_read_back_by_the_same_boot_only)
     ck_assert_int_eq(read_text("boost = 192.0.2.1 4 6\nboost = 2001:db8::1 -2 10\n"), 0);
     snprintf(config.state_file, sizeof(config.state_file), "/tmp/check_state.%d/state", getpid());
     tracker_init(&tracker, &config.tracker, &nothing, 1, 0);
-    tracker.page_known = true;
-    tracker.confirmed_marker = UINT64_C(0xfedcba9876543210);
+    tracker.host.known = true;
+    tracker.recoveries.confirmed_marker = UINT64_C(0xfedcba9876543210);
     state_file_describe(&config, &tracker, "boot-1", true, &state);
     ck_assert_int_eq(state_file_write(config.state_file, &state), 0);
     ck_assert_int_eq(state_file_read(config.state_file, &state), 0);

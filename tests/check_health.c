@@ -433,22 +433,22 @@ END_TEST
 START_TEST(an_offset_is_known_as_long_as_it_is_measured)
 {
     start(true);
-    ck_assert(vm.tracker.has_offset);
+    ck_assert(vm.tracker.feeder.has_offset);
     vm.device_lost = true;
     virtual_run(&vm, 100 * MS);
-    ck_assert(!vm.tracker.has_offset);
+    ck_assert(!vm.tracker.feeder.has_offset);
     vm.device_lost = false;
     virtual_run(&vm, SEC);
-    ck_assert(vm.tracker.has_offset);
+    ck_assert(vm.tracker.feeder.has_offset);
     vm.page_stuck = true;
     virtual_run(&vm, SEC);
-    ck_assert(!vm.tracker.has_offset);
+    ck_assert(!vm.tracker.feeder.has_offset);
     vm.page_stuck = false;
     virtual_run(&vm, SEC);
-    ck_assert(vm.tracker.has_offset);
+    ck_assert(vm.tracker.feeder.has_offset);
     vm.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
     virtual_run(&vm, SEC);
-    ck_assert(!vm.tracker.has_offset);
+    ck_assert(!vm.tracker.feeder.has_offset);
 }
 END_TEST
 
@@ -486,7 +486,7 @@ START_TEST(samples_flow_once_chronyd_has_taken_one)
     virtual_chronyd_start(&vm);
     virtual_run(&vm, 5 * SEC);
     ck_assert_uint_ge(virtual_count_events(&vm, EVENT_FIRST_SAMPLE), 1);
-    ck_assert_uint_gt(vm.tracker.samples_sent, 0);
+    ck_assert_uint_gt(vm.tracker.feeder.sent, 0);
 }
 END_TEST
 

@@ -86,7 +86,7 @@ static void begin(const struct course *c)
     }
     vm.n_commands = vm.n_read = vm.n_events = 0;
     vm.n_resets = vm.n_stray_samples = vm.n_wrong_samples = 0;
-    vm.tracker.disruptions = vm.tracker.recoveries = 0;
+    vm.tracker.host.disruptions = vm.tracker.recoveries.count = 0;
     vm.fates[c->fated] = c->fate;
     vm.has_no_dfreq = c->has_no_dfreq;
 }
@@ -94,9 +94,10 @@ static void begin(const struct course *c)
 /* Steps of the kind that there are hundreds of: awaiting chronyd's choice, and after that. */
 static bool is_tedious(const struct tracker *t)
 {
-    const bool waits = t->recovery.state == RECOVERY_SYNC || t->recovery.state == RECOVERY_IDLE;
+    const bool waits = t->recoveries.recovery.state == RECOVERY_SYNC ||
+                       t->recoveries.recovery.state == RECOVERY_IDLE;
 
-    return waits && t->exchange.owner != EXCHANGE_RESTORE;
+    return waits && t->client.exchange.owner != EXCHANGE_RESTORE;
 }
 
 static void before_step(struct virtual_machine *machine)
@@ -108,8 +109,8 @@ static void before_step(struct virtual_machine *machine)
         return;
     machine->before_step = NULL;
     was_interrupted = true;
-    was_seen = t->disruptions > 0;
-    state = t->recovery.state;
+    was_seen = t->host.disruptions > 0;
+    state = t->recoveries.recovery.state;
     interrupted_in[state] = true;
     act(machine);
 }
@@ -166,22 +167,22 @@ static bool lose_and_return(const struct course *c, unsigned step, int64_t varia
     if (moved)
         virtual_migrate(&vm, -0.003, 20);
     virtual_run(&vm, variant / 2);
-    seen = vm.tracker.disruptions;
+    seen = vm.tracker.host.disruptions;
     must(seen == (was_seen ? all : 0));
     /* chronyd is not left to wait for a page that may never come. */
-    must(variant < 7 * VIRTUAL_SEC || !recovery_holds_samples(&vm.tracker.recovery));
+    must(variant < 7 * VIRTUAL_SEC || !recovery_holds_samples(&vm.tracker.recoveries.recovery));
     vm.device_lost = false;
     virtual_run(&vm, 2 * vm.tick_ns);
     /* Two that were not seen apart are one. */
-    must(vm.tracker.disruptions == seen + (moved || (!c->is_start && !was_seen)));
+    must(vm.tracker.host.disruptions == seen + (moved || (!c->is_start && !was_seen)));
     virtual_run(&vm, time_until_all_is_over());
 
     must(virtual_count_events(&vm, EVENT_PAGE_LOST) == 1);
     must(virtual_count_events(&vm, EVENT_PAGE_BACK) == 1);
-    must(vm.tracker.confirmed_marker == vm.page.disruption_marker);
-    must(!vm.tracker.reset_pending);
-    must(vm.n_resets >= vm.tracker.disruptions);
-    must(vm.tracker.recovery.state == RECOVERY_IDLE);
+    must(vm.tracker.recoveries.confirmed_marker == vm.page.disruption_marker);
+    must(!vm.tracker.recoveries.pending);
+    must(vm.n_resets >= vm.tracker.host.disruptions);
+    must(vm.tracker.recoveries.recovery.state == RECOVERY_IDLE);
     must(vm.n_stray_samples == 0);
     must(!restore_is_pending(&vm.tracker.restore));
     must(vm.makestep_threshold == config.recovery.makestep_threshold_sec);
@@ -297,10 +298,10 @@ static bool reload_and_go_on(const struct course *c, unsigned step, int variant)
         return false;
     virtual_run(&vm, time_until_all_is_over());
 
-    must(vm.tracker.disruptions == !c->is_start);
-    must(vm.tracker.confirmed_marker == vm.page.disruption_marker);
-    must(!vm.tracker.reset_pending);
-    must(vm.tracker.recovery.state == RECOVERY_IDLE);
+    must(vm.tracker.host.disruptions == !c->is_start);
+    must(vm.tracker.recoveries.confirmed_marker == vm.page.disruption_marker);
+    must(!vm.tracker.recoveries.pending);
+    must(vm.tracker.recoveries.recovery.state == RECOVERY_IDLE);
     must(vm.n_stray_samples == 0);
     must(policy == RECOVERY_STEP_ALWAYS || vm.largest_backward_step_sec == 0);
     must(policy != RECOVERY_STEP_NEVER || !is_told_after(n_commands_before, CHRONY_MAKESTEP));

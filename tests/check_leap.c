@@ -57,7 +57,7 @@ static void run_leap_day(
     set_interval(VIRTUAL_SEC);
     virtual_run(&vm, vm.leap_ns - 30 * VIRTUAL_SEC - vm.now_ns);
     assert_all_is_well();
-    ck_assert_int_eq(vm.orders.sample.leap | vm.tracker.offset.leap, step > 0 ? 1 : 2);
+    ck_assert_int_eq(vm.orders.sample.leap | vm.tracker.feeder.offset.leap, step > 0 ? 1 : 2);
     ck_assert(vm.kernel_leaps);
 
     set_interval(50 * VIRTUAL_MS);
@@ -69,7 +69,7 @@ static void run_leap_day(
     /* None for the leap second and a quarter of a second before and after. */
     ck_assert_uint_ge(vm.n_samples, 20 * 60 - 30 - 4);
     ck_assert_uint_le(vm.n_samples, 20 * 60 - (step > 0 ? 30 : 10) + 1);
-    ck_assert_int_eq(vm.tracker.offset.leap, 0);
+    ck_assert_int_eq(vm.tracker.feeder.offset.leap, 0);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 1);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_FIRST_SAMPLE), 1);
 
@@ -77,7 +77,7 @@ static void run_leap_day(
     virtual_run(&vm, 3600 * VIRTUAL_SEC);
     assert_all_is_well();
     ck_assert_int_eq(vm.kernel_tai, kernel_tai + step);
-    ck_assert_uint_eq(vm.tracker.contradictions, 0);
+    ck_assert_uint_eq(vm.tracker.host.contradictions, 0);
 }
 
 START_TEST(a_leap_day_passes_without_a_wrong_sample)
@@ -129,7 +129,7 @@ START_TEST(a_reference_ahead_of_now_crosses_a_leap_second_as_well)
             virtual_run(&vm, VIRTUAL_SEC / 2);
             assert_all_is_well();
         }
-        ck_assert_int_eq(vm.tracker.offset.leap, 0);
+        ck_assert_int_eq(vm.tracker.feeder.offset.leap, 0);
         ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 1);
     }
 }

@@ -15,7 +15,7 @@ static void setup_marker_only(void)
     start_marker_only();
     virtual_add_ntp(&vm);
     virtual_run(&vm, 2 * VIRTUAL_SEC);
-    ck_assert(vm.tracker.chronyd.synchronised);
+    ck_assert(vm.tracker.client.known.synchronised);
 }
 
 /* --- replies that do not come ----------------------------------------------------------------- */
@@ -28,14 +28,14 @@ START_TEST(without_any_reply_there_are_two_resets_and_chronyd_synchronises_by_it
     virtual_run(&vm, 10 * VIRTUAL_SEC);
     ck_assert_uint_eq(vm.n_resets, 2);
     ck_assert_uint_eq(vm.n_commands, 2);
-    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_UNCONFIRMED);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_UNCONFIRMED);
     ck_assert_int_eq(tracker_state(&vm.tracker), TRACKER_WATCHING);
     virtual_run(&vm, 3600 * VIRTUAL_SEC);
     ck_assert_uint_eq(vm.n_commands, 2);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_UNCONFIRMED), 1);
-    ck_assert_uint_eq(vm.tracker.recoveries, 0);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 0);
     ck_assert_uint_eq(vm.refid, VIRTUAL_NTP);
-    ck_assert(vm.tracker.chronyd.silent);
+    ck_assert(vm.tracker.client.known.silent);
 }
 END_TEST
 
@@ -71,8 +71,8 @@ START_TEST(each_disruption_is_told_to_a_chronyd_that_does_not_reply)
     virtual_migrate(&vm, 0.001, 1);
     virtual_run(&vm, 10 * VIRTUAL_SEC);
     ck_assert_uint_eq(vm.n_resets, 11);
-    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
-    ck_assert_uint_eq(vm.tracker.recoveries, 1);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 1);
 }
 END_TEST
 
@@ -85,8 +85,8 @@ START_TEST(a_reset_without_a_reply_is_confirmed_by_what_it_did)
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_eq(vm.n_resets, 1);
-    ck_assert(vm.tracker.recovery.reset_confirmed);
-    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
+    ck_assert(vm.tracker.recoveries.recovery.reset_confirmed);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
     assert_error_below(100e-9);
 }
 END_TEST
@@ -101,8 +101,8 @@ START_TEST(a_reset_whose_reply_is_late_is_confirmed_by_it)
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_le(vm.n_resets, 2);
-    ck_assert(vm.tracker.recovery.reset_confirmed);
-    ck_assert_uint_eq(vm.tracker.recoveries, 1);
+    ck_assert(vm.tracker.recoveries.recovery.reset_confirmed);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 1);
     ck_assert_uint_eq(vm.n_stray_samples, 0);
 }
 END_TEST
@@ -133,7 +133,7 @@ START_TEST(no_command_is_repeated_for_want_of_a_reply)
     ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_MODIFY_MINPOLL), 5);
     ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_MODIFY_MAXPOLL), 5);
     ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_BURST), 5);
-    ck_assert_int_eq(vm.tracker.recovery.state, RECOVERY_IDLE);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.state, RECOVERY_IDLE);
     ck_assert(marker_only || vm.refid == config.refid);
     ck_assert(!marker_only || vm.refid == VIRTUAL_NTP);
 }
@@ -150,8 +150,8 @@ START_TEST(a_refused_reset_is_not_tried_for_more_than_ten_seconds)
     virtual_run(&vm, 600 * VIRTUAL_SEC);
     ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_RESET_SOURCES), 8);
     ck_assert_uint_ge(vm.n_samples, 11900);
-    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_UNCONFIRMED);
-    ck_assert_uint_eq(vm.tracker.confirmed_marker, 1); /* the next start tries again */
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_UNCONFIRMED);
+    ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, 1); /* the next start tries again */
 }
 END_TEST
 
@@ -197,7 +197,7 @@ START_TEST(a_slew_that_somebody_else_ends_is_not_waited_for)
     start_converged(5);
     virtual_migrate(&vm, -2, 10); /* half a minute of slewing */
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert(recovery_holds_samples(&vm.tracker.recovery));
+    ck_assert(recovery_holds_samples(&vm.tracker.recoveries.recovery));
     vm.slew_left_sec = vm.error_sec = 0; /* chronyc makestep */
     virtual_run(&vm, 500 * VIRTUAL_MS);
     vm.n_samples = 0;
@@ -216,10 +216,10 @@ START_TEST(a_slower_slew_is_not_measured_in_its_middle)
     virtual_migrate(&vm, 0.02, 10);
     virtual_run(&vm, 15 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DOFFSET2), 1);
-    ck_assert(recovery_holds_samples(&vm.tracker.recovery));
+    ck_assert(recovery_holds_samples(&vm.tracker.recoveries.recovery));
     virtual_run(&vm, 15 * VIRTUAL_SEC);
     assert_error_below(1e-6);
-    ck_assert(!recovery_holds_samples(&vm.tracker.recovery));
+    ck_assert(!recovery_holds_samples(&vm.tracker.recoveries.recovery));
 }
 END_TEST
 
@@ -313,7 +313,7 @@ START_TEST(a_step_by_the_servers_has_to_be_larger_than_their_delay)
         ck_assert_int_eq(vm.makestep_limit, cases[i].limit);
     }
     /* Another disruption, before there is a reference: what was known of the servers stays. */
-    vm.tracker.chronyd.root_delay_sec = 0.04;
+    vm.tracker.client.known.root_delay_sec = 0.04;
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_double_eq_tol(vm.makestep_threshold, 0.04, 1e-8);
@@ -477,7 +477,7 @@ START_TEST(a_chronyd_that_restarts_is_not_the_end_of_the_hosts_time)
     virtual_write_formula(&vm);
     vm.update_page = true;
     virtual_run(&vm, 3 * VIRTUAL_SEC);
-    ck_assert_int_eq(vm.tracker.recovery.cause, RECOVERY_CAUSE_MARKER);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.cause, RECOVERY_CAUSE_MARKER);
     assert_error_below(100e-9);
 }
 END_TEST

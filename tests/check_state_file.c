@@ -32,7 +32,7 @@ static void feed(void)
     vm.page.vm_generation = 0x1234;
     virtual_start(&vm, &tracker, (struct tracker_saved){.valid = false});
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    vm.tracker.offset_ns = system_clock_monotonic_ns(); /* by which it is described */
+    vm.tracker.feeder.offset_ns = system_clock_monotonic_ns(); /* by which it is described */
     vm.tracker.health = (struct health){0};
     describe();
 }
@@ -109,11 +109,11 @@ START_TEST(a_bound_that_has_saturated_is_none)
 
     feed();
     for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
-        vm.tracker.offset.bound_ns = bounds[i];
+        vm.tracker.feeder.offset.bound_ns = bounds[i];
         describe();
         ck_assert(has("offset_ns") && !has("error_bound_ns"));
     }
-    vm.tracker.offset.bound_ns = INT64_MAX - 1;
+    vm.tracker.feeder.offset.bound_ns = INT64_MAX - 1;
     describe();
     ck_assert(has("error_bound_ns"));
 }
@@ -122,7 +122,7 @@ END_TEST
 START_TEST(an_offset_that_is_not_measured_any_more_is_none)
 {
     feed();
-    vm.tracker.offset_ns -= 2 * VIRTUAL_SEC;
+    vm.tracker.feeder.offset_ns -= 2 * VIRTUAL_SEC;
     describe();
     ck_assert(!has("offset_ns") && has("last_known.offset_ns"));
 }
@@ -151,10 +151,10 @@ START_TEST(only_what_was_corrected_from_the_page_has_figures)
     const char *by;
 
     feed();
-    vm.tracker.recovery = (struct recovery){.started_ns = 1,
+    vm.tracker.recoveries.recovery = (struct recovery){.started_ns = 1,
         .plan = corrections[_i].plan,
         .corrected_ns = corrections[_i].corrected_ns,
-        .refused_correction = corrections[_i].refused,
+        .left_to_chronyd = corrections[_i].refused,
         .rate_ppm = 1,
         .offset_sec = 1,
         .remaining_sec = corrections[_i].measured ? 1e-9 : NAN};
@@ -172,7 +172,7 @@ START_TEST(what_chronyd_said_is_not_shown_while_it_does_not_answer)
 {
     feed();
     ck_assert(has("chronyd.synchronised") && has("chronyd.refid"));
-    vm.tracker.chronyd.reachable = false;
+    vm.tracker.client.known.reachable = false;
     describe();
     ck_assert(has("chronyd.reachable") && !has("chronyd.synchronised") && !has("chronyd.refid"));
 }

@@ -79,7 +79,7 @@ START_TEST(a_starting_chronyd_is_put_right_within_two_seconds)
     ck_assert_uint_eq(vm.n_resets, 0);
     virtual_run(&vm, 10 * VIRTUAL_SEC);
     assert_error_below(100e-9);
-    ck_assert_uint_eq(vm.tracker.recoveries, 0);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 0);
 }
 END_TEST
 
@@ -102,7 +102,7 @@ START_TEST(a_starting_chronyds_servers_are_not_boosted_where_the_offset_is_not_k
     virtual_start(&vm, &config, nothing_saved);
     virtual_run(&vm, 20 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RECOVERY), 1);
-    ck_assert_int_eq(vm.tracker.recovery.state, RECOVERY_SYNC);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.state, RECOVERY_SYNC);
     ASSERT_COMMANDS(CHRONY_DFREQ);
 }
 END_TEST
@@ -183,15 +183,15 @@ START_TEST(the_bound_of_a_free_running_clock_grows_until_max_error)
     vm.page.period_maxerror = vm.page.period_frac_sec / 10000000; /* 0.1 ppm */
     virtual_start(&vm, &config, nothing_saved);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_lt(vm.tracker.offset.bound_ns, 1200);
+    ck_assert_uint_lt(vm.tracker.feeder.offset.bound_ns, 1200);
     vm.page.clock_status = VMCLOCK_STATUS_FREERUNNING;
     virtual_run(&vm, 80 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 0);
-    ck_assert_double_eq_tol((double)vm.tracker.offset.bound_ns, 9000, 200);
+    ck_assert_double_eq_tol((double)vm.tracker.feeder.offset.bound_ns, 9000, 200);
     virtual_run(&vm, 20 * VIRTUAL_SEC); /* 1 us and 90 s of 0.1 ppm are the limit */
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 1);
     ck_assert_double_eq_tol((double)vm.last_sample_ns, 95e9, 0.5e9);
-    ck_assert_uint_gt(vm.tracker.offset.bound_ns, 10000);
+    ck_assert_uint_gt(vm.tracker.feeder.offset.bound_ns, 10000);
 }
 END_TEST
 
@@ -233,10 +233,10 @@ START_TEST(a_page_that_denies_the_bounds_of_the_one_before_is_counted)
     vm.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
     vm.page.time_maxerror_ns = 500;
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.tracker.contradictions, 0);
+    ck_assert_uint_eq(vm.tracker.host.contradictions, 0);
     vm.host_error_sec = 2e-6;
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.tracker.contradictions, 1);
+    ck_assert_uint_eq(vm.tracker.host.contradictions, 1);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_CONTRADICTION), 1);
 
     /* Steps that are too small for two neighbours to tell; the log is told now and then. */
@@ -244,8 +244,8 @@ START_TEST(a_page_that_denies_the_bounds_of_the_one_before_is_counted)
         vm.host_error_sec += 300e-9;
         virtual_run(&vm, 100 * VIRTUAL_MS);
     }
-    ck_assert_uint_ge(vm.tracker.contradictions, 8);
-    ck_assert_uint_lt(vm.tracker.contradictions, 16);
+    ck_assert_uint_ge(vm.tracker.host.contradictions, 8);
+    ck_assert_uint_lt(vm.tracker.host.contradictions, 16);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_CONTRADICTION), 4); /* 1, 2, 4, 8 */
 }
 END_TEST
@@ -263,8 +263,8 @@ START_TEST(a_new_host_need_not_agree_with_the_old_ones_bounds)
     vm.update_page = false;
     vm.formula_at_ns = vm.now_ns + 500 * VIRTUAL_MS;
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.tracker.disruptions, 2);
-    ck_assert_uint_eq(vm.tracker.contradictions, 0);
+    ck_assert_uint_eq(vm.tracker.host.disruptions, 2);
+    ck_assert_uint_eq(vm.tracker.host.contradictions, 0);
 }
 END_TEST
 
@@ -283,9 +283,9 @@ START_TEST(a_disruption_is_corrected_by_the_exact_sequence)
     ck_assert_double_eq_tol(vm.commands[1].command.ppm, 60, 0.01);
     ck_assert_uint_eq(vm.n_resets, 1);
     ck_assert_uint_eq(vm.n_stray_samples, 0);
-    ck_assert_uint_eq(vm.tracker.disruptions, 1);
-    ck_assert_uint_eq(vm.tracker.recoveries, 1);
-    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
+    ck_assert_uint_eq(vm.tracker.host.disruptions, 1);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 1);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
 }
 END_TEST
 
@@ -315,8 +315,8 @@ START_TEST(a_lost_reply_is_followed_by_a_measurement_never_by_a_repetition)
         if (vm.commands[i].command.id == CHRONY_DFREQ && vm.commands[i].executed_ns)
             told += vm.commands[i].command.ppm;
     ck_assert_double_eq_tol(told, 50, 0.01);
-    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
-    ck_assert_uint_eq(vm.tracker.recoveries, 1);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 1);
     ck_assert_double_le(vm.largest_backward_step_sec, 0.0041);
 }
 END_TEST
@@ -331,7 +331,7 @@ START_TEST(an_offset_that_is_lost_twice_is_sent_a_third_time)
     virtual_run(&vm, 30 * VIRTUAL_SEC);
     ck_assert_uint_ge(virtual_count_commands(&vm, CHRONY_DOFFSET2), 3);
     assert_error_below(1e-6);
-    ck_assert_double_eq_tol(vm.tracker.recovery.offset_sec, 0.3, 1e-3);
+    ck_assert_double_eq_tol(vm.tracker.recoveries.recovery.offset_sec, 0.3, 1e-3);
     ck_assert_uint_eq(vm.n_stray_samples, 0);
 }
 END_TEST
@@ -345,7 +345,7 @@ START_TEST(a_chronyd_that_is_always_late_is_understood_in_the_end)
     virtual_run(&vm, 20 * VIRTUAL_SEC);
     assert_error_below(1e-6);
     ck_assert_uint_le(vm.n_resets, 4);
-    ck_assert_uint_eq(vm.tracker.recoveries, 1);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 1);
 }
 END_TEST
 
@@ -425,7 +425,7 @@ START_TEST(the_frequency_is_asked_for_again_once_the_rate_is_known)
     int n;
 
     start_converged(5);
-    vm.tracker.rate.known = false;
+    vm.tracker.counter.rate.known = false;
     virtual_migrate(&vm, 0.005, 40);
     virtual_run(&vm, 500 * VIRTUAL_MS);
     ASSERT_COMMANDS(CHRONY_RESET_SOURCES);
@@ -483,8 +483,8 @@ START_TEST(a_request_recovers_and_is_no_disruption)
     seen.now_ns = vm.now_ns;
     tracker_step(&vm.tracker, &seen, &vm.orders);
     ck_assert_int_eq(vm.orders.command_id, CHRONY_RESET_SOURCES);
-    ck_assert_uint_eq(vm.tracker.disruptions, 0);
-    ck_assert_int_eq(vm.tracker.recovery.cause, RECOVERY_CAUSE_REQUEST);
+    ck_assert_uint_eq(vm.tracker.host.disruptions, 0);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.cause, RECOVERY_CAUSE_REQUEST);
 }
 END_TEST
 
@@ -497,7 +497,7 @@ START_TEST(a_second_disruption_in_the_middle_starts_over)
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     assert_error_below(100e-9);
     ck_assert_uint_eq(vm.n_stray_samples, 0);
-    ck_assert_uint_eq(vm.tracker.confirmed_marker, 3);
+    ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, 3);
 }
 END_TEST
 
@@ -511,8 +511,8 @@ START_TEST(a_chronyd_that_restarts_in_the_middle_is_recovered)
     virtual_chronyd_start(&vm);
     virtual_run(&vm, 8 * VIRTUAL_SEC);
     assert_error_below(1e-6);
-    ck_assert(vm.tracker.chronyd.synchronised);
-    ck_assert_uint_eq(vm.tracker.confirmed_marker, 2);
+    ck_assert(vm.tracker.client.known.synchronised);
+    ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, 2);
 }
 END_TEST
 
@@ -700,8 +700,8 @@ START_TEST(a_formula_that_comes_later_than_that_recovers_once_more)
     virtual_run(&vm, 8 * VIRTUAL_SEC + 20 * VIRTUAL_MS);
     assert_error_below(50e-9);
     virtual_run(&vm, 3 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.tracker.recoveries, 2);
-    ck_assert_uint_eq(vm.tracker.disruptions, 1);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 2);
+    ck_assert_uint_eq(vm.tracker.host.disruptions, 1);
 }
 END_TEST
 
@@ -735,12 +735,12 @@ START_TEST(a_formula_of_a_host_in_between_is_corrected_when_the_new_one_comes)
     vm.formula_at_ns = vm.now_ns;
     virtual_run(&vm, 30 * VIRTUAL_MS);
     assert_error_below(50e-9);
-    ck_assert_int_eq(vm.tracker.recovery.cause, RECOVERY_CAUSE_FORMULA);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.cause, RECOVERY_CAUSE_FORMULA);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     vm.host_error_sec = 0.002; /* the new host's own correction is one again */
     virtual_run(&vm, VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.tracker.recoveries, 3);
-    ck_assert_uint_eq(vm.tracker.disruptions, 2);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 3);
+    ck_assert_uint_eq(vm.tracker.host.disruptions, 2);
 }
 END_TEST
 
@@ -891,13 +891,13 @@ START_TEST(a_chronyd_that_is_away_gets_one_reset_for_the_newest_marker)
         virtual_migrate(&vm, 0.001, 10);
         virtual_run(&vm, 300 * VIRTUAL_MS);
     }
-    ck_assert(vm.tracker.reset_pending);
+    ck_assert(vm.tracker.recoveries.pending);
     virtual_chronyd_start(&vm);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_eq(vm.n_resets, 1);
-    ck_assert_uint_eq(vm.tracker.disruptions, 5);
-    ck_assert_uint_eq(vm.tracker.recoveries, 1);
-    ck_assert_uint_eq(vm.tracker.confirmed_marker, 6);
+    ck_assert_uint_eq(vm.tracker.host.disruptions, 5);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 1);
+    ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, 6);
     assert_error_below(1e-6);
 }
 END_TEST
@@ -911,7 +911,7 @@ START_TEST(a_chronyd_that_was_away_for_minutes_has_its_minute_to_be_synchronised
     virtual_chronyd_start(&vm);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_eq(vm.n_resets, 1);
-    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_NOT_SYNCHRONISED), 0);
 }
 END_TEST
@@ -927,7 +927,7 @@ START_TEST(a_chronyd_that_is_frozen_gets_one_reset_when_it_wakes_up)
     vm.frozen = false;
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_eq(vm.n_resets, 1);
-    ck_assert_uint_eq(vm.tracker.confirmed_marker, 5);
+    ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, 5);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_CHRONYD_SILENT), 1);
     assert_error_below(1e-6);
 }
@@ -977,8 +977,8 @@ START_TEST(a_disruption_while_the_daemon_was_down_is_reset_at_its_start)
     virtual_start(&vm, &config, saved);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_eq(vm.n_resets, 1);
-    ck_assert_uint_eq(vm.tracker.disruptions, 1);
-    ck_assert_int_eq(vm.tracker.recovery.cause, RECOVERY_CAUSE_MARKER);
+    ck_assert_uint_eq(vm.tracker.host.disruptions, 1);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.cause, RECOVERY_CAUSE_MARKER);
     assert_error_below(1e-6);
 }
 END_TEST
@@ -1010,7 +1010,7 @@ START_TEST(a_flapping_marker_brings_at_most_one_reset_a_watch_interval)
     ck_assert_uint_ge(vm.n_resets, 1);
     virtual_run(&vm, 10 * VIRTUAL_SEC);
     ck_assert_int_eq(tracker_state(&vm.tracker), TRACKER_FEEDING);
-    ck_assert_uint_eq(vm.tracker.confirmed_marker, vm.page.disruption_marker);
+    ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, vm.page.disruption_marker);
     assert_error_below(1e-6);
 }
 END_TEST
@@ -1100,19 +1100,19 @@ START_TEST(a_dry_run_sends_nothing)
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_eq(vm.n_samples, 0);
     ck_assert_uint_eq(vm.n_commands, 0);
-    ck_assert_uint_eq(vm.tracker.disruptions, 1);
+    ck_assert_uint_eq(vm.tracker.host.disruptions, 1);
     /* RESET_SOURCES, DFREQ, DOFFSET2, MAKESTEP twice, BURST; and nothing is said to come of it. */
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_WOULD_SEND), 6);
-    ck_assert_double_eq_tol(fabs(vm.tracker.recovery.offset_sec), 0.005, 1e-4);
-    ck_assert_double_eq_tol(fabs(vm.tracker.recovery.rate_ppm), 60, 0.1);
-    ck_assert_int_eq(vm.tracker.recovery.state, RECOVERY_IDLE);
+    ck_assert_double_eq_tol(fabs(vm.tracker.recoveries.recovery.offset_sec), 0.005, 1e-4);
+    ck_assert_double_eq_tol(fabs(vm.tracker.recoveries.recovery.rate_ppm), 60, 0.1);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.state, RECOVERY_IDLE);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RESET_CONFIRMED), 0);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_CORRECTED), 0);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SYNCHRONISED), 0);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_WOULD_FEED), 2);
     ck_assert_uint_eq(tracker_saved(&vm.tracker).confirmed_marker, 1);
     ck_assert(!restore_is_pending(&vm.tracker.restore));
-    ck_assert_uint_gt(vm.tracker.pretended.samples, 20);
+    ck_assert_uint_gt(vm.tracker.feeder.pretended.samples, 20);
 
     stop.now_ns = vm.now_ns;
     tracker_step(&vm.tracker, &stop, &vm.orders);
@@ -1164,13 +1164,13 @@ START_TEST(a_marker_that_flaps_for_an_hour_is_said_once_and_slows_the_resets)
     ck_assert_uint_eq(vm.n_samples, 0);
     ck_assert_uint_ge(vm.n_resets, 3500);
     ck_assert_uint_le(vm.n_resets, 3600 + 20);
-    ck_assert_uint_ge(vm.tracker.disruptions, 350000); /* one a look */
+    ck_assert_uint_ge(vm.tracker.host.disruptions, 350000); /* one a look */
     virtual_run(&vm, 1500 * VIRTUAL_MS);
     assert_error_below(100e-9);
-    ck_assert_uint_eq(vm.tracker.confirmed_marker, vm.page.disruption_marker);
+    ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, vm.page.disruption_marker);
     virtual_run(&vm, 10 * VIRTUAL_SEC);
     ck_assert_int_eq(tracker_state(&vm.tracker), TRACKER_FEEDING);
-    ck_assert(vm.tracker.chronyd.synchronised);
+    ck_assert(vm.tracker.client.known.synchronised);
     assert_said_once(EVENT_DISRUPTION);
     for (int i = 0; i < 3; i++) { /* the next ones are as quick as any */
         virtual_migrate(&vm, 0.005, 40);
@@ -1189,7 +1189,7 @@ START_TEST(markers_in_a_row_that_leave_time_for_a_recovery_get_one_each)
         assert_error_below(100e-9);
     }
     ck_assert_uint_eq(vm.n_resets, 100);
-    ck_assert_uint_eq(vm.tracker.recoveries, 100);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 100);
 }
 END_TEST
 
@@ -1204,7 +1204,7 @@ START_TEST(a_formula_that_jumps_back_and_forth_is_not_followed_for_long)
     run_flapping(600 * VIRTUAL_SEC, 100 * VIRTUAL_MS, move_formula_back_and_forth);
     ck_assert_uint_le(vm.n_samples, 25);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 1);
-    ck_assert_int_eq(vm.tracker.sample_verdict, CLOCK_UNSTEADY);
+    ck_assert_int_eq(vm.tracker.feeder.verdict, CLOCK_UNSTEADY);
     ck_assert_uint_lt(vm.n_events, 20);
     ck_assert_uint_eq(vm.n_resets, 0);
     vm.host_error_sec = 0;
@@ -1228,7 +1228,7 @@ START_TEST(time_that_runs_backwards_is_not_followed_for_long)
     run_flapping(60 * VIRTUAL_SEC, 100 * VIRTUAL_MS, move_formula_back);
     ck_assert_uint_le(vm.n_samples, 25);
     ck_assert_uint_eq(vm.n_resets, 0);
-    ck_assert_int_eq(vm.tracker.sample_verdict, CLOCK_UNSTEADY);
+    ck_assert_int_eq(vm.tracker.feeder.verdict, CLOCK_UNSTEADY);
 }
 END_TEST
 
@@ -1281,7 +1281,7 @@ START_TEST(bounds_that_are_violated_all_the_time_are_counted_and_said_now_and_th
     vm.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
     vm.page.time_maxerror_ns = 50;
     run_flapping(600 * VIRTUAL_SEC, 100 * VIRTUAL_MS, violate_bounds);
-    ck_assert_uint_ge(vm.tracker.contradictions, 2900);
+    ck_assert_uint_ge(vm.tracker.host.contradictions, 2900);
     ck_assert_uint_le(virtual_count_events(&vm, EVENT_CONTRADICTION), 14);
     ck_assert_uint_ge(vm.n_samples, 11900); /* the clock is good to what it says it is not */
     assert_error_below(1e-6);
@@ -1347,25 +1347,25 @@ END_TEST
 START_TEST(the_generation_tells_a_restore_from_a_migration)
 {
     start_converged(5);
-    ck_assert_int_eq(vm.tracker.disruption.kind, TRACKER_DISRUPTION_UNKNOWN);
+    ck_assert_int_eq(vm.tracker.host.disruption.kind, DISRUPTION_UNKNOWN);
     virtual_migrate(&vm, 0.001, 1);
     virtual_run(&vm, VIRTUAL_SEC);
-    ck_assert_int_eq(vm.tracker.disruption.kind, TRACKER_DISRUPTION_UNKNOWN);
+    ck_assert_int_eq(vm.tracker.host.disruption.kind, DISRUPTION_UNKNOWN);
     virtual_migrate(&vm, 0.001, 1); /* the first that has one */
     vm.page.flags |= VMCLOCK_FLAG_VM_GENERATION_PRESENT;
     virtual_run(&vm, VIRTUAL_SEC);
-    ck_assert_int_eq(vm.tracker.disruption.kind, TRACKER_DISRUPTION_UNKNOWN);
+    ck_assert_int_eq(vm.tracker.host.disruption.kind, DISRUPTION_UNKNOWN);
     virtual_migrate(&vm, 0.001, 1);
     virtual_run(&vm, VIRTUAL_SEC);
-    ck_assert_int_eq(vm.tracker.disruption.kind, TRACKER_DISRUPTION_MIGRATION);
+    ck_assert_int_eq(vm.tracker.host.disruption.kind, DISRUPTION_MIGRATION);
     virtual_migrate(&vm, 0.001, 1);
     vm.page.vm_generation++;
     virtual_run(&vm, VIRTUAL_SEC);
-    ck_assert_int_eq(vm.tracker.disruption.kind, TRACKER_DISRUPTION_RESTORE);
+    ck_assert_int_eq(vm.tracker.host.disruption.kind, DISRUPTION_RESTORE);
     virtual_migrate(&vm, 0.001, 1);
     vm.page.flags &= ~(uint64_t)VMCLOCK_FLAG_VM_GENERATION_PRESENT;
     virtual_run(&vm, VIRTUAL_SEC);
-    ck_assert_int_eq(vm.tracker.disruption.kind, TRACKER_DISRUPTION_UNKNOWN);
+    ck_assert_int_eq(vm.tracker.host.disruption.kind, DISRUPTION_UNKNOWN);
     ck_assert_uint_eq(vm.n_resets, 5);
 }
 END_TEST
@@ -1380,10 +1380,10 @@ START_TEST(a_request_during_a_disruption_does_not_hide_it)
     virtual_run(&vm, VIRTUAL_SEC);
     seen.now_ns = vm.now_ns;
     tracker_step(&vm.tracker, &seen, &vm.orders);
-    ck_assert_int_eq(vm.tracker.recovery.cause, RECOVERY_CAUSE_MARKER);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.cause, RECOVERY_CAUSE_MARKER);
     virtual_chronyd_start(&vm);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.tracker.confirmed_marker, 2);
+    ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, 2);
     assert_error_below(100e-9);
 }
 END_TEST
@@ -1394,13 +1394,13 @@ START_TEST(another_reference_than_ours_is_a_reference_and_chronyds_own_clock_is_
     vm.page_stuck = true; /* so that no sample makes it ours */
     vm.refid = 0x7f7f0101;
     virtual_run(&vm, 2 * VIRTUAL_SEC);
-    ck_assert(!vm.tracker.chronyd.has_reference && !vm.tracker.chronyd.synchronised);
+    ck_assert(!vm.tracker.client.known.has_reference && !vm.tracker.client.known.synchronised);
     vm.refid = 0xc0000201;
     virtual_run(&vm, 2 * VIRTUAL_SEC);
-    ck_assert(vm.tracker.chronyd.has_reference && !vm.tracker.chronyd.synchronised);
+    ck_assert(vm.tracker.client.known.has_reference && !vm.tracker.client.known.synchronised);
     vm.refid = config.refid;
     virtual_run(&vm, 2 * VIRTUAL_SEC);
-    ck_assert(vm.tracker.chronyd.synchronised);
+    ck_assert(vm.tracker.client.known.synchronised);
 }
 END_TEST
 
@@ -1410,12 +1410,12 @@ START_TEST(any_reference_will_do_for_a_marker_alone_and_none_is_said_after_a_min
     virtual_migrate(&vm, 0, 0);
     virtual_run(&vm, 70 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_NOT_SYNCHRONISED), 1);
-    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_UNSYNCHRONISED);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_UNSYNCHRONISED);
     virtual_migrate(&vm, 0, 0);
     virtual_run(&vm, VIRTUAL_SEC);
     vm.refid = 0xc0000201;
     virtual_run(&vm, VIRTUAL_SEC);
-    ck_assert_int_eq(vm.tracker.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
 }
 END_TEST
 
@@ -1435,7 +1435,7 @@ START_TEST(foreign_datagrams_are_said_once)
 {
     static const uint8_t garbage[40] = {1, 2, 3};
     struct observation seen = {
-        .chronyd = TRACKER_CHRONYD_REPLY, .reply = garbage, .reply_length = sizeof(garbage)};
+        .chronyd = CHRONY_REPLY, .reply = garbage, .reply_length = sizeof(garbage)};
     unsigned said = 0;
 
     start_converged(5);
@@ -1458,7 +1458,7 @@ START_TEST(a_marker_that_flaps_is_no_hurry_for_a_slow_watch)
     run_flapping(60 * VIRTUAL_SEC, VIRTUAL_MS, flap_marker);
     ck_assert_uint_le(vm.n_resets, 31);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.tracker.confirmed_marker, vm.page.disruption_marker);
+    ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, vm.page.disruption_marker);
     assert_error_below(100e-9);
 }
 END_TEST
@@ -1512,12 +1512,12 @@ START_TEST(random_disruptions_end_with_a_confirmed_reset_and_a_right_clock)
     virtual_run(&vm, 90 * VIRTUAL_SEC);
 
     /* Two that were read and lost: it goes on as if they had been done. */
-    ck_assert(vm.n_resets >= 1 || vm.tracker.recovery.reset_assumed);
-    ck_assert_uint_ge(vm.tracker.disruptions, 1); /* two between two looks are one */
-    ck_assert_uint_le(vm.tracker.disruptions, migrations);
-    ck_assert_uint_eq(vm.tracker.confirmed_marker, 1 + migrations);
+    ck_assert(vm.n_resets >= 1 || vm.tracker.recoveries.recovery.reset_assumed);
+    ck_assert_uint_ge(vm.tracker.host.disruptions, 1); /* two between two looks are one */
+    ck_assert_uint_le(vm.tracker.host.disruptions, migrations);
+    ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, 1 + migrations);
     n_disruptions += migrations;
-    ck_assert(!vm.tracker.reset_pending);
+    ck_assert(!vm.tracker.recoveries.pending);
     ck_assert_uint_eq(vm.n_stray_samples, 0);
     ck_assert(!restore_is_pending(&vm.tracker.restore));
     ck_assert_double_eq(vm.makestep_threshold, 1);
@@ -1525,7 +1525,7 @@ START_TEST(random_disruptions_end_with_a_confirmed_reset_and_a_right_clock)
     if (config.recovery.step != RECOVERY_STEP_ALWAYS)
         ck_assert_double_le(vm.largest_backward_step_sec, 1e-9);
     assert_error_below(1e-6);
-    ck_assert(vm.tracker.chronyd.synchronised);
+    ck_assert(vm.tracker.client.known.synchronised);
 }
 END_TEST
 
@@ -1587,12 +1587,12 @@ START_TEST(migrations_in_a_row_to_hosts_of_any_kind_end_with_a_right_clock)
     virtual_run(&vm, 15 * VIRTUAL_SEC);
     assert_error_below(200e-9);
     ck_assert_uint_ge(vm.n_resets, 1);
-    ck_assert(!vm.tracker.reset_pending);
-    ck_assert_uint_eq(vm.tracker.confirmed_marker, 1 + n);
+    ck_assert(!vm.tracker.recoveries.pending);
+    ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, 1 + n);
     n_disruptions += n;
     ck_assert_uint_eq(vm.n_stray_samples, 0);
-    ck_assert(vm.tracker.chronyd.synchronised);
-    ck_assert(!vm.tracker.host.late && !vm.tracker.unproven);
+    ck_assert(vm.tracker.client.known.synchronised);
+    ck_assert(!vm.tracker.host.formula.late && !vm.tracker.host.formula.unproven);
     if (n == 1) /* with more, that of a host in between may pass for a while */
         ck_assert_uint_eq(vm.n_wrong_samples, 0);
 }

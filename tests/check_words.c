@@ -79,10 +79,10 @@ START_TEST(a_mode_and_a_disruption_have_words_where_nothing_is_known)
     ck_assert_str_eq(tracker_mode_str(TRACKER_MODE_UNKNOWN), "marker-only");
     ck_assert_str_eq(tracker_mode_str(TRACKER_MODE_MARKER_ONLY), "marker-only");
     ck_assert_str_eq(tracker_mode_str(TRACKER_MODE_CLOCK), "clock");
-    ck_assert_str_eq(tracker_disruption_str(TRACKER_DISRUPTION_UNKNOWN), "unknown");
-    ck_assert_str_eq(tracker_disruption_str(TRACKER_DISRUPTION_MIGRATION), "migration");
-    ck_assert_str_eq(tracker_disruption_str(TRACKER_DISRUPTION_RESTORE), "restore");
-    ck_assert_str_eq(tracker_disruption_str((enum tracker_disruption)9), "unknown");
+    ck_assert_str_eq(disruption_kind_str(DISRUPTION_UNKNOWN), "unknown");
+    ck_assert_str_eq(disruption_kind_str(DISRUPTION_MIGRATION), "migration");
+    ck_assert_str_eq(disruption_kind_str(DISRUPTION_RESTORE), "restore");
+    ck_assert_str_eq(disruption_kind_str((enum disruption_kind)9), "unknown");
 }
 END_TEST
 

@@ -382,16 +382,16 @@ static void look(struct virtual_machine *vm, struct observation *seen)
 {
     if (vm->device_lost) {
         vm->shown_valid = false;
-        seen->look = TRACKER_LOOK_LOST;
+        seen->look = HOST_LOOK_LOST;
         seen->look_error = 2;
     } else if (vm->page_stuck) {
-        seen->look = TRACKER_LOOK_BUSY;
+        seen->look = HOST_LOOK_BUSY;
     } else if (!vm->shown_valid ||
                /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison,cert-*): copies of one */
                memcmp(&vm->shown, &vm->page, sizeof(vm->page)) != 0) {
         vm->shown = vm->page;
         vm->shown_valid = true;
-        seen->look = TRACKER_LOOK_CHANGED;
+        seen->look = HOST_LOOK_CHANGED;
         seen->page = &vm->shown;
         seen->page_verdict = PAGE_OK;
         seen->counter = virtual_counter(vm);
@@ -414,15 +414,12 @@ static void step(struct virtual_machine *vm, struct observation *seen)
     static struct cross_timestamp realtime[16], raw[16];
 
     for (int i = 0; i < 64; i++) {
-        bool again = false;
-
         seen->now_ns = vm->stepped_ns = vm->now_ns;
         if (vm->before_step)
             vm->before_step(vm);
         look(vm, seen);
-        if (vm->orders.measure &&
-            vm->now_ns >= vm->orders.wake_at_ns - tracker_slack_ns(&vm->tracker.config) &&
-            seen->look == TRACKER_LOOK_NONE) {
+        if (vm->orders.measure && tracker_is_due(&vm->tracker.config, &vm->orders, vm->now_ns) &&
+            seen->look == HOST_LOOK_NONE) {
             move_clock(vm);
             for (int k = 0; k < 16; k++) {
                 const double raw_sec = vm->raw_ticks * vm->raw_ns_per_tick * 1e-9;
@@ -448,9 +445,8 @@ static void step(struct virtual_machine *vm, struct observation *seen)
         memset(seen, 0, sizeof(*seen));
         if (vm->orders.command_length && (!vm->alive || vm->connection_dead)) {
             vm->connection_dead = false;
-            seen->chronyd = TRACKER_CHRONYD_GONE;
+            seen->chronyd = CHRONY_GONE;
             seen->chronyd_error = 111;
-            again = true;
         } else if (vm->orders.command_length && vm->n_queued < VIRTUAL_QUEUE) {
             vm->connected_id = vm->chronyd_id;
             memcpy(vm->queue[vm->n_queued].bytes, vm->orders.command, CHRONY_REQUEST_MAX);
@@ -460,8 +456,8 @@ static void step(struct virtual_machine *vm, struct observation *seen)
             vm->sample_sent = true;
             vm->sample_error = vm->alive ? 0 : 111;
             vm->n_samples++;
-            vm->n_stray_samples +=
-                recovery_holds_samples(&vm->tracker.recovery) || vm->tracker.reset_pending;
+            vm->n_stray_samples += recovery_holds_samples(&vm->tracker.recoveries.recovery) ||
+                                   vm->tracker.recoveries.pending;
             vm->n_wrong_samples +=
                 fabs(vm->orders.sample.offset + vm->error_sec - vm->host_error_sec) > 1e-6;
             vm->last_sample_sec = vm->orders.sample.offset;
@@ -474,7 +470,7 @@ static void step(struct virtual_machine *vm, struct observation *seen)
                 take_sample(vm, &vm->orders.sample);
         }
         vm->now_ns += 2000; /* a step takes its time */
-        if (!again && !(vm->orders.measure && vm->orders.wake_at_ns <= vm->now_ns))
+        if (!tracker_goes_on(&vm->orders, seen, vm->now_ns))
             return;
     }
     assert(false); /* the tracker steps without end */
@@ -482,7 +478,7 @@ static void step(struct virtual_machine *vm, struct observation *seen)
 
 static void reply(struct virtual_machine *vm)
 {
-    struct observation seen = {.chronyd = TRACKER_CHRONYD_REPLY, .reply_length = 28};
+    struct observation seen = {.chronyd = CHRONY_REPLY, .reply_length = 28};
     uint8_t bytes[CHRONY_REQUEST_MAX];
 
     memcpy(bytes, vm->replies[0].bytes, sizeof(bytes));
@@ -561,9 +557,8 @@ void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
 
             vm->next_tick_ns += vm->tick_ns;
             look(vm, &seen);
-            vm->shown_valid = vm->shown_valid && seen.look != TRACKER_LOOK_CHANGED;
-            if (seen.look != TRACKER_LOOK_NONE ||
-                vm->now_ns + tracker_slack_ns(&vm->tracker.config) >= vm->orders.wake_at_ns) {
+            vm->shown_valid = vm->shown_valid && seen.look != HOST_LOOK_CHANGED;
+            if (tracker_must_step(&vm->tracker.config, &vm->orders, &seen, false, vm->now_ns)) {
                 memset(&seen, 0, sizeof(seen));
                 step(vm, &seen);
             }

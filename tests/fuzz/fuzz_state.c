@@ -38,13 +38,13 @@ static void start_tracker(const struct tracker_saved *saved)
         .disruption_marker = 7,
     };
     const struct observation seen = {
-        .now_ns = 1000000000, .look = TRACKER_LOOK_CHANGED, .page = &page, .page_verdict = PAGE_OK};
+        .now_ns = 1000000000, .look = HOST_LOOK_CHANGED, .page = &page, .page_verdict = PAGE_OK};
     static struct tracker tracker;
     static struct tracker_orders orders;
 
     tracker_init(&tracker, &config, saved, 1, 1000000000);
     tracker_step(&tracker, &seen, &orders);
-    must(tracker.disruptions == (saved->valid && saved->confirmed_marker != 7));
+    must(tracker.host.disruptions == (saved->valid && saved->confirmed_marker != 7));
     must(!restore_is_pending(&tracker.restore) || restore_is_pending(&saved->restore));
 }
 

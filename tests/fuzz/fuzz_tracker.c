@@ -336,7 +336,7 @@ static void count_command(struct world *w, enum chrony_command_id id)
         unsigned most;
     } limits[] = {{CHRONY_RESET_SOURCES, 16}, {CHRONY_DFREQ, 5}, {CHRONY_DOFFSET2, 7},
         {CHRONY_MAKESTEP, 14}, {CHRONY_BURST, 5}};
-    const struct recovery *r = &w->tracker.recovery;
+    const struct recovery *r = &w->tracker.recoveries.recovery;
 
     if (r->started_ns != w->recovery_since_ns)
         memset(w->sent, 0, sizeof(w->sent));
@@ -357,8 +357,8 @@ static void check_command(struct world *w)
     must(!w->dry_run);
     must(strcmp(chrony_command_str(id), "unknown") != 0);
     must(request[0] == 6 && request[1] == 1 && request[5] == id);
-    must(big_endian(request + 8) == w->tracker.exchange.sequence);
-    must(w->tracker.exchange.owner != EXCHANGE_NONE);
+    must(big_endian(request + 8) == w->tracker.client.exchange.sequence);
+    must(w->tracker.client.exchange.owner != EXCHANGE_NONE);
     count_command(w, id);
     switch (id) {
     case CHRONY_RESET_SOURCES:
@@ -367,8 +367,8 @@ static void check_command(struct world *w)
         w->stepping_forward = false;
         break;
     case CHRONY_DFREQ:
-        must(w->carried.chronyd == TRACKER_CHRONYD_REPLY &&
-             w->carried.reply[5] == CHRONY_TRACKING && !w->uncertain);
+        must(w->carried.chronyd == CHRONY_REPLY && w->carried.reply[5] == CHRONY_TRACKING &&
+             !w->uncertain);
         must(fabs(number) <= r->rate_max_ppm * (1 + 1e-6));
         must(w->config.correct_frequency || w->reconfigured);
         w->uncertain = true;
@@ -404,16 +404,18 @@ static void check_sample(struct world *w)
     struct clock_model model;
 
     must(!w->dry_run && !w->stop);
-    must(!w->tracker.reset_pending && !recovery_holds_samples(&w->tracker.recovery));
+    must(
+        !w->tracker.recoveries.pending && !recovery_holds_samples(&w->tracker.recoveries.recovery));
     must(w->carried.measured & TRACKER_MEASURE_REALTIME);
     must(!w->busy && !w->lost);
     must(page_decode(w->raw, &page) == PAGE_OK);
-    must(page.disruption_marker == w->tracker.marker);
+    must(page.disruption_marker == w->tracker.host.marker);
     must(clock_model_init(&page, &w->config.reader, &model) == CLOCK_OK);
     must(isfinite(sample->offset) && sample->magic == SOCK_SAMPLE_MAGIC && sample->pulse == 0);
     must(sample->leap >= 0 && sample->leap <= 2 && sample->tv.tv_usec < 1000000);
     if (w->config.max_error_ns)
-        must(w->tracker.offset.has_bound && w->tracker.offset.bound_ns <= w->config.max_error_ns);
+        must(w->tracker.feeder.offset.has_bound &&
+             w->tracker.feeder.offset.bound_ns <= w->config.max_error_ns);
     w->samples++;
     must(w->samples <= (uint64_t)((w->now_ns - START_NS) / w->least_sample_ns) + 2 * w->starts);
 }
@@ -431,7 +433,8 @@ static void trace(const struct world *w, const struct observation *seen)
     fprintf(stderr, "%10.3f ms: look %d, measured %u, chronyd %d -> %s, %s%s%s",
         (double)(w->now_ns - START_NS) / 1e6, (int)seen->look, seen->measured, (int)seen->chronyd,
         tracker_state_str(tracker_state(&w->tracker)),
-        recovery_state_str(w->tracker.recovery.state), o->command_length ? ", sends " : "",
+        recovery_state_str(w->tracker.recoveries.recovery.state),
+        o->command_length ? ", sends " : "",
         o->command_length ? chrony_command_str(o->command_id) : "");
     if (o->wake_at_ns != INT64_MAX)
         fprintf(stderr, ", wakes in %.3f ms", (double)(o->wake_at_ns - w->now_ns) / 1e6);
@@ -443,13 +446,13 @@ static void check_orders(struct world *w)
     const struct tracker *t = &w->tracker;
     const struct tracker_orders *orders = &w->orders;
 
-    must(orders->n_events < TRACKER_EVENTS_MAX); /* at the limit some may have been lost */
+    must(orders->n_events < REPORTER_EVENTS_MAX); /* at the limit some may have been lost */
     for (unsigned i = 0; i < orders->n_events; i++)
         must(orders->events[i].id < EVENT_N);
     must(strcmp(tracker_state_str(tracker_state(t)), "unknown") != 0);
-    must(t->recovery.state < RECOVERY_N_STATES);
-    must(t->recovery.cause != RECOVERY_CAUSE_START || t->recovery.started_ns != w->now_ns ||
-         w->told_unsynchronised);
+    must(t->recoveries.recovery.state < RECOVERY_N_STATES);
+    must(t->recoveries.recovery.cause != RECOVERY_CAUSE_START ||
+         t->recoveries.recovery.started_ns != w->now_ns || w->told_unsynchronised);
     must(orders->wake_at_ns >= 0);
     must(!orders->stopped || w->stop);
     must(orders->measure == 0 || orders->wake_at_ns != INT64_MAX);
@@ -469,15 +472,15 @@ static void check_orders(struct world *w)
 
 static void look(struct world *w, struct observation *seen, struct vmclock_page *page)
 {
-    seen->look = TRACKER_LOOK_NONE;
+    seen->look = HOST_LOOK_NONE;
     if (w->lost) {
-        seen->look = TRACKER_LOOK_LOST;
+        seen->look = HOST_LOOK_LOST;
         seen->look_error = ENXIO;
     } else if (w->busy) {
-        seen->look = TRACKER_LOOK_BUSY;
+        seen->look = HOST_LOOK_BUSY;
         seen->seq_count = 1;
     } else if (w->dirty) {
-        seen->look = TRACKER_LOOK_CHANGED;
+        seen->look = HOST_LOOK_CHANGED;
         seen->page_verdict = page_decode(w->raw, page);
         seen->page = page;
         seen->counter = counter(w);
@@ -509,7 +512,7 @@ static void gather(struct world *w, struct observation *seen)
 {
     static struct cross_timestamp realtime[4], raw[4];
 
-    if (seen->look == TRACKER_LOOK_BUSY || seen->look == TRACKER_LOOK_LOST)
+    if (seen->look == HOST_LOOK_BUSY || seen->look == HOST_LOOK_LOST)
         return;
     seen->measured = w->orders.measure;
     seen->realtime = realtime;
@@ -537,7 +540,7 @@ static void execute(struct world *w)
     if (orders->command_length && w->chronyd == CHRONYD_AWAY) {
         start_chronyd(w); /* the next one will be another */
         w->told_unsynchronised = false;
-        next.chronyd = TRACKER_CHRONYD_GONE;
+        next.chronyd = CHRONY_GONE;
         next.chronyd_error = ECONNREFUSED;
     } else if (orders->command_length && (w->queued < QUEUE_MAX || w->queue[0].carried_out)) {
         if (w->queued == QUEUE_MAX) /* it was read: only its reply is lost */
@@ -569,32 +572,31 @@ static void step(struct world *w)
     bool more;
 
     do {
-        const bool known = w->tracker.page_known;
+        const bool known = w->tracker.host.known;
         struct observation *seen = &w->carried;
 
         w->now_ns += US;
         look(w, seen, &page);
-        if (w->orders.measure && w->now_ns >= w->orders.wake_at_ns)
+        if (w->orders.measure && tracker_is_due(&w->config, &w->orders, w->now_ns))
             gather(w, seen);
         seen->now_ns = w->now_ns;
         seen->clock_source_is_counter = w->clock_source_is_counter;
         seen->chronyd_id = w->connected_id;
         seen->command_queued = w->queued > 0 && !w->queue[w->queued - 1].carried_out;
         tracker_step(&w->tracker, seen, &w->orders);
-        if (!known && w->tracker.page_known)
-            w->marker_at_reset = w->tracker.marker; /* nothing is known of the time before */
+        if (!known && w->tracker.host.known)
+            w->marker_at_reset = w->tracker.host.marker; /* nothing is known of the time before */
         trace(w, seen);
         check_orders(w);
         execute(w);
         must(++at_once < MEASURES_MAX);
-        more = w->carried.chronyd != TRACKER_CHRONYD_NONE ||
-               (w->orders.measure && w->orders.wake_at_ns <= w->now_ns);
+        more = tracker_goes_on(&w->orders, &w->carried, w->now_ns);
     } while (more);
 }
 
 static void receive(struct world *w, const uint8_t *datagram, size_t length)
 {
-    w->carried.chronyd = TRACKER_CHRONYD_REPLY;
+    w->carried.chronyd = CHRONY_REPLY;
     w->carried.reply = datagram;
     w->carried.reply_length = length;
     step(w);
@@ -612,8 +614,8 @@ static void reply_to_oldest(struct world *w)
     /* It answers after all that came before: what was sent before it is done, or never will be. */
     w->uncertain = false;
     if (request.id == CHRONY_TRACKING && request.status == CHRONY_OK &&
-        request.sequence == w->tracker.exchange.sequence &&
-        w->tracker.exchange.owner != EXCHANGE_NONE)
+        request.sequence == w->tracker.client.exchange.sequence &&
+        w->tracker.client.exchange.owner != EXCHANGE_NONE)
         w->told_unsynchronised = w->reference == 1 || w->reference == 3;
     length = write_reply(w, &request, reply);
     receive(w, reply, length);
@@ -694,7 +696,7 @@ static void receive_garbage(struct world *w, struct bytes *in)
 
     take(in, datagram, length);
     /* Not one that might be believed: that chronyd was told so the world has to know. */
-    if (length >= 28 && big_endian(datagram + 16) == t->exchange.sequence)
+    if (length >= 28 && big_endian(datagram + 16) == t->client.exchange.sequence)
         datagram[16] ^= 0x80;
     receive(w, datagram, length);
 }
@@ -787,10 +789,11 @@ static bool at_rest(const struct world *w, uint64_t samples_before)
     if (w->stop) /* in a dry run, what an earlier process left to be put back stays so */
         return w->dry_run || w->orders.stopped;
     if (w->dry_run)
-        return t->recovery.state == RECOVERY_IDLE && !t->reset_pending && t->has_model;
-    return t->recovery.state == RECOVERY_IDLE && !t->reset_pending &&
-           !restore_is_pending(&t->restore) && t->exchange.owner == EXCHANGE_NONE &&
-           w->samples > samples_before && t->chronyd.synchronised;
+        return t->recoveries.recovery.state == RECOVERY_IDLE && !t->recoveries.pending &&
+               t->host.has_time;
+    return t->recoveries.recovery.state == RECOVERY_IDLE && !t->recoveries.pending &&
+           !restore_is_pending(&t->restore) && t->client.exchange.owner == EXCHANGE_NONE &&
+           w->samples > samples_before && t->client.known.synchronised;
 }
 
 static void check_rest(const struct world *w)
@@ -800,7 +803,7 @@ static void check_rest(const struct world *w)
     if (w->dry_run)
         return;
     if (w->stop && restore_is_pending(&t->restore)) { /* for the next start, if chronyd is away */
-        must(!t->chronyd.reachable && !t->chronyd.silent);
+        must(!t->client.known.reachable && !t->client.known.silent);
         return;
     }
     must(!restore_is_pending(&t->restore));
@@ -813,9 +816,9 @@ static void check_rest(const struct world *w)
     if (w->stop)
         return;
     must(tracker_state(t) == TRACKER_FEEDING);
-    must(t->marker == get_field(w, VMCLOCK_AT_DISRUPTION_MARKER, 8));
-    must(w->refused_reset || t->confirmed_marker == t->marker);
-    must(w->refused_reset || w->marker_at_reset == t->marker);
+    must(t->host.marker == get_field(w, VMCLOCK_AT_DISRUPTION_MARKER, 8));
+    must(w->refused_reset || t->recoveries.confirmed_marker == t->host.marker);
+    must(w->refused_reset || w->marker_at_reset == t->host.marker);
 }
 
 /* From now on all is well; within three minutes the tracker has to be so, too. */
@@ -850,7 +853,7 @@ static void settle(struct world *w)
         if (w->orders.wake_at_ns != INT64_MAX)
             wait_until(w, w->orders.wake_at_ns);
         /* Nothing happens until something is put back: half a minute of samples says no more. */
-        if (w->samples > samples_before && w->tracker.recovery.state == RECOVERY_IDLE &&
+        if (w->samples > samples_before && w->tracker.recoveries.recovery.state == RECOVERY_IDLE &&
             restore_is_pending(&w->tracker.restore) && w->tracker.restore.referenced)
             wait_until(w, w->tracker.restore.due_ns);
         w->carried.stop = w->stop;

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "refclock/rate.h"
+#include "refclock/raw_rate.h"
 
 /* A kernel whose CLOCK_MONOTONIC_RAW advances by mult / 2^shift ns a tick. */
 static struct cross_timestamp raw_at(double sec, double hz, double ns_per_tick, double error_ns)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "refclock/rate.h"
+#include "refclock/raw_rate.h"
 
 #include <math.h>
 

@@ -10,8 +10,8 @@
  *
  * Source: Linux kernel/time/clocksource.c for the choice of shift; measured to 0.35 ppb.
  */
-#ifndef REFCLOCK_RATE_H
-#define REFCLOCK_RATE_H
+#ifndef REFCLOCK_RAW_RATE_H
+#define REFCLOCK_RAW_RATE_H
 
 #include "refclock/cross_timestamp.h"
 

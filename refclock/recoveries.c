@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "refclock/recoveries.h"
+
+#include <assert.h>
+#include <math.h>
+
+#define PATIENCE       10                   /* recoveries in a row that are not let finish */
+#define PAUSE_NS       INT64_C(1000000000)  /* between resets, after that many */
+#define LATE_NS        INT64_C(10000000000) /* a reset that is not confirmed is trouble */
+#define BURSTS_MORE    4                    /* beside the recovery's own */
+#define BURST_FIRST_NS INT64_C(8000000000)  /* after that; twice as long before each further one */
+
+void recoveries_init(struct recoveries *rs, uint64_t confirmed_marker)
+{
+    *rs = (struct recoveries){.recovery.remaining_sec = NAN, .confirmed_marker = confirmed_marker};
+}
+
+void recoveries_need_none(struct recoveries *rs, uint64_t marker)
+{
+    rs->confirmed_marker = marker;
+}
+
+void recoveries_begin(struct recoveries *rs, struct reporter *reporter, enum recovery_cause cause,
+    int64_t watch_interval_ns, bool queued, bool stopping)
+{
+    const bool storm = rs->interrupted >= PATIENCE && watch_interval_ns < PAUSE_NS;
+    const int64_t pause_ns = storm ? PAUSE_NS : watch_interval_ns;
+    const int64_t earliest_ns = rs->reset_sent_ns ? rs->reset_sent_ns + pause_ns : 0;
+
+    if (!rs->pending) {
+        rs->pending_since_ns = reporter->now_ns;
+        rs->late_reported = false;
+    }
+    rs->pending = rs->pending || cause != RECOVERY_CAUSE_START;
+    if (stopping)
+        return;
+    rs->interrupted = recovery_holds_samples(&rs->recovery) ? rs->interrupted + 1 : 0;
+    recovery_begin(&rs->recovery, cause, reporter->now_ns, earliest_ns, queued);
+    rs->bursts_left = 0;
+    rs->awaiting_reported = rs->refusal_reported = false;
+    if (cause != RECOVERY_CAUSE_MARKER)
+        reporter_say(reporter, (struct event){.id = EVENT_RECOVERY, .cause = cause});
+}
+
+static double ms_since(const struct reporter *reporter, int64_t then_ns)
+{
+    return (double)(reporter->now_ns - then_ns) / 1e6;
+}
+
+static double ms_between(int64_t since_ns, int64_t at_ns)
+{
+    return at_ns ? (double)(at_ns - since_ns) / 1e6 : NAN;
+}
+
+static void report_end(const struct recoveries *rs, struct reporter *reporter, enum event_id id,
+    const struct recoveries_view *view)
+{
+    const struct recovery *r = &rs->recovery;
+    const bool by_page = recovery_corrected_by(r) == RECOVERY_CORRECTOR_PAGE;
+
+    reporter_say(reporter,
+        (struct event){.id = id,
+            .end = {.cause = r->cause,
+                .marker = view->marker,
+                .refid = view->refid,
+                .ms = ms_since(reporter, r->started_ns),
+                .reset_ms = ms_between(r->started_ns, r->reset_ns),
+                .corrected_ms = by_page ? ms_between(r->started_ns, r->corrected_ns) : NAN}});
+}
+
+void recoveries_abandon(
+    struct recoveries *rs, struct reporter *reporter, const struct recoveries_view *view)
+{
+    if (rs->recovery.state != RECOVERY_IDLE && !view->dry_run)
+        report_end(rs, reporter, EVENT_ABANDONED, view);
+    recovery_abandon(&rs->recovery, reporter->now_ns);
+}
+
+static void report_reset(struct reporter *reporter, enum event_id id, int64_t since_ns,
+    const struct recoveries_view *view, bool refused)
+{
+    reporter_say(reporter,
+        (struct event){.id = id,
+            .reset = {view->marker, ms_since(reporter, since_ns), refused, view->status}});
+}
+
+/* Whatever came of the reset, chronyd has done with what it knew, or will not. */
+static void account_reset(struct recoveries *rs, struct reporter *reporter, unsigned news,
+    const struct recoveries_view *view)
+{
+    const bool confirmed = news & RECOVERY_NEWS_CONFIRMED, denied = news & RECOVERY_NEWS_DENIED;
+
+    if (!confirmed && !denied && !(news & RECOVERY_NEWS_ASSUMED))
+        return;
+    rs->pending = false;
+    if (view->dry_run)
+        return;
+    if (!denied)
+        rs->confirmed_marker = view->marker;
+    rs->count += confirmed;
+    report_reset(reporter, confirmed ? EVENT_RESET_CONFIRMED : EVENT_UNCONFIRMED,
+        rs->recovery.started_ns, view, denied);
+}
+
+static void report_trouble(struct recoveries *rs, struct reporter *reporter, unsigned news,
+    const struct recoveries_view *view)
+{
+    if (rs->pending && !rs->late_reported && reporter->now_ns - rs->pending_since_ns >= LATE_NS) {
+        rs->late_reported = true;
+        report_reset(reporter, EVENT_RESET_LATE, rs->pending_since_ns, view, false);
+    }
+    if ((news & RECOVERY_NEWS_REFUSED) && !rs->refusal_reported) {
+        rs->refusal_reported = true;
+        report_reset(reporter, EVENT_NOT_CONFIRMED, rs->recovery.started_ns, view, true);
+    }
+    /* Not of one that needs no waiting. */
+    if ((news & RECOVERY_NEWS_AWAITS_PAGE) && !(news & RECOVERY_NEWS_CONFIRMED) &&
+        !rs->awaiting_reported) {
+        rs->awaiting_reported = true;
+        reporter_say(reporter, (struct event){.id = EVENT_AWAITING_HOST, .verdict = view->verdict});
+    }
+    if (news & RECOVERY_NEWS_HOST_LATE)
+        reporter_say(reporter, (struct event){.id = EVENT_HOST_LATE, .verdict = view->verdict});
+    if (news & RECOVERY_NEWS_NO_COMMAND)
+        reporter_say(reporter, (struct event){.id = EVENT_COMMAND_MISSING});
+    if (news & RECOVERY_NEWS_CANNOT_STEP)
+        reporter_say(reporter, (struct event){.id = EVENT_CANNOT_STEP});
+}
+
+static void report_correction(const struct recoveries *rs, struct reporter *reporter,
+    enum event_id id, double ppm, double offset_sec)
+{
+    const struct recovery *r = &rs->recovery;
+
+    reporter_say(reporter, (struct event){.id = id,
+                               .correction = {r->cause, ppm, offset_sec, r->remaining_sec,
+                                   ms_since(reporter, r->started_ns)}});
+}
+
+static void report_corrections(const struct recoveries *rs, struct reporter *reporter,
+    unsigned news, const struct recovery_view *recovery_view)
+{
+    const struct recovery *r = &rs->recovery;
+    const bool of_rate = isnan(r->remaining_sec);
+
+    if (news & RECOVERY_NEWS_TOO_LARGE)
+        report_correction(rs, reporter, EVENT_CORRECTION_REFUSED,
+            of_rate ? recovery_view->rate_ppm : 0, of_rate ? 0 : r->remaining_sec);
+    if (news & RECOVERY_NEWS_LEFT)
+        report_correction(rs, reporter, EVENT_LEFT_TO_CHRONYD, 0, r->remaining_sec);
+}
+
+void recoveries_step(struct recoveries *rs, struct reporter *reporter,
+    const struct recovery_config *config, enum recovery_event event,
+    const struct recovery_view *recovery_view, const struct recoveries_view *view,
+    struct recovery_order *ret_order)
+{
+    const struct recovery *r = &rs->recovery;
+
+    recovery_step(&rs->recovery, config, event, recovery_view, ret_order);
+    if (ret_order->news == 0 && !rs->pending && !ret_order->send)
+        return;
+    account_reset(rs, reporter, ret_order->news, view);
+    report_trouble(rs, reporter, ret_order->news, view);
+    report_corrections(rs, reporter, ret_order->news, recovery_view);
+    if (ret_order->send && ret_order->command.id == CHRONY_RESET_SOURCES)
+        rs->reset_sent_ns = reporter->now_ns;
+    if (ret_order->send && ret_order->command.id == CHRONY_BURST)
+        recoveries_burst_sent(rs, true, reporter->now_ns);
+    if (view->dry_run)
+        return;
+    if (ret_order->news & RECOVERY_NEWS_CORRECTED)
+        report_correction(rs, reporter, EVENT_CORRECTED, r->rate_ppm, r->offset_sec);
+    if (!(ret_order->news & RECOVERY_NEWS_ENDED))
+        return;
+    if (r->outcome == RECOVERY_OUTCOME_SYNCHRONISED)
+        report_end(rs, reporter, EVENT_SYNCHRONISED, view);
+    else if (r->outcome == RECOVERY_OUTCOME_UNSYNCHRONISED)
+        report_end(rs, reporter, EVENT_NOT_SYNCHRONISED, view);
+}
+
+void recoveries_burst_sent(struct recoveries *rs, bool by_recovery, int64_t now_ns)
+{
+    assert(by_recovery || rs->bursts_left > 0);
+    if (by_recovery) {
+        rs->bursts_left = BURSTS_MORE;
+        rs->burst_interval_ns = BURST_FIRST_NS;
+    } else {
+        rs->bursts_left--;
+        rs->burst_interval_ns *= 2;
+    }
+    rs->burst_due_ns = now_ns + rs->burst_interval_ns;
+}
+
+void recoveries_need_no_burst(struct recoveries *rs)
+{
+    rs->bursts_left = 0;
+}
