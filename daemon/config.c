@@ -307,8 +307,8 @@ int config_salvage(
 
     *ret_config = (struct config){.file_named = file != NULL};
     for (size_t i = 0; i < config_n_keys; i++)
-        if (config_keys[i].fallback)
-            config_keys[i].parse(&config_keys[i], config_keys[i].fallback, ret_config);
+        if (config_keys[i].default_text)
+            config_keys[i].parse(&config_keys[i], config_keys[i].default_text, ret_config);
     r = read_file(&reader, name, file == NULL);
     dropins = r < 0 ? 0 : read_dropins(&reader, name);
     snprintf(ret_config->file, sizeof(ret_config->file), "%s", name);
@@ -355,7 +355,7 @@ void config_set_default(struct config *config, const char *name)
 {
     const struct config_key *key = &config_keys[key_index(name)];
 
-    key->parse(key, key->fallback, config);
+    key->parse(key, key->default_text, config);
 }
 
 static void print_source(const struct config *config, unsigned file, unsigned line, FILE *to)

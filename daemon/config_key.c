@@ -25,12 +25,12 @@
 
 static void *field(const struct config_key *key, struct config *config)
 {
-    return (char *)config + key->at;
+    return (char *)config + key->offset;
 }
 
 static const void *const_field(const struct config_key *key, const struct config *config)
 {
-    return (const char *)config + key->at;
+    return (const char *)config + key->offset;
 }
 
 /* --- kinds of values ----------------------------------------------------------------------- */
@@ -42,9 +42,9 @@ static const char *parse_path(
     const size_t n = strlen(value);
 
     if (value[0] != '/' || n >= CONFIG_PATH_MAX || (double)n > key->maximum)
-        return key->allowed;
+        return key->expected;
     if (key->minimum > 0 && (double)(slash - value) + key->minimum > key->maximum)
-        return key->allowed; /* something else has to fit beside it */
+        return key->expected; /* something else has to fit beside it */
     memcpy(field(key, config), value, n + 1);
     return NULL;
 }
@@ -65,7 +65,7 @@ static const char *parse_metrics_file(
         return NULL;
     }
     if (n < 6 || strcmp(value + n - 5, ".prom") != 0)
-        return key->allowed;
+        return key->expected;
     return parse_path(key, value, config);
 }
 
@@ -122,14 +122,14 @@ static const char *parse_duration(
     double number, ns = -1;
 
     if (!config_parse_number(value, &unit, &number))
-        return key->allowed;
+        return key->expected;
     if (*unit == '\0' && number == 0 && key->minimum == 0)
         ns = 0;
     for (size_t i = 0; i < N_UNITS; i++)
         if (strcmp(unit, units[i].name) == 0)
             ns = rint(number * units[i].ns);
     if (ns < key->minimum || ns > key->maximum)
-        return key->allowed;
+        return key->expected;
     *(int64_t *)field(key, config) = (int64_t)ns;
     return NULL;
 }
@@ -156,7 +156,7 @@ static const char *parse_count(
 
     if (!config_parse_number(value, &end, &number) || *end || number != floor(number) ||
         number < key->minimum || number > key->maximum)
-        return key->allowed;
+        return key->expected;
     *(unsigned *)field(key, config) = (unsigned)number;
     return NULL;
 }
@@ -188,7 +188,7 @@ static const char *parse_real(
 
     if (!config_parse_number(value, &end, &number) || *end || number < key->minimum ||
         number > key->maximum)
-        return key->allowed;
+        return key->expected;
     *(double *)field(key, config) = number;
     return NULL;
 }
@@ -204,7 +204,7 @@ static const char *parse_bool(
     const bool yes = strcmp(value, "yes") == 0;
 
     if (!yes && strcmp(value, "no") != 0)
-        return key->allowed;
+        return key->expected;
     *(bool *)field(key, config) = yes;
     return NULL;
 }
@@ -225,7 +225,7 @@ static const char *parse_step(
             return NULL;
         }
     }
-    return key->allowed;
+    return key->expected;
 }
 
 static void print_step(const struct config_key *key, const struct config *config, FILE *to)
@@ -269,7 +269,7 @@ static const char *parse_makestep(
     if (!config_parse_number(value, &rest, &threshold) || *rest != ' ' ||
         !parse_integers(rest + 1 + strspn(rest + 1, " "), ' ', 1, &limit) ||
         threshold > key->maximum || limit < -1 || limit > 1000000)
-        return key->allowed;
+        return key->expected;
     r->makestep_threshold_sec = threshold;
     r->makestep_limit = (int32_t)limit;
     return NULL;
@@ -300,7 +300,7 @@ static const char *parse_burst(
     }
     if (!parse_integers(value, '/', 2, numbers) || numbers[0] < 1 || numbers[1] < numbers[0] ||
         numbers[1] > (long)key->maximum)
-        return key->allowed;
+        return key->expected;
     r->burst_good = (int32_t)numbers[0];
     r->burst_total = (int32_t)numbers[1];
     return NULL;
@@ -364,7 +364,7 @@ static const char *parse_boost(
         return NULL;
     }
     if (!config_parse_server(value, &server))
-        return key->allowed;
+        return key->expected;
     if (r->n_servers == RECOVERY_SERVERS_MAX)
         return "at most 16 servers";
     for (unsigned i = 0; i < r->n_servers; i++)
@@ -396,7 +396,7 @@ static const char *parse_refid(
 {
     /* Comments begin with these two. */
     if (strpbrk(value, "#;") || !chrony_refid_parse(value, &config->tracker.refid))
-        return key->allowed;
+        return key->expected;
     snprintf(config->refid, sizeof(config->refid), "%s", value);
     return NULL;
 }
@@ -476,7 +476,7 @@ const char *config_key_path(const struct config_key *key, const struct config *c
 
 bool config_key_is_replaced(const struct config_key *key)
 {
-    return key->at == AT(state_file) || key->at == AT(metrics_file);
+    return key->offset == AT(state_file) || key->offset == AT(metrics_file);
 }
 
 const char *config_key_near(const char *name)

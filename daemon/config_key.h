@@ -7,13 +7,13 @@
 
 struct config_key {
     const char *name;
-    /* Parse `value` into the configuration; returns what is allowed where it is not. */
+    /* Parse `value` into the configuration; returns what is expected where it is not. */
     const char *(*parse)(const struct config_key *key, const char *value, struct config *config);
     void (*print)(const struct config_key *key, const struct config *config, FILE *to);
-    const char *fallback; /* the default, as it would be written */
-    size_t at;            /* of the field in struct config */
+    const char *default_text; /* the default, as it would be written */
+    size_t offset;            /* of the field in struct config */
     double minimum, maximum;
-    const char *allowed;
+    const char *expected;
     bool repeatable; /* as boost, the only one, is: a server each time, the first is printed */
 };
 

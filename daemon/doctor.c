@@ -11,8 +11,8 @@
 
 #include "daemon/chronyd_program.h"
 #include "daemon/doctor_check.h"
-#include "daemon/human.h"
-#include "daemon/node.h"
+#include "daemon/format.h"
+#include "daemon/device_node.h"
 #include "daemon/page_report.h"
 #include "daemon/state_reader.h"
 #include "daemon/status_report.h"
@@ -33,7 +33,7 @@ void doctor_found(
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    human_make_plain(text);
+    format_make_plain(text);
     d->findings += result != DOCTOR_OK;
     if (d->checks) {
         json_array_append_new(d->checks,
@@ -41,7 +41,7 @@ void doctor_found(
         return;
     }
     printf("%-*s%-*s", RESULT_COLUMNS, names[result], CHECK_COLUMNS, check);
-    human_fold(stdout, text, RESULT_COLUMNS + CHECK_COLUMNS, RESULT_COLUMNS + CHECK_COLUMNS);
+    format_fold(stdout, text, RESULT_COLUMNS + CHECK_COLUMNS, RESULT_COLUMNS + CHECK_COLUMNS);
 }
 
 void doctor_mend(struct doctor *d, const char *format, ...)
@@ -52,14 +52,14 @@ void doctor_mend(struct doctor *d, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    human_make_plain(text);
+    format_make_plain(text);
     if (d->checks) {
         json_object_set_new(
             json_array_get(d->checks, json_array_size(d->checks) - 1), "mend", json_string(text));
         return;
     }
     printf("%*s-> ", RESULT_COLUMNS, "");
-    human_fold(stdout, text, RESULT_COLUMNS + 3, RESULT_COLUMNS + 3);
+    format_fold(stdout, text, RESULT_COLUMNS + 3, RESULT_COLUMNS + 3);
 }
 
 /* --- our side ------------------------------------------------------------------------------ */
@@ -120,7 +120,7 @@ static void check_device(struct doctor *d)
         if (!valid)
             doctor_mend(d, "look at it with \"vmclockctl page\"; the host fills it in");
     }
-    if (node_is_forgeable(path, &system)) {
+    if (device_node_is_forgeable(path, &system)) {
         doctor_found(d, DOCTOR_PROBLEM, "device's mode",
             "everybody may read %s, and forge the time by it if Linux %s is not mended "
             "(CVE-2026-80724)",

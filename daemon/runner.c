@@ -20,7 +20,7 @@
 #include "daemon/lock.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
-#include "daemon/node.h"
+#include "daemon/device_node.h"
 #include "daemon/publisher.h"
 #include "daemon/sock_sender.h"
 #include "daemon/state_file.h"
@@ -53,7 +53,7 @@ struct runner {
     int64_t quiet_until_ns; /* until then a tick has but the page to look at */
     int64_t wake_at_ns;     /* what the loop was told; INT64_MAX: it has come */
     int64_t stop_at_ns, watchdog_at_ns, watchdog_ns;
-    struct observation carried; /* what came of the last orders */
+    struct observation last_results; /* what came of the last orders */
     struct cross_timestamp realtime[CROSS_TIMESTAMPS_MAX], raw[CROSS_TIMESTAMPS_MAX];
     uint8_t reply[CHRONY_REPLY_MAX];
 };
@@ -176,7 +176,7 @@ static void execute(struct runner *r, struct observation *ret_next)
 
     memset(ret_next, 0, sizeof(*ret_next));
     publisher_keep(&r->publisher, orders);
-    if (orders->save_first)
+    if (orders->save_before_command)
         publisher_save(&r->publisher, true);
     if (orders->command_length) {
         result = send_command(r);
@@ -216,7 +216,7 @@ static void step(struct runner *r, struct observation *seen)
         if (!tracker_goes_on(&r->orders, seen, system_clock_monotonic_ns()))
             break;
     }
-    r->carried = *seen;
+    r->last_results = *seen;
 }
 
 /* --- what there is time for between ticks ----------------------------------------------------- */
@@ -394,7 +394,7 @@ static void look_and_go_on(struct runner *r, struct observation *seen)
 static void on_tick(void *context)
 {
     struct runner *r = context;
-    struct observation seen = r->carried;
+    struct observation seen = r->last_results;
     const bool was_busy = r->busy;
 
     look(r, &seen);
@@ -406,7 +406,7 @@ static void on_tick(void *context)
 static void on_wake(void *context)
 {
     struct runner *r = context;
-    struct observation seen = r->carried;
+    struct observation seen = r->last_results;
 
     r->wake_at_ns = INT64_MAX;
     look_and_go_on(r, &seen);
@@ -416,7 +416,7 @@ static void on_housekeeping(void *context)
 {
     struct runner *r = context;
     const struct device *before = r->device;
-    struct observation seen = r->carried;
+    struct observation seen = r->last_results;
 
     housekeeping(r, system_clock_monotonic_ns());
     if (r->device != before) /* lost, or back */
@@ -426,7 +426,7 @@ static void on_housekeeping(void *context)
 static void on_device(void *context)
 {
     struct runner *r = context;
-    struct observation seen = r->carried;
+    struct observation seen = r->last_results;
 
     if (!r->device)
         return;
@@ -443,7 +443,7 @@ static void on_chronyd(void *context)
     struct runner *r = context;
 
     for (int i = 0; i < REPLIES_AT_ONCE && r->chronyd.fd >= 0; i++) {
-        struct observation seen = r->carried;
+        struct observation seen = r->last_results;
 
         if (!receive(r, &seen))
             break;
@@ -497,7 +497,7 @@ static void reload(struct runner *r)
 static void on_signal(int number, void *context)
 {
     struct runner *r = context;
-    struct observation seen = r->carried;
+    struct observation seen = r->last_results;
 
     switch (number) {
     case SIGHUP:
@@ -545,7 +545,7 @@ static int open_device(struct runner *r)
             r->config.device, device_error_str(result));
         return result;
     }
-    node_warn(r->config.device);
+    device_node_warn(r->config.device);
     look(r, &seen);
     if (seen.look == HOST_LOOK_CHANGED && seen.page_verdict != PAGE_OK) {
         log_err("%s cannot be used: %s", r->config.device, page_verdict_str(seen.page_verdict));

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "daemon/human.h"
+#include "daemon/format.h"
 
 #define LABEL_COLUMNS 18
 
@@ -124,7 +124,7 @@ static void warn_of_chronyd(const struct warnings *w)
     const struct state_file *state = w->state;
     const char *refid = state_file_value(state, "chronyd.refid");
     const char *stale = state_file_value(state, "health.reference_s");
-    char span[HUMAN_MAX];
+    char span[FORMAT_MAX];
 
     if (state_file_value_is(state, "dry_run", "yes"))
         warn(w, "this is a dry run: chronyd is asked nothing and sent nothing");
@@ -141,7 +141,7 @@ static void warn_of_chronyd(const struct warnings *w)
         warn(w, "chronyd is not synchronised");
     if (stale)
         warn(w, "chronyd has not updated its reference for %s",
-            human_span(number_of(state, "health.reference_s"), span));
+            format_span(number_of(state, "health.reference_s"), span));
 }
 
 /* Whether the page, and so the marker, is seen. */
@@ -170,19 +170,19 @@ static void warn_of_samples(const struct warnings *w)
     const struct state_file *state = w->state;
     const char *sock_error = state_file_value(state, "sock_error");
     const char *withheld = state_file_value(state, "samples_withheld");
-    char text[HUMAN_MAX], span[HUMAN_MAX];
+    char text[FORMAT_MAX], span[FORMAT_MAX];
 
     if (sock_error)
         warn(w, "samples cannot be sent to %s: %s", text_of(state, "sock"), sock_error);
     if (withheld && state_file_value(state, "health.withheld_s"))
         warn(w, "samples are withheld: %s, for %s", withheld,
-            human_span(number_of(state, "health.withheld_s"), span));
+            format_span(number_of(state, "health.withheld_s"), span));
     else if (withheld && !state_file_value_is(state, "state", "holdover"))
         warn(w, "samples are withheld: %s", withheld);
     if (state_file_value(state, "health.offset_s") && state_file_value(state, "offset_ns"))
         warn(w, "the clock is off by %s, and was not put right for %s",
-            human_ns(number_of(state, "offset_ns"), text),
-            human_span(number_of(state, "health.offset_s"), span));
+            format_ns(number_of(state, "offset_ns"), text),
+            format_span(number_of(state, "health.offset_s"), span));
     else if (state_file_value(state, "health.offset_s"))
         warn(w, "the clock was off when it was measured last");
 }
@@ -280,13 +280,13 @@ const char *status_report_kind(const struct state_file *state)
 }
 
 const char *status_report_after(const struct state_file *state, const char *key,
-    const char *otherwise, char ret_text[HUMAN_MAX])
+    const char *otherwise, char ret_text[FORMAT_MAX])
 {
-    char span[HUMAN_MAX];
+    char span[FORMAT_MAX];
 
     if (!state_file_value(state, key))
         return otherwise;
-    snprintf(ret_text, HUMAN_MAX, "after %.32s", human_ns(number_of(state, key) * 1e6, span));
+    snprintf(ret_text, FORMAT_MAX, "after %.32s", format_ns(number_of(state, key) * 1e6, span));
     return ret_text;
 }
 
@@ -294,14 +294,14 @@ const char *status_report_corrected(const struct state_file *state, char *ret_te
 {
     const double ns = number_of(state, "last_recovery.corrected_ns");
     const double ppm = number_of(state, "last_recovery.corrected_ppm");
-    char offset[HUMAN_MAX], left[HUMAN_MAX];
+    char offset[FORMAT_MAX], left[FORMAT_MAX];
 
     if (state_file_value_is(state, "last_recovery.corrected_by", "chronyd"))
         return "left to chronyd";
     if (state_file_value(state, "last_recovery.corrected_ns"))
         snprintf(ret_text, size, "%s%s and %+.4f ppm, %s left", ns > 0 ? "+" : "",
-            human_ns(ns, offset), ppm,
-            human_ns(number_of(state, "last_recovery.remaining_ns"), left));
+            format_ns(ns, offset), ppm,
+            format_ns(number_of(state, "last_recovery.remaining_ns"), left));
     else
         snprintf(ret_text, size, "%+.4f ppm, the offset is left to chronyd", ppm);
     return ret_text;
@@ -349,7 +349,7 @@ static void line(const char *label, const char *format, ...)
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     printf("%-*s", LABEL_COLUMNS, label);
-    human_fold(stdout, text, LABEL_COLUMNS, LABEL_COLUMNS);
+    format_fold(stdout, text, LABEL_COLUMNS, LABEL_COLUMNS);
 }
 
 static void print_headline(bool well, bool colour)
@@ -367,7 +367,7 @@ static void print_warning(const char *text, void *context)
     const bool *colour = context;
 
     fputs(*colour ? "\033[33m!\033[0m " : "! ", stdout);
-    human_fold(stdout, text, 2, 2);
+    format_fold(stdout, text, 2, 2);
 }
 
 static const char *feeding_means(const struct state_file *state)
@@ -407,28 +407,28 @@ static void print_state(const struct state_file *state)
 static void print_last_known(
     const struct state_file *state, const char *label, const char *value, const char *age_key)
 {
-    char ago[HUMAN_MAX];
+    char ago[FORMAT_MAX];
 
     line(label, "not known%s%s%s%s%s", value ? "; last known " : "", value ? value : "",
-        value ? ", " : "", value ? human_span(number_of(state, age_key), ago) : "",
+        value ? ", " : "", value ? format_span(number_of(state, age_key), ago) : "",
         value ? " ago" : "");
 }
 
 static void print_clock(const struct state_file *state)
 {
-    char offset[HUMAN_MAX], bound[HUMAN_MAX];
+    char offset[FORMAT_MAX], bound[FORMAT_MAX];
     const char *maintenance = text_of(state, "maintenance");
 
     if (state_file_value(state, "offset_ns") && state_file_value(state, "error_bound_ns"))
         line("Offset", "%s; the host is wrong by at most %s",
-            human_ns(number_of(state, "offset_ns"), offset),
-            human_ns(number_of(state, "error_bound_ns"), bound));
+            format_ns(number_of(state, "offset_ns"), offset),
+            format_ns(number_of(state, "error_bound_ns"), bound));
     else if (state_file_value(state, "offset_ns"))
         line("Offset", "%s; the host gives no bound of its error",
-            human_ns(number_of(state, "offset_ns"), offset));
+            format_ns(number_of(state, "offset_ns"), offset));
     else if (state_file_value(state, "last_known.offset_ns"))
         print_last_known(state, "Offset",
-            human_ns(number_of(state, "last_known.offset_ns"), offset), "last_known.offset_age_s");
+            format_ns(number_of(state, "last_known.offset_ns"), offset), "last_known.offset_age_s");
     if (state_file_value(state, "clock_status"))
         line("Host's clock", "%s%s%s", text_of(state, "clock_status"),
             strcmp(maintenance, "none") == 0 ? "" : ", maintenance is ",
@@ -453,14 +453,14 @@ static void print_marker(const struct state_file *state)
 static void print_disruption(const struct state_file *state)
 {
     const double at = number_of(state, "last_disruption.at");
-    char date[HUMAN_MAX], ago[HUMAN_MAX];
+    char date[FORMAT_MAX], ago[FORMAT_MAX];
 
     if (at <= 0) {
         line("Last disruption", "none since vmclockd started");
         return;
     }
-    line("Last disruption", "%s, %s ago", human_date(at, date),
-        human_span((double)time(NULL) - at, ago));
+    line("Last disruption", "%s, %s ago", format_date(at, date),
+        format_span((double)time(NULL) - at, ago));
     line("", "%s, marker %s -> %s", status_report_kind(state),
         text_of(state, "last_disruption.marker_before"), text_of(state, "last_disruption.marker"));
 }
@@ -478,14 +478,14 @@ static void print_recovery(const struct state_file *state)
     const char *never =
         state_file_value_is(state, "last_recovery.outcome", "running") ? "not yet" : "no";
     const char *means = text_of(state, "last_recovery.cause");
-    char when[HUMAN_MAX], what[128];
+    char when[FORMAT_MAX], what[128];
 
     if (!state_file_value(state, "last_recovery.cause"))
         return;
     for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++)
         if (strcmp(means, causes[i].cause) == 0)
             means = causes[i].means;
-    line("Last recovery", "%s, %s: %s", human_date(number_of(state, "last_recovery.at"), when),
+    line("Last recovery", "%s, %s: %s", format_date(number_of(state, "last_recovery.at"), when),
         means, status_report_outcome(state));
     if (!state_file_value_is(state, "last_recovery.cause", "start"))
         line("  chronyd reset", "%s",

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "daemon/human.h"
+#include "daemon/format.h"
 #include "daemon/state_file.h"
 
 #define STATUS_MISTAKES_MAX  8
@@ -31,7 +31,7 @@ json_t *status_report_json(
  */
 const char *status_report_kind(const struct state_file *state);
 const char *status_report_after(const struct state_file *state, const char *key,
-    const char *otherwise, char ret_text[HUMAN_MAX]);
+    const char *otherwise, char ret_text[FORMAT_MAX]);
 const char *status_report_corrected(const struct state_file *state, char *ret_text, size_t size);
 const char *status_report_chronyd(const struct state_file *state, char *ret_text, size_t size);
 

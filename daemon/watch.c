@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "daemon/human.h"
+#include "daemon/format.h"
 #include "daemon/state_reader.h"
 #include "daemon/status_report.h"
 
@@ -26,7 +26,7 @@ static void event(const struct watch *w, const char *name, const char *format, .
 
 static void event(const struct watch *w, const char *name, const char *format, ...)
 {
-    char text[CONFIG_PATH_MAX * 2], when[HUMAN_MAX];
+    char text[CONFIG_PATH_MAX * 2], when[FORMAT_MAX];
     struct timespec now;
     va_list arguments;
     json_t *object;
@@ -36,7 +36,7 @@ static void event(const struct watch *w, const char *name, const char *format, .
     va_end(arguments);
     if (!w->json) {
         clock_gettime(CLOCK_REALTIME, &now);
-        printf("%s %s: %s\n", human_time((double)now.tv_sec + (double)now.tv_nsec / 1e9, when),
+        printf("%s %s: %s\n", format_time((double)now.tv_sec + (double)now.tv_nsec / 1e9, when),
             name, text);
         return;
     }
@@ -92,7 +92,7 @@ static void events_of_recovery(const struct watch *w)
 {
     const bool another = changed(w, "last_recovery.started_ns");
     const char *outcome = value_of(w->now, "last_recovery.outcome");
-    char after[HUMAN_MAX], what[128];
+    char after[FORMAT_MAX], what[128];
 
     if (another)
         event(w, "recovery", "begins, its cause is %s", value_of(w->now, "last_recovery.cause"));

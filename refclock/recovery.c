@@ -30,9 +30,9 @@
 typedef void action(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order);
 
-static action act_reset, act_ask, act_host, act_rate, act_offset, act_step, act_flush, act_rearm,
-    act_poll, act_burst, act_sync, confirmed, judge_reset, mute, unconfirmed, judge_lost,
-    judge_slew, judge_sync, no_command, settle, cannot_step, next_server;
+static action act_reset, act_ask, act_await_page, act_rate, act_offset, act_step, act_step_residue,
+    act_rearm, act_poll, act_burst, act_await_sync, confirmed, judge_reset, mute, unconfirmed,
+    judge_lost, judge_slew, judge_sync, no_command, settle, cannot_step, next_server;
 
 /*
  * The machine. `act` is the state's turn: it sends a command, has a measurement made, waits, or
@@ -55,19 +55,19 @@ static const struct {
     [S(IDLE)]    = { "idle",    false, NULL,        S(IDLE),        S(IDLE),        S(IDLE),        S(IDLE),        0, S(IDLE) },
     [S(RESET)]   = { "reset",   true,  act_reset,   S(CONFIRMED),   S(RESET),       S(RESET),       S(CONFIRM),     8, S(UNCONFIRMED) },
     [S(CONFIRM)] = { "confirm", true,  act_ask,     S(JUDGE_RESET), S(JUDGE_RESET), S(JUDGE_RESET), S(MUTE),        0, S(IDLE) },
-    [S(HOST)]    = { "host",    true,  act_host,    S(HOST),        S(HOST),        S(HOST),        S(HOST),        0, S(IDLE) },
-    [S(ASK)]     = { "ask",     true,  act_ask,     S(RATE),        S(RATE),        S(RATE),        S(ASK),         4, S(SYNC) },
+    [S(AWAIT_PAGE)] = { "host",    true,  act_await_page,    S(AWAIT_PAGE),        S(AWAIT_PAGE),        S(AWAIT_PAGE),        S(AWAIT_PAGE),        0, S(IDLE) },
+    [S(ASK)]     = { "ask",     true,  act_ask,     S(RATE),        S(RATE),        S(RATE),        S(ASK),         4, S(AWAIT_SYNC) },
     [S(RATE)]    = { "rate",    true,  act_rate,    S(OFFSET),      S(NO_COMMAND),  S(SETTLE),      S(PROBE),       0, S(IDLE) },
     [S(OFFSET)]  = { "offset",  true,  act_offset,  S(STEP),        S(NO_COMMAND),  S(SETTLE),      S(PROBE),       0, S(IDLE) },
-    [S(STEP)]    = { "step",    true,  act_step,    S(FLUSH),       S(CANNOT_STEP), S(CANNOT_STEP), S(PROBE),       0, S(IDLE) },
-    [S(FLUSH)]   = { "flush",   true,  act_flush,   S(OFFSET),      S(OFFSET),      S(OFFSET),      S(PROBE),       0, S(IDLE) },
-    [S(SLEW)]    = { "slew",    true,  act_ask,     S(JUDGE_SLEW),  S(JUDGE_SLEW),  S(JUDGE_SLEW),  S(SLEW),        4, S(SYNC) },
-    [S(PROBE)]   = { "probe",   true,  act_ask,     S(JUDGE_LOST),  S(JUDGE_LOST),  S(JUDGE_LOST),  S(PROBE),       4, S(SYNC) },
+    [S(STEP)]    = { "step",    true,  act_step,    S(STEP_RESIDUE),       S(CANNOT_STEP), S(CANNOT_STEP), S(PROBE),       0, S(IDLE) },
+    [S(STEP_RESIDUE)]   = { "flush",   true,  act_step_residue,   S(OFFSET),      S(OFFSET),      S(OFFSET),      S(PROBE),       0, S(IDLE) },
+    [S(SLEW)]    = { "slew",    true,  act_ask,     S(JUDGE_SLEW),  S(JUDGE_SLEW),  S(JUDGE_SLEW),  S(SLEW),        4, S(AWAIT_SYNC) },
+    [S(PROBE)]   = { "probe",   true,  act_ask,     S(JUDGE_LOST),  S(JUDGE_LOST),  S(JUDGE_LOST),  S(PROBE),       4, S(AWAIT_SYNC) },
     [S(REARM)]   = { "rearm",   false, act_rearm,   S(MINPOLL),     S(MINPOLL),     S(MINPOLL),     S(REARM),       2, S(MINPOLL) },
     [S(MINPOLL)] = { "minpoll", false, act_poll,    S(MAXPOLL),     S(MAXPOLL),     S(MAXPOLL),     S(MINPOLL),     2, S(MAXPOLL) },
     [S(MAXPOLL)] = { "maxpoll", false, act_poll,    S(NEXT_SERVER), S(NEXT_SERVER), S(NEXT_SERVER), S(MAXPOLL),     2, S(NEXT_SERVER) },
-    [S(BURST)]   = { "burst",   false, act_burst,   S(SYNC),        S(SYNC),        S(SYNC),        S(SYNC),        0, S(IDLE) },
-    [S(SYNC)]    = { "sync",    false, act_sync,    S(JUDGE_SYNC),  S(SYNC),        S(SYNC),        S(SYNC),        0, S(IDLE) },
+    [S(BURST)]   = { "burst",   false, act_burst,   S(AWAIT_SYNC),        S(AWAIT_SYNC),        S(AWAIT_SYNC),        S(AWAIT_SYNC),        0, S(IDLE) },
+    [S(AWAIT_SYNC)]    = { "sync",    false, act_await_sync,    S(JUDGE_SYNC),  S(AWAIT_SYNC),        S(AWAIT_SYNC),        S(AWAIT_SYNC),        0, S(IDLE) },
     /* Acted on at once, without a command. */
     [S(CONFIRMED)]   = { .name = "confirmed",   .holds_samples = true, .act = confirmed },
     [S(JUDGE_RESET)] = { .name = "judge reset", .holds_samples = true, .act = judge_reset },
@@ -118,7 +118,7 @@ enum recovery_corrector recovery_corrected_by(const struct recovery *r)
         return RECOVERY_CORRECTOR_CHRONYD;
     if (r->corrected_ns == 0)
         return RECOVERY_CORRECTOR_NONE;
-    return r->plan == RECOVERY_PAGE_FULL || r->plan == RECOVERY_PAGE_PERIOD
+    return r->page_grade == RECOVERY_PAGE_FULL || r->page_grade == RECOVERY_PAGE_PERIOD
                ? RECOVERY_CORRECTOR_PAGE
                : RECOVERY_CORRECTOR_CHRONYD;
 }
@@ -141,13 +141,13 @@ bool recovery_holds_samples(const struct recovery *r)
 bool recovery_uses_page(const struct recovery *r)
 {
     return r->state != RECOVERY_IDLE && r->state != RECOVERY_RESET &&
-           r->state != RECOVERY_CONFIRM && r->state != RECOVERY_HOST &&
+           r->state != RECOVERY_CONFIRM && r->state != RECOVERY_AWAIT_PAGE &&
            r->cause != RECOVERY_CAUSE_START;
 }
 
 bool recovery_is_resting(const struct recovery *r)
 {
-    return r->state == RECOVERY_IDLE || r->state == RECOVERY_SYNC;
+    return r->state == RECOVERY_IDLE || r->state == RECOVERY_AWAIT_SYNC;
 }
 
 static void enter(struct recovery *r, enum recovery_state state)
@@ -163,12 +163,12 @@ void recovery_begin(struct recovery *r, enum recovery_cause cause, int64_t now_n
 {
     *r = (struct recovery){
         .cause = cause,
-        .plan = RECOVERY_PAGE_NOT_YET,
+        .page_grade = RECOVERY_PAGE_NOT_YET,
         .exact_unavailable = r->exact_unavailable, /* chronyd is still the same */
         .started_ns = now_ns,
         .remaining_sec = NAN,
     };
-    enter(r, cause == RECOVERY_CAUSE_START ? RECOVERY_HOST : RECOVERY_RESET);
+    enter(r, cause == RECOVERY_CAUSE_START ? RECOVERY_AWAIT_PAGE : RECOVERY_RESET);
     if (reset_queued)
         r->sent = true;
     else if (cause != RECOVERY_CAUSE_START)
@@ -215,7 +215,7 @@ static void retry_later(struct recovery *r, int64_t now_ns)
 static void handle_reply(
     struct recovery *r, enum recovery_event event, int64_t now_ns, struct recovery_order *order)
 {
-    const bool asks = table[r->state].act == act_ask || r->state == RECOVERY_SYNC;
+    const bool asks = table[r->state].act == act_ask || r->state == RECOVERY_AWAIT_SYNC;
     enum recovery_state next;
 
     switch (event) {
@@ -228,9 +228,9 @@ static void handle_reply(
     if (event == RECOVERY_SILENCE && r->state == RECOVERY_RESET)
         r->unanswered_resets++;
     else if (event == RECOVERY_SILENCE && !asks && r->unanswered++ == UNANSWERED_MAX)
-        next = RECOVERY_SYNC;
+        next = RECOVERY_AWAIT_SYNC;
     if (next == RECOVERY_PROBE && r->state != RECOVERY_PROBE)
-        r->lost = r->state;
+        r->probe_for = r->state;
     if (next == r->state && ++r->failures == table[r->state].tries)
         next = table[r->state].gives_up;
     if (next == RECOVERY_RESET && r->state == RECOVERY_RESET)
@@ -278,7 +278,7 @@ static void confirmed(struct recovery *r, const struct recovery_config *config,
 {
     (void)config;
     confirm(r, view->now_ns, order);
-    enter(r, RECOVERY_HOST);
+    enter(r, RECOVERY_AWAIT_PAGE);
 }
 
 static void repeat_or_assume(
@@ -298,7 +298,7 @@ static void judge_reset(struct recovery *r, const struct recovery_config *config
     if (r->had_reference && !view->has_reference)
         enter(r, RECOVERY_CONFIRMED);
     else
-        repeat_or_assume(r, RECOVERY_HOST, order);
+        repeat_or_assume(r, RECOVERY_AWAIT_PAGE, order);
 }
 
 /* No reply comes back. chronyd has most likely done what it has read; more would only harm. */
@@ -320,7 +320,7 @@ static void unconfirmed(struct recovery *r, const struct recovery_config *config
 }
 
 /* Is there a page to go on with, or is it time to go on without? */
-static void act_host(struct recovery *r, const struct recovery_config *config,
+static void act_await_page(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
     const bool waited = view->now_ns - (r->reset_ns ? r->reset_ns : r->started_ns) >= HOST_WAIT_NS;
@@ -328,7 +328,7 @@ static void act_host(struct recovery *r, const struct recovery_config *config,
     (void)config;
     /* After the wait an unproven page is used: it continues the old formula, nothing will differ.
      */
-    r->plan = view->page;
+    r->page_grade = view->page;
     if ((view->page == RECOVERY_PAGE_NOT_YET || view->unproven) && !waited) {
         order->news |= RECOVERY_NEWS_AWAITS_PAGE;
         order->wake_at_ns = view->now_ns + RETRY_FIRST_NS; /* or earlier, when the page changes */
@@ -336,8 +336,8 @@ static void act_host(struct recovery *r, const struct recovery_config *config,
     }
     if (view->page == RECOVERY_PAGE_NOT_YET || view->unproven)
         order->news |= RECOVERY_NEWS_HOST_LATE;
-    switch (r->plan) {
-    case RECOVERY_PAGE_NOT_YET: r->plan = RECOVERY_PAGE_MARKER_ONLY; /* fall through */
+    switch (r->page_grade) {
+    case RECOVERY_PAGE_NOT_YET: r->page_grade = RECOVERY_PAGE_MARKER_ONLY; /* fall through */
     case RECOVERY_PAGE_MARKER_ONLY:
     case RECOVERY_PAGE_TIME:
         if (r->cause == RECOVERY_CAUSE_START) /* chronyd starts best by its own rules */
@@ -373,7 +373,7 @@ static void act_rate(struct recovery *r, const struct recovery_config *config,
     } else if (fabs(view->rate_ppm) > config->rate_max_ppm) {
         leave(r, RECOVERY_NEWS_TOO_LARGE, order);
     } else if (fabs(view->rate_ppm) < RATE_ENOUGH_PPM) {
-        enter(r, r->plan == RECOVERY_PAGE_FULL ? RECOVERY_OFFSET : RECOVERY_REARM);
+        enter(r, r->page_grade == RECOVERY_PAGE_FULL ? RECOVERY_OFFSET : RECOVERY_REARM);
     } else {
         r->rate_ppm += view->rate_ppm;
         send(r, order, (struct chrony_command){.id = CHRONY_DFREQ, .ppm = view->rate_ppm});
@@ -426,7 +426,7 @@ static void act_offset(struct recovery *r, const struct recovery_config *config,
     double send_sec;
     bool shrinks;
 
-    if (r->plan == RECOVERY_PAGE_PERIOD) {
+    if (r->page_grade == RECOVERY_PAGE_PERIOD) {
         enter(r, RECOVERY_REARM);
         return;
     }
@@ -453,14 +453,14 @@ static void act_offset(struct recovery *r, const struct recovery_config *config,
         leave(r, RECOVERY_NEWS_TOO_LARGE, order);
         return;
     }
-    r->slews = !may_step(r, config, offset);
+    r->last_offset_slews = !may_step(r, config, offset);
     /* A chronyd that starts may step by its own makestep; a long slew is its own to make, too. */
-    if (r->slews && (r->cause == RECOVERY_CAUSE_START || fabs(offset) > SLEW_MAX_SEC)) {
+    if (r->last_offset_slews && (r->cause == RECOVERY_CAUSE_START || fabs(offset) > SLEW_MAX_SEC)) {
         leave(r, RECOVERY_NEWS_LEFT, order);
         return;
     }
     send_sec = offset;
-    if (!r->slews && config->step == RECOVERY_STEP_FORWARD)
+    if (!r->last_offset_slews && config->step == RECOVERY_STEP_FORWARD)
         send_sec -= FORWARD_SHORT_SEC;
     r->round++;
     if (first)
@@ -479,13 +479,13 @@ static void act_step(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
     /* Or not any more, since a reload. */
-    if (r->slews || !allows_step(config, r->remaining_sec))
+    if (r->last_offset_slews || !allows_step(config, r->remaining_sec))
         begin_slew(r, view->now_ns);
     else
         send(r, order, (struct chrony_command){.id = CHRONY_MAKESTEP});
 }
 
-static void act_flush(struct recovery *r, const struct recovery_config *config,
+static void act_step_residue(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
     (void)view;
@@ -536,14 +536,14 @@ static void judge_lost(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
     /* Or not: a second step may go back. FLUSH is one where a reload forbids what was allowed. */
-    const bool stepped = r->lost == RECOVERY_STEP || r->lost == RECOVERY_FLUSH;
+    const bool stepped = r->probe_for == RECOVERY_STEP || r->probe_for == RECOVERY_STEP_RESIDUE;
 
     (void)order;
-    if (r->lost == RECOVERY_OFFSET)
+    if (r->probe_for == RECOVERY_OFFSET)
         r->round--; /* it was not carried out, most likely: that was no round */
-    if (r->lost == RECOVERY_RATE)
+    if (r->probe_for == RECOVERY_RATE)
         enter(r, RECOVERY_RATE);
-    else if (r->slews || (stepped && config->step == RECOVERY_STEP_FORWARD))
+    else if (r->last_offset_slews || (stepped && config->step == RECOVERY_STEP_FORWARD))
         begin_slew(r, view->now_ns); /* do not measure until it has been slewed */
     else                             /* whatever slew there is, end it */
         enter(r, RECOVERY_STEP);
@@ -565,7 +565,8 @@ static void settle(struct recovery *r, const struct recovery_config *config,
     (void)config;
     (void)view;
     (void)order;
-    r->plan = r->plan == RECOVERY_PAGE_FULL ? RECOVERY_PAGE_TIME : RECOVERY_PAGE_MARKER_ONLY;
+    r->page_grade =
+        r->page_grade == RECOVERY_PAGE_FULL ? RECOVERY_PAGE_TIME : RECOVERY_PAGE_MARKER_ONLY;
     enter(r, RECOVERY_REARM);
 }
 
@@ -591,14 +592,14 @@ static void act_rearm(struct recovery *r, const struct recovery_config *config,
     if (r->corrected_ns == 0)
         r->corrected_ns = view->now_ns;
     if (r->cause == RECOVERY_CAUSE_START) { /* chronyd starts best by its own rules */
-        enter(r, RECOVERY_SYNC);
+        enter(r, RECOVERY_AWAIT_SYNC);
         return;
     }
     if (config->step != RECOVERY_STEP_ALWAYS) { /* makestep has no direction */
         enter(r, RECOVERY_MINPOLL);
         return;
     }
-    if (r->plan == RECOVERY_PAGE_TIME) {
+    if (r->page_grade == RECOVERY_PAGE_TIME) {
         command.makestep.threshold_sec = 1e-6;
         command.makestep.limit = 5;
     } else {
@@ -617,7 +618,7 @@ static void act_poll(struct recovery *r, const struct recovery_config *config,
 
     (void)view;
     /* With time from the page, NTP need not hurry. */
-    if (r->server >= config->n_servers || r->plan == RECOVERY_PAGE_TIME) {
+    if (r->server >= config->n_servers || r->page_grade == RECOVERY_PAGE_TIME) {
         enter(r, RECOVERY_BURST);
         return;
     }
@@ -640,14 +641,14 @@ static void act_burst(struct recovery *r, const struct recovery_config *config,
 {
     (void)view;
     if (config->burst_total == 0 || r->cause == RECOVERY_CAUSE_START)
-        enter(r, RECOVERY_SYNC);
+        enter(r, RECOVERY_AWAIT_SYNC);
     else
         send(r, order,
             (struct chrony_command){
                 .id = CHRONY_BURST, .burst = {config->burst_good, config->burst_total}});
 }
 
-static void act_sync(struct recovery *r, const struct recovery_config *config,
+static void act_await_sync(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
     if (view->now_ns - r->released_ns >= SYNC_WAIT_NS)
@@ -664,7 +665,7 @@ static void judge_sync(struct recovery *r, const struct recovery_config *config,
     if (view->synchronised) {
         end_released(r, true, view->now_ns);
     } else {
-        enter(r, RECOVERY_SYNC);
+        enter(r, RECOVERY_AWAIT_SYNC);
         r->wait_until_ns = view->now_ns + SYNC_POLL_NS;
     }
 }
@@ -679,7 +680,7 @@ static void handle_late_reset(struct recovery *r, int64_t now_ns, struct recover
     if (r->state == RECOVERY_IDLE && r->released_ns != 0)
         r->outcome = outcome_of(r);
     if (r->state == RECOVERY_RESET || r->state == RECOVERY_CONFIRM)
-        enter(r, RECOVERY_HOST);
+        enter(r, RECOVERY_AWAIT_PAGE);
 }
 
 /* The next one at the command socket knows nothing of what this chronyd was told. */
@@ -691,7 +692,7 @@ static void handle_gone(struct recovery *r, int64_t now_ns)
     if (r->cause == RECOVERY_CAUSE_START)
         end(r, RECOVERY_OUTCOME_ABANDONED, now_ns);
     else if (!recovery_holds_samples(r)) /* its clock was corrected: await the next one's choice */
-        enter(r, RECOVERY_SYNC);
+        enter(r, RECOVERY_AWAIT_SYNC);
     else if (r->state != RECOVERY_RESET)
         recovery_begin(r, r->cause, r->started_ns, 0, false);
     r->sent = false;

@@ -27,19 +27,20 @@ enum recovery_state {
     RECOVERY_IDLE,
     RECOVERY_RESET,   /* RESET_SOURCES */
     RECOVERY_CONFIRM, /* TRACKING, after a reset without a reply: is chronyd still synchronised? */
-    RECOVERY_HOST,    /* until the page is valid and the new host's */
-    RECOVERY_ASK,     /* TRACKING: the frequency that DFREQ adds to */
-    RECOVERY_RATE,    /* DFREQ */
-    RECOVERY_OFFSET,  /* measure; DOFFSET2 */
-    RECOVERY_STEP,    /* MAKESTEP */
-    RECOVERY_FLUSH,   /* MAKESTEP once more: empties chronyd's register of what it knows is left */
-    RECOVERY_SLEW,    /* TRACKING until chronyd has slewed the offset away */
-    RECOVERY_PROBE,   /* TRACKING, after a lost reply */
-    RECOVERY_REARM,   /* MODIFY_MAKESTEP */
+    RECOVERY_AWAIT_PAGE,   /* until the page is valid and the new host's */
+    RECOVERY_ASK,          /* TRACKING: the frequency that DFREQ adds to */
+    RECOVERY_RATE,         /* DFREQ */
+    RECOVERY_OFFSET,       /* measure; DOFFSET2 */
+    RECOVERY_STEP,         /* MAKESTEP */
+    RECOVERY_STEP_RESIDUE, /* MAKESTEP once more: empties chronyd's register of what it knows is
+                              left */
+    RECOVERY_SLEW,         /* TRACKING until chronyd has slewed the offset away */
+    RECOVERY_PROBE,        /* TRACKING, after a lost reply */
+    RECOVERY_REARM,        /* MODIFY_MAKESTEP */
     RECOVERY_MINPOLL, /* MODIFY_MINPOLL and MODIFY_MAXPOLL of each server that may be boosted */
     RECOVERY_MAXPOLL,
-    RECOVERY_BURST, /* BURST */
-    RECOVERY_SYNC,  /* TRACKING until chronyd is synchronised again */
+    RECOVERY_BURST,      /* BURST */
+    RECOVERY_AWAIT_SYNC, /* TRACKING until chronyd is synchronised again */
     /* What a reply decides, on the way to one of the above: never rested in. */
     RECOVERY_CONFIRMED,   /* the reset was answered */
     RECOVERY_JUDGE_RESET, /* TRACKING was answered: was the reset done? */
@@ -155,8 +156,8 @@ struct recovery_order {
 struct recovery {
     enum recovery_state state;
     enum recovery_cause cause;
-    enum recovery_state lost; /* in PROBE: the state whose reply was lost */
-    enum recovery_page plan;  /* what the page was good for when it was last decided */
+    enum recovery_state probe_for; /* in PROBE: the state whose reply was lost */
+    enum recovery_page page_grade; /* what the page was good for when it was last decided */
     enum recovery_outcome outcome;
     bool sent;              /* this state's command is under way */
     bool measuring;         /* a measurement was ordered in the step before */
@@ -167,7 +168,7 @@ struct recovery {
     bool reset_confirmed;   /* by its reply, or by TRACKING: the reference was lost with it */
     bool reset_assumed;     /* chronyd has read it, and nothing more can be known */
     bool synchronised;      /* chronyd was, at the end */
-    bool slews;             /* what was sent last is to be slewed, not stepped */
+    bool last_offset_slews; /* what was sent last is to be slewed, not stepped */
     unsigned round, server;
     unsigned failures;          /* in this state, in a row */
     unsigned unanswered_resets; /* that chronyd has read */

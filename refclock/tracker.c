@@ -231,7 +231,7 @@ static void remember(struct step *s, enum chrony_command_id id)
     if (t->config.dry_run || (id != CHRONY_MODIFY_MAKESTEP && id != CHRONY_MODIFY_MINPOLL &&
                                  id != CHRONY_MODIFY_MAXPOLL))
         return;
-    s->orders->save_first = restore_remember(&t->restore, &t->config.recovery, id,
+    s->orders->save_before_command = restore_remember(&t->restore, &t->config.recovery, id,
         known->had_reference, known->id, t->recoveries.recovery.started_ns + RESTORE_NS);
 }
 

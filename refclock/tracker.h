@@ -84,9 +84,9 @@ struct observation {
 struct tracker_orders {
     bool send_sample;
     struct sock_sample sample;
-    bool save_first;       /* write the state file before the command is sent */
-    bool save;             /* write the state file, when there is time */
-    size_t command_length; /* 0: none */
+    bool save_before_command; /* write the state file before the command is sent */
+    bool save;                /* write the state file, when there is time */
+    size_t command_length;    /* 0: none */
     uint8_t command[CHRONY_REQUEST_MAX];
     enum chrony_command_id command_id;
     unsigned measure;   /* enum tracker_measure: bring these at wake_at_ns */

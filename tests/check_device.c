@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "daemon/device.h"
-#include "daemon/node.h"
+#include "daemon/device_node.h"
 
 static char path[] = "/tmp/check_device.XXXXXX";
 static uint8_t *host; /* the page as the host has it */

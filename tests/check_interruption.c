@@ -94,7 +94,7 @@ static void begin(const struct course *c)
 /* Steps of the kind that there are hundreds of: awaiting chronyd's choice, and after that. */
 static bool is_tedious(const struct tracker *t)
 {
-    const bool waits = t->recoveries.recovery.state == RECOVERY_SYNC ||
+    const bool waits = t->recoveries.recovery.state == RECOVERY_AWAIT_SYNC ||
                        t->recoveries.recovery.state == RECOVERY_IDLE;
 
     return waits && t->client.exchange.owner != EXCHANGE_RESTORE;

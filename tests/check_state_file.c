@@ -152,7 +152,7 @@ START_TEST(only_what_was_corrected_from_the_page_has_figures)
 
     feed();
     vm.tracker.recoveries.recovery = (struct recovery){.started_ns = 1,
-        .plan = corrections[_i].plan,
+        .page_grade = corrections[_i].plan,
         .corrected_ns = corrections[_i].corrected_ns,
         .left_to_chronyd = corrections[_i].refused,
         .rate_ppm = 1,

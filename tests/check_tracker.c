@@ -102,7 +102,7 @@ START_TEST(a_starting_chronyds_servers_are_not_boosted_where_the_offset_is_not_k
     virtual_start(&vm, &config, nothing_saved);
     virtual_run(&vm, 20 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RECOVERY), 1);
-    ck_assert_int_eq(vm.tracker.recoveries.recovery.state, RECOVERY_SYNC);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.state, RECOVERY_AWAIT_SYNC);
     ASSERT_COMMANDS(CHRONY_DFREQ);
 }
 END_TEST

@@ -59,11 +59,11 @@ static const struct {
 enum { DFREQ = 1, DOFFSET2 = 2, MAKESTEP = 4 };
 
 struct node {
-    uint8_t config, state, cause, lost, plan, outcome;
+    uint8_t config, state, cause, probe_for, page_grade, outcome;
     uint8_t sent, measuring, exact_unavailable, cannot_step;
     uint8_t had_reference, reset_confirmed, reset_assumed, released;
     uint8_t round, unanswered_resets, unanswered_in_all, server, failures;
-    uint8_t remaining, slews, waits, age, reset_age, slew_age;
+    uint8_t remaining, last_offset_slews, waits, age, reset_age, slew_age;
     /* The witness. */
     uint8_t unanswered;     /* of DFREQ, DOFFSET2, MAKESTEP: may or may not have been carried out */
     uint8_t slewing;        /* a DOFFSET2 was, or may have been, and nothing has ended it */
@@ -160,8 +160,8 @@ static struct recovery concrete(const struct node *n)
     struct recovery r = {
         .state = (enum recovery_state)n->state,
         .cause = (enum recovery_cause)n->cause,
-        .lost = (enum recovery_state)n->lost,
-        .plan = (enum recovery_page)n->plan,
+        .probe_for = (enum recovery_state)n->probe_for,
+        .page_grade = (enum recovery_page)n->page_grade,
         .outcome = (enum recovery_outcome)n->outcome,
         .sent = n->sent,
         .measuring = n->measuring,
@@ -175,7 +175,7 @@ static struct recovery concrete(const struct node *n)
         .unanswered = n->unanswered_in_all,
         .server = n->server,
         .failures = n->failures,
-        .slews = n->slews,
+        .last_offset_slews = n->last_offset_slews,
         .wait_until_ns = n->waits ? NOW + SECOND / 10 : 0,
         .started_ns = NOW - ages_ns[n->age],
         .reset_ns = n->reset_age ? NOW - since_ns[n->reset_age] : 0,
@@ -209,8 +209,8 @@ static void abstract(const struct recovery *r, struct node *n)
 
     n->state = (uint8_t)r->state;
     n->cause = (uint8_t)r->cause;
-    n->lost = r->state == RECOVERY_PROBE ? (uint8_t)r->lost : 0;
-    n->plan = (uint8_t)r->plan;
+    n->probe_for = r->state == RECOVERY_PROBE ? (uint8_t)r->probe_for : 0;
+    n->page_grade = (uint8_t)r->page_grade;
     n->outcome = (uint8_t)r->outcome;
     n->sent = r->sent;
     n->measuring = r->measuring;
@@ -225,10 +225,10 @@ static void abstract(const struct recovery *r, struct node *n)
     n->unanswered_in_all = (uint8_t)r->unanswered;
     n->server = (uint8_t)r->server;
     n->failures = (uint8_t)r->failures;
-    if (r->state == RECOVERY_SYNC) /* it only makes the wait longer */
+    if (r->state == RECOVERY_AWAIT_SYNC) /* it only makes the wait longer */
         n->failures = r->failures > 0;
     n->remaining = index_of_offset(r->remaining_sec);
-    n->slews = r->slews;
+    n->last_offset_slews = r->last_offset_slews;
     n->waits = r->wait_until_ns > NOW;
     n->age = age_ns < ages_ns[1] / 2       ? AGE_NEW
              : age_ns < ages_ns[2] / 4     ? AGE_RATE_LATE
@@ -244,11 +244,13 @@ static void abstract(const struct recovery *r, struct node *n)
         n->reset_assumed = 0;
     if (r->state != RECOVERY_RESET && r->state != RECOVERY_CONFIRM)
         n->had_reference = n->unanswered_resets = 0;
-    if (r->state == RECOVERY_SYNC || r->state == RECOVERY_BURST)
-        n->round = n->unanswered_in_all = n->server = n->remaining = n->slews = n->cannot_step = 0;
+    if (r->state == RECOVERY_AWAIT_SYNC || r->state == RECOVERY_BURST)
+        n->round = n->unanswered_in_all = n->server = n->remaining = n->last_offset_slews =
+            n->cannot_step = 0;
     if (r->state == RECOVERY_IDLE) {
-        n->round = n->unanswered_in_all = n->server = n->remaining = n->slews = n->age = 0;
-        n->reset_age = n->released = n->cannot_step = n->plan = n->cause = 0;
+        n->round = n->unanswered_in_all = n->server = n->remaining = n->last_offset_slews = n->age =
+            0;
+        n->reset_age = n->released = n->cannot_step = n->page_grade = n->cause = 0;
         n->reset_confirmed = n->reset_assumed = n->chronyd_forgot = n->steps_forward = 0;
     }
 }
@@ -318,7 +320,7 @@ static uint8_t clock_command(enum recovery_state state)
     case RECOVERY_RATE: return DFREQ;
     case RECOVERY_OFFSET: return DOFFSET2;
     case RECOVERY_STEP:
-    case RECOVERY_FLUSH: return MAKESTEP;
+    case RECOVERY_STEP_RESIDUE: return MAKESTEP;
     default: return 0;
     }
 }
@@ -360,7 +362,7 @@ static void witness_event(
     }
     if (state == RECOVERY_OFFSET && event != RECOVERY_REPLY_OK)
         w->slewing = w->steps_forward = 0;
-    if ((state == RECOVERY_STEP || state == RECOVERY_FLUSH) && event == RECOVERY_REPLY_OK)
+    if ((state == RECOVERY_STEP || state == RECOVERY_STEP_RESIDUE) && event == RECOVERY_REPLY_OK)
         w->slewing = 0;
 }
 
@@ -409,24 +411,24 @@ static void check_command(
 }
 
 /* The order of things; a recovery never goes back in it, unless another one begins. */
-static uint8_t phase_of(enum recovery_state state, enum recovery_state lost)
+static uint8_t phase_of(enum recovery_state state, enum recovery_state probe_for)
 {
     switch (state) {
     case RECOVERY_RESET:
     case RECOVERY_CONFIRM: return 1;
-    case RECOVERY_HOST: return 2;
+    case RECOVERY_AWAIT_PAGE: return 2;
     case RECOVERY_ASK:
     case RECOVERY_RATE: return 3;
-    case RECOVERY_PROBE: return lost == RECOVERY_RATE ? 3 : 4;
+    case RECOVERY_PROBE: return probe_for == RECOVERY_RATE ? 3 : 4;
     case RECOVERY_OFFSET:
     case RECOVERY_STEP:
-    case RECOVERY_FLUSH:
+    case RECOVERY_STEP_RESIDUE:
     case RECOVERY_SLEW: return 4;
     case RECOVERY_REARM: return 5;
     case RECOVERY_MINPOLL:
     case RECOVERY_MAXPOLL: return 6;
     case RECOVERY_BURST: return 7;
-    case RECOVERY_SYNC: return 8;
+    case RECOVERY_AWAIT_SYNC: return 8;
     default: return 0;
     }
 }
@@ -436,7 +438,7 @@ static void check_sends(
     struct node *w, const struct recovery *r, const struct recovery_order *order)
 {
     static const uint8_t most[] = {0, 16, 0, 5, 18, 2, 8, 1, 0};
-    const uint8_t phase = phase_of(r->state, r->lost);
+    const uint8_t phase = phase_of(r->state, r->probe_for);
 
     must(phase == 0 || phase >= w->phase, "it goes back");
     if (phase != w->phase)
@@ -462,8 +464,8 @@ static void check_step(const struct node *before, const struct recovery *r, stru
     must(order->wake_at_ns > view->now_ns, "it is to be woken at once, for ever");
     must(!was_idle || is_idle, "it begins by itself");
 
-    if (by.event == RECOVERY_SILENCE && before->sent && r->state == RECOVERY_SYNC &&
-        phase_of((enum recovery_state)before->state, (enum recovery_state)before->lost) <= 4) {
+    if (by.event == RECOVERY_SILENCE && before->sent && r->state == RECOVERY_AWAIT_SYNC &&
+        phase_of((enum recovery_state)before->state, (enum recovery_state)before->probe_for) <= 4) {
         must(before->failures == 3 || before->unanswered_in_all == 3,
             "chronyd is left to itself for a few replies that were lost");
         w->unanswered = w->slewing = 0;
@@ -473,7 +475,7 @@ static void check_step(const struct node *before, const struct recovery *r, stru
         (is_idle && !was_idle && r->outcome == RECOVERY_OUTCOME_UNCONFIRMED))
         w->unanswered = w->slewing = 0;
     if (before->state == RECOVERY_SLEW && before->sent && by.event != RECOVERY_SILENCE &&
-        (r->state == RECOVERY_BURST || r->state == RECOVERY_SYNC) && w->slewing) {
+        (r->state == RECOVERY_BURST || r->state == RECOVERY_AWAIT_SYNC) && w->slewing) {
         must(
             before->slew_age == SLEW_HELD || by.offset > 0, "samples flow in the middle of a slew");
         w->slewing = 0;
@@ -559,7 +561,7 @@ static void steps_with(const struct node *before, struct edge e)
 /* The page is looked at in HOST, which follows the reset. With reloads all of it is tried. */
 static size_t n_pages(const struct node *before)
 {
-    return reloads || before->state <= RECOVERY_HOST ? N_PAGES : 1;
+    return reloads || before->state <= RECOVERY_AWAIT_PAGE ? N_PAGES : 1;
 }
 
 static void steps(const struct node *before)
@@ -646,7 +648,7 @@ static void pass_time(const struct node *before)
 
 static void leave(const struct node *before)
 {
-    const bool rests = before->state == RECOVERY_IDLE || before->state == RECOVERY_SYNC;
+    const bool rests = before->state == RECOVERY_IDLE || before->state == RECOVERY_AWAIT_SYNC;
     /* All but a start are alike: each has its turn. */
     const enum recovery_cause disruption =
         reloads ? RECOVERY_CAUSE_MARKER
@@ -696,7 +698,7 @@ static void go_out(const struct node *from, size_t page, enum weather weather)
             view.now_ns = order.wake_at_ns;
         if (r.state == RECOVERY_OFFSET && weather == WITHOUT_MEASUREMENTS)
             view.now_ns += SECOND / 10;
-        if (r.state == RECOVERY_SYNC && weather != FAIR)
+        if (r.state == RECOVERY_AWAIT_SYNC && weather != FAIR)
             view.now_ns += SECOND;
         if (r.state == RECOVERY_SLEW) /* as long as it takes */
             started_ns = view.now_ns;

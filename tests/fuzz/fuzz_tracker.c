@@ -535,7 +535,7 @@ static void execute(struct world *w)
     const struct tracker_orders *orders = &w->orders;
     struct observation next = {0};
 
-    if (orders->save_first || orders->save)
+    if (orders->save_before_command || orders->save)
         w->saved = tracker_saved(&w->tracker);
     if (orders->command_length && w->chronyd == CHRONYD_AWAY) {
         start_chronyd(w); /* the next one will be another */

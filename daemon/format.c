@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "daemon/human.h"
+#include "daemon/format.h"
 
 #include <math.h>
 #include <string.h>
 #include <time.h>
 
-const char *human_ns(double ns, char ret_text[HUMAN_MAX])
+const char *format_ns(double ns, char ret_text[FORMAT_MAX])
 {
     static const struct {
         const char *name;
@@ -14,47 +14,47 @@ const char *human_ns(double ns, char ret_text[HUMAN_MAX])
 
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         if (fabs(ns) >= units[i].ns) {
-            snprintf(ret_text, HUMAN_MAX, "%.3f %s", ns / units[i].ns, units[i].name);
+            snprintf(ret_text, FORMAT_MAX, "%.3f %s", ns / units[i].ns, units[i].name);
             return ret_text;
         }
     }
-    snprintf(ret_text, HUMAN_MAX, "%.0f ns", ns);
+    snprintf(ret_text, FORMAT_MAX, "%.0f ns", ns);
     return ret_text;
 }
 
-const char *human_span(double sec, char ret_text[HUMAN_MAX])
+const char *format_span(double sec, char ret_text[FORMAT_MAX])
 {
     const double s = sec < 0 ? 0 : sec;
 
     if (s < 120)
-        snprintf(ret_text, HUMAN_MAX, "%.0f s", floor(s));
+        snprintf(ret_text, FORMAT_MAX, "%.0f s", floor(s));
     else if (s < 7200)
-        snprintf(ret_text, HUMAN_MAX, "%.0f min", floor(s / 60));
+        snprintf(ret_text, FORMAT_MAX, "%.0f min", floor(s / 60));
     else if (s < 172800)
-        snprintf(ret_text, HUMAN_MAX, "%.0f h", floor(s / 3600));
+        snprintf(ret_text, FORMAT_MAX, "%.0f h", floor(s / 3600));
     else
-        snprintf(ret_text, HUMAN_MAX, "%.0f days", floor(s / 86400));
+        snprintf(ret_text, FORMAT_MAX, "%.0f days", floor(s / 86400));
     return ret_text;
 }
 
-const char *human_date(double sec, char ret_text[HUMAN_MAX])
+const char *format_date(double sec, char ret_text[FORMAT_MAX])
 {
     const time_t t = (time_t)floor(sec);
     struct tm tm;
 
-    if (!localtime_r(&t, &tm) || strftime(ret_text, HUMAN_MAX, "%Y-%m-%d %H:%M:%S %Z", &tm) == 0)
-        snprintf(ret_text, HUMAN_MAX, "%.0f", sec);
+    if (!localtime_r(&t, &tm) || strftime(ret_text, FORMAT_MAX, "%Y-%m-%d %H:%M:%S %Z", &tm) == 0)
+        snprintf(ret_text, FORMAT_MAX, "%.0f", sec);
     return ret_text;
 }
 
-const char *human_time(double sec, char ret_text[HUMAN_MAX])
+const char *format_time(double sec, char ret_text[FORMAT_MAX])
 {
     const double ms = floor(sec * 1000 + 0.5);
     const time_t t = (time_t)floor(ms / 1000);
     struct tm tm = {0};
 
     localtime_r(&t, &tm);
-    snprintf(ret_text, HUMAN_MAX, "%02d:%02d:%02d.%03d", tm.tm_hour, tm.tm_min, tm.tm_sec,
+    snprintf(ret_text, FORMAT_MAX, "%02d:%02d:%02d.%03d", tm.tm_hour, tm.tm_min, tm.tm_sec,
         (int)fmod(ms, 1000));
     return ret_text;
 }
@@ -82,7 +82,7 @@ static size_t utf8_length(const unsigned char *at)
     return 0;
 }
 
-void human_make_plain(char *text)
+void format_make_plain(char *text)
 {
     while (*text) {
         const size_t n = utf8_length((const unsigned char *)text);
@@ -93,7 +93,7 @@ void human_make_plain(char *text)
     }
 }
 
-void human_fold(FILE *to, const char *text, size_t column, size_t indent)
+void format_fold(FILE *to, const char *text, size_t column, size_t indent)
 {
     const char *word = text;
 

@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Numbers and dates as people read them, and text in 80 columns. */
-#ifndef DAEMON_HUMAN_H
-#define DAEMON_HUMAN_H
+#ifndef DAEMON_FORMAT_H
+#define DAEMON_FORMAT_H
 
 #include <stddef.h>
 #include <stdio.h>
 
-#define HUMAN_MAX     48
+#define FORMAT_MAX    48
 #define HUMAN_COLUMNS 80
 
 /* "124 ns", "-12.345 us", "2.312 ms", "850.000 ms", "12.500 s". */
-const char *human_ns(double ns, char ret_text[HUMAN_MAX]);
+const char *format_ns(double ns, char ret_text[FORMAT_MAX]);
 
 /* A span of at least a second: "12 s", "34 min", "5 h", "12 days". */
-const char *human_span(double sec, char ret_text[HUMAN_MAX]);
+const char *format_span(double sec, char ret_text[FORMAT_MAX]);
 
 /* Seconds since 1970 in local time: "2026-11-24 12:03:04 UTC", and "12:03:04.123". */
-const char *human_date(double sec, char ret_text[HUMAN_MAX]);
-const char *human_time(double sec, char ret_text[HUMAN_MAX]);
+const char *format_date(double sec, char ret_text[FORMAT_MAX]);
+const char *format_time(double sec, char ret_text[FORMAT_MAX]);
 
 /* Replace each byte that is no UTF-8, or controls a terminal, by '?'. */
-void human_make_plain(char *text);
+void format_make_plain(char *text);
 
 /*
  * Print `text`, folded at blanks to 80 columns, of which `column` are taken in the first line;
  * the others are indented by `indent`. Ends with a newline.
  */
-void human_fold(FILE *to, const char *text, size_t column, size_t indent);
+void format_fold(FILE *to, const char *text, size_t column, size_t indent);
 
 #endif

@@ -3,39 +3,39 @@
 
 #include <string.h>
 
-#include "daemon/human.h"
+#include "daemon/format.h"
 
-static char text[HUMAN_MAX];
+static char text[FORMAT_MAX];
 
 START_TEST(a_number_of_nanoseconds_gets_the_unit_that_fits)
 {
-    ck_assert_str_eq(human_ns(0, text), "0 ns");
-    ck_assert_str_eq(human_ns(-44, text), "-44 ns");
-    ck_assert_str_eq(human_ns(999, text), "999 ns");
-    ck_assert_str_eq(human_ns(12345, text), "12.345 us");
-    ck_assert_str_eq(human_ns(-4999784, text), "-5.000 ms");
-    ck_assert_str_eq(human_ns(850e6, text), "850.000 ms");
-    ck_assert_str_eq(human_ns(12.5e9, text), "12.500 s");
-    ck_assert_str_eq(human_ns(1e18, text), "1000000000.000 s");
+    ck_assert_str_eq(format_ns(0, text), "0 ns");
+    ck_assert_str_eq(format_ns(-44, text), "-44 ns");
+    ck_assert_str_eq(format_ns(999, text), "999 ns");
+    ck_assert_str_eq(format_ns(12345, text), "12.345 us");
+    ck_assert_str_eq(format_ns(-4999784, text), "-5.000 ms");
+    ck_assert_str_eq(format_ns(850e6, text), "850.000 ms");
+    ck_assert_str_eq(format_ns(12.5e9, text), "12.500 s");
+    ck_assert_str_eq(format_ns(1e18, text), "1000000000.000 s");
 }
 END_TEST
 
 START_TEST(a_span_is_never_negative_and_gets_coarser)
 {
-    ck_assert_str_eq(human_span(-5, text), "0 s");
-    ck_assert_str_eq(human_span(119.9, text), "119 s");
-    ck_assert_str_eq(human_span(120, text), "2 min");
-    ck_assert_str_eq(human_span(7200, text), "2 h");
-    ck_assert_str_eq(human_span(172800, text), "2 days");
+    ck_assert_str_eq(format_span(-5, text), "0 s");
+    ck_assert_str_eq(format_span(119.9, text), "119 s");
+    ck_assert_str_eq(format_span(120, text), "2 min");
+    ck_assert_str_eq(format_span(7200, text), "2 h");
+    ck_assert_str_eq(format_span(172800, text), "2 days");
 }
 END_TEST
 
 START_TEST(a_date_is_in_the_local_zone)
 {
     setenv("TZ", "CET-1", 1);
-    ck_assert_str_eq(human_date(1795518025.5, text), "2026-11-24 12:00:25 CET");
-    ck_assert_str_eq(human_time(1795518025.1234, text), "12:00:25.123");
-    ck_assert_str_eq(human_time(1795518025.9999, text), "12:00:26.000");
+    ck_assert_str_eq(format_date(1795518025.5, text), "2026-11-24 12:00:25 CET");
+    ck_assert_str_eq(format_time(1795518025.1234, text), "12:00:25.123");
+    ck_assert_str_eq(format_time(1795518025.9999, text), "12:00:26.000");
 }
 END_TEST
 
@@ -44,7 +44,7 @@ static void assert_folded(const char *words, size_t column, const char *expected
     char folded[512] = "";
     FILE *to = fmemopen(folded, sizeof(folded), "w");
 
-    human_fold(to, words, column, 4);
+    format_fold(to, words, column, 4);
     fclose(to);
     ck_assert_str_eq(folded, expected);
 }
@@ -81,7 +81,7 @@ START_TEST(text_is_made_plain)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         snprintf(made, sizeof(made), "%s", cases[i].text);
-        human_make_plain(made);
+        format_make_plain(made);
         ck_assert_str_eq(made, cases[i].plain);
     }
 }

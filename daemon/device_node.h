@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The device's node in /dev: who else may read it, and what is there beside it. */
-#ifndef DAEMON_NODE_H
-#define DAEMON_NODE_H
+#ifndef DAEMON_DEVICE_NODE_H
+#define DAEMON_DEVICE_NODE_H
 
 #include <stdbool.h>
 #include <sys/utsname.h>
@@ -14,9 +14,9 @@
 bool node_release_is_forgeable(const char *release);
 
 /* May everybody read the device, under such a kernel? Then *ret_system is what uname() gives. */
-bool node_is_forgeable(const char *device, struct utsname *ret_system);
+bool device_node_is_forgeable(const char *device, struct utsname *ret_system);
 
 /* Warn, in the log, of a device that others may read under such a kernel, and of more devices. */
-void node_warn(const char *device);
+void device_node_warn(const char *device);
 
 #endif

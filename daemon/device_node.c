@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "daemon/node.h"
+#include "daemon/device_node.h"
 
 #include <glob.h>
 #include <limits.h>
@@ -45,7 +45,7 @@ bool node_release_is_forgeable(const char *release)
            number == RELEASE(7, 2, 0);
 }
 
-bool node_is_forgeable(const char *device, struct utsname *ret_system)
+bool device_node_is_forgeable(const char *device, struct utsname *ret_system)
 {
     struct stat status;
 
@@ -57,7 +57,7 @@ static void warn_of_readers(const char *device)
 {
     struct utsname system;
 
-    if (!node_is_forgeable(device, &system))
+    if (!device_node_is_forgeable(device, &system))
         return;
     log_warning("%s can be read by everybody, who can forge the host's time by it if Linux %s is "
                 "not mended (CVE-2026-80724): chmod o-r %s, and install 60-vmclock.rules",
@@ -83,7 +83,7 @@ static void tell_of_others(const char *device)
     globfree(&found);
 }
 
-void node_warn(const char *device)
+void device_node_warn(const char *device)
 {
     warn_of_readers(device);
     tell_of_others(device);
