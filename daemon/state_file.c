@@ -127,6 +127,21 @@ static uint64_t hex_value(const struct state_file *state, const char *key)
     return value ? strtoull(value, NULL, 16) : 0;
 }
 
+/* "THRESHOLD LIMIT", as put_restore() writes it. */
+static bool parse_makestep(const char *text, double *ret_threshold_sec, int32_t *ret_limit)
+{
+    char *rest, *end;
+    const double threshold_sec = strtod(text, &rest);
+    const long limit = strtol(rest, &end, 10);
+
+    if (rest == text || end == rest || *end || !(threshold_sec >= 0 && threshold_sec <= 1e9) ||
+        limit < -1 || limit > INT32_MAX)
+        return false;
+    *ret_threshold_sec = threshold_sec;
+    *ret_limit = (int32_t)limit;
+    return true;
+}
+
 /* What chronyd is owed. A file of version 0.1.0 does not say what makestep was, nor if it changed.
  */
 static struct restore saved_restore(
@@ -141,10 +156,7 @@ static struct restore saved_restore(
         restore.makestep = config->step == RECOVERY_STEP_ALWAYS;
         restore.makestep_limit = config->makestep_limit;
         restore.makestep_threshold_sec = config->makestep_threshold_sec;
-    } else if (sscanf(makestep, "%lf %" SCNd32, &restore.makestep_threshold_sec,
-                   &restore.makestep_limit) == 2 &&
-               restore.makestep_threshold_sec >= 0 && restore.makestep_threshold_sec <= 1e9 &&
-               restore.makestep_limit >= -1) {
+    } else if (parse_makestep(makestep, &restore.makestep_threshold_sec, &restore.makestep_limit)) {
         restore.makestep = true;
         restore.makestep_used = state_file_value_is(state, "put_back.makestep_used", "yes");
     }
