@@ -15,8 +15,6 @@
 #include "daemon/edit_distance.h"
 #include "daemon/sock_sender.h"
 
-#include "daemon/sock_sender.h"
-
 #define POLL_MIN         (-7)
 #define POLL_MAX         24
 #define SOCKET_PATH_MAX  (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)

@@ -9,7 +9,7 @@
 #include "daemon/state_file.h"
 
 #define STATUS_MISTAKES_MAX  8
-#define STATUS_MISTAKE_BYTES (CONFIG_PATH_MAX * 3)
+#define STATUS_MISTAKE_BYTES ((size_t)CONFIG_PATH_MAX * 3)
 
 /* What is wrong in the configuration of a vmclockd that runs on with the one it had. */
 struct status_mistakes {
