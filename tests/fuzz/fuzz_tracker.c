@@ -762,6 +762,7 @@ static void act(struct world *w, struct bytes *in)
         configure(w, in);
         tracker_reconfigure(&w->tracker, &w->config);
         w->reconfigured = w->dirty = true;
+        w->starts++; /* a sample is due at once */
         break;
     case ACT_CRASH: restart(w); break;
     case ACT_FREQUENCY:
