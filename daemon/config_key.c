@@ -442,7 +442,7 @@ const struct config_key config_keys[] = {
     {"chrony-conf", parse_chrony_conf, print_chrony_conf, "auto", AT(chrony_conf), 0,
         CONFIG_PATH_MAX, "an absolute path, or auto", false},
     {"makestep", parse_makestep, print_makestep, "1 3", 0, 0, 1e9,
-        "as in chrony.conf: a threshold in seconds and a limit of updates (-1 for no limit), "
+        "a threshold in seconds and a limit of updates (-1 for no limit), as in chrony.conf, "
         "or none",
         false},
     {"burst", parse_burst, print_burst, "4/8", 0, 0, 1000, "GOOD/TOTAL, 1/1 to 1000/1000, or none",

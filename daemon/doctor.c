@@ -70,7 +70,8 @@ static void check_configuration(struct doctor *d, const struct status_mistakes *
 
     for (unsigned i = 0; i < mistakes->n && i < STATUS_MISTAKES_MAX; i++) {
         doctor_found(d, DOCTOR_PROBLEM, "configuration", "%s", mistakes->sentences[i]);
-        doctor_mend(d, "until then vmclockd goes on with what it had, and does not start again");
+        doctor_mend(
+            d, "correct it: a vmclockd that runs goes on with what it had, and none starts");
     }
     if (mistakes->n > 0)
         return;
@@ -141,8 +142,7 @@ static void take_complaint(const char *text, void *context)
     complaints->n++;
     doctor_found(complaints->doctor, DOCTOR_WARNING, "vmclockd", "%s", text);
     doctor_mend(complaints->doctor,
-        "the other findings have its cause, if it is here; \"journalctl -u vmclockd\" has when it "
-        "began");
+        "the cause may be among the other findings; \"journalctl -u vmclockd\" says when it began");
 }
 
 static void check_daemon(struct doctor *d)

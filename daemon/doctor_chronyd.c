@@ -72,7 +72,8 @@ static void check_sock(struct doctor *d)
         doctor_found(d, DOCTOR_PROBLEM, "sock", "%s is no socket", path);
         doctor_mend(d, "remove it and restart chronyd, which makes it");
     } else {
-        doctor_found(d, DOCTOR_PROBLEM, "sock", "%s is no socket: chronyd did not make it", path);
+        doctor_found(
+            d, DOCTOR_PROBLEM, "sock", "%s: %s: chronyd did not make it", path, strerror(error));
         doctor_mend(d, is_there_to_see
                            ? "restart chronyd: it makes it at its start, from the refclock line"
                            : "add the refclock line, then restart chronyd");

@@ -491,10 +491,10 @@ void journal_describe(const struct config *config, const struct event *e, struct
     case EVENT_LEFT_TO_CHRONYD:
         say_warning(r,
             e->correction.cause == RECOVERY_CAUSE_START
-                ? "the clock is off by %+.9f s at chronyd's start, not to be stepped (step): left "
-                  "to chronyd, which may step by its own makestep"
-                : "the clock is off by %+.9f s, not to be stepped (step) and long to slew: left to "
-                  "chronyd",
+                ? "the clock is off by %+.9f s at chronyd's start and may not be stepped (step): "
+                  "left to chronyd, which may step by its own makestep"
+                : "the clock is off by %+.9f s, may not be stepped (step) and would take long to "
+                  "slew: left to chronyd",
             e->correction.offset_sec);
         break;
     case EVENT_COMMAND_MISSING:

@@ -21,7 +21,7 @@
  */
 static struct bucket {
     const char *name;
-    enum log_priority priority; /* that lines of it were dropped is said with */
+    enum log_priority priority; /* of the line that counts the dropped ones */
     int64_t lines, error_lines;
     int64_t full_at_ns; /* when it is, or was, full again */
     unsigned dropped;

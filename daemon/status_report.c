@@ -180,15 +180,14 @@ static void warn_of_samples(const struct warnings *w)
     else if (withheld && !state_file_value_is(state, "state", "holdover"))
         warn(w, "samples are withheld: %s", withheld);
     if (state_file_value(state, "health.offset_s") && state_file_value(state, "offset_ns"))
-        warn(w, "the clock is off by %s, and was not put right for %s",
+        warn(w, "the clock is off by %s, and has been off for %s",
             format_ns(number_of(state, "offset_ns"), text),
             format_span(number_of(state, "health.offset_s"), span));
     else if (state_file_value(state, "health.offset_s"))
         warn(w, "the clock was off when it was measured last");
 }
 
-/* Whatever keeps all from being well, and a little more; with how to mend it where that is known.
- */
+/* What keeps all from being well, and what deserves attention besides. */
 static void warn_of_all(const struct warnings *w)
 {
     const struct state_file *state = w->state;
