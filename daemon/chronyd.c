@@ -93,9 +93,9 @@ int chronyd_send(struct chronyd *chronyd, const uint8_t *request, size_t length)
 {
     const int r = send(chronyd->fd, request, length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 
-    /* After these chronyd is none the worse: as good as lost on the way. */
+    /* After these chronyd is none the worse. */
     if (r == -EAGAIN || r == -ENOBUFS || r == -ENOMEM || r == -EINTR)
-        return 0;
+        return -EAGAIN;
     if (r < 0)
         chronyd_close(chronyd);
     return r;

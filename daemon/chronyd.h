@@ -36,9 +36,9 @@ int chronyd_open(struct chronyd *chronyd);
 void chronyd_close(struct chronyd *chronyd);
 
 /*
- * Send a request, never waiting. 0 or -errno, after which the connection is closed: this chronyd
- * is gone, and the next one is another. A chronyd that does not read is not gone, nor is one when
- * the kernel has no memory: the request counts as lost, and the reply's deadline passes.
+ * Send a request, never waiting. -EAGAIN: there is no room for it in chronyd's queue, or in the
+ * kernel's memory. Any other -errno: the connection is closed, this chronyd is gone, and the next
+ * one is another.
  */
 int chronyd_send(struct chronyd *chronyd, const uint8_t *request, size_t length);
 

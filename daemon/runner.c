@@ -54,6 +54,12 @@ struct runner {
     int64_t wake_at_ns;     /* what the loop was told; INT64_MAX: it has come */
     int64_t stop_at_ns, watchdog_at_ns, watchdog_ns;
     struct observation last_results; /* what came of the last orders */
+    struct {
+        enum chrony_command_id id;
+        uint8_t bytes[CHRONY_REQUEST_MAX];
+        size_t length;
+        bool unsent; /* chronyd's queue had no room */
+    } command;       /* the last one */
     struct cross_timestamp realtime[CROSS_TIMESTAMPS_MAX], raw[CROSS_TIMESTAMPS_MAX];
     uint8_t reply[CHRONY_REPLY_MAX];
 };
@@ -151,8 +157,14 @@ static int connect_chronyd(struct runner *r)
     return result < 0 ? result : event_loop_watch_chronyd(r->loop, r->chronyd.fd);
 }
 
+/*
+ * A command that chronyd's queue has no room for, full of other clients' as it is when chronyd is
+ * stopped, is kept and sent later: the core has to take it for unread, and not for unanswered.
+ * What was meant for one chronyd is not sent to the next, which may need none of it.
+ */
 static int send_command(struct runner *r)
 {
+    const uint64_t id = r->chronyd.fd >= 0 ? r->chronyd.id : 0;
     int result = 0;
 
     if (r->chronyd.fd >= 0 && !chronyd_has_way_back(&r->chronyd)) {
@@ -161,31 +173,47 @@ static int send_command(struct runner *r)
     }
     if (r->chronyd.fd < 0)
         result = connect_chronyd(r);
+    if (result == 0 && id != 0 && r->chronyd.id != id)
+        result = -ECONNREFUSED;
     if (result == 0)
-        result = chronyd_send(&r->chronyd, r->orders.command, r->orders.command_length);
+        result = chronyd_send(&r->chronyd, r->command.bytes, r->command.length);
+    r->command.unsent = result == -EAGAIN;
+    if (r->command.unsent)
+        return 0;
     if (result < 0)
         disconnect(r);
     return result;
+}
+
+/* Have the last command sent; `ret` is told if chronyd is gone. */
+static void send_or_be_gone(struct runner *r, struct observation *ret)
+{
+    const int result = send_command(r);
+
+    log_debug("%s to chronyd: %s", chrony_command_str(r->command.id),
+        result < 0          ? strerror(-result)
+        : r->command.unsent ? "its queue is full"
+                            : "sent");
+    if (result < 0) {
+        ret->chronyd = CHRONY_GONE;
+        ret->chronyd_error = -result;
+    }
 }
 
 /* Do what was ordered; what comes of it is for the next step. */
 static void execute(struct runner *r, struct observation *ret_next)
 {
     const struct tracker_orders *orders = &r->orders;
-    int result;
 
     memset(ret_next, 0, sizeof(*ret_next));
     publisher_keep(&r->publisher, orders);
     if (orders->save_before_command)
         publisher_save(&r->publisher, true);
     if (orders->command_length) {
-        result = send_command(r);
-        log_debug("%s to chronyd: %s", chrony_command_str(orders->command_id),
-            result < 0 ? strerror(-result) : "sent");
-        if (result < 0) {
-            ret_next->chronyd = CHRONY_GONE;
-            ret_next->chronyd_error = -result;
-        }
+        memcpy(r->command.bytes, orders->command, orders->command_length);
+        r->command.length = orders->command_length;
+        r->command.id = orders->command_id;
+        send_or_be_gone(r, ret_next);
     }
     if (orders->send_sample) {
         ret_next->sample_sent = true;
@@ -206,7 +234,9 @@ static void step(struct runner *r, struct observation *seen)
         if (r->orders.measure && tracker_is_due(&r->config.tracker, &r->orders, seen->now_ns))
             gather(r, seen);
         if (r->orders.awaits_reply) {
-            seen->command_queued = chronyd_has_queued(&r->chronyd);
+            if (r->command.unsent)
+                send_or_be_gone(r, seen);
+            seen->command_queued = r->command.unsent || chronyd_has_queued(&r->chronyd);
             /* Time is not up for a reply that has come while we were kept from running. */
             if (seen->chronyd == CHRONY_NOTHING && seen->now_ns >= r->orders.reply_deadline_ns)
                 receive(r, seen);

@@ -107,10 +107,13 @@ struct world {
 
     enum chronyd chronyd;
     uint64_t chronyd_id, connected_id; /* of its socket */
+    bool connected;
+    bool unsent; /* the last command: the queue was full */
     uint16_t status;
     uint8_t reference;
     struct request queue[QUEUE_MAX];
     unsigned queued;
+    struct request command; /* the last one */
     struct settings settings;
 
     /* What is asserted over many steps. */
@@ -530,6 +533,36 @@ static void gather(struct world *w, struct observation *seen)
     }
 }
 
+/* As the runner's send_command(). */
+static void send_command(struct world *w, struct observation *ret)
+{
+    struct request *request;
+
+    w->unsent = false;
+    if (w->chronyd == CHRONYD_AWAY)
+        start_chronyd(w); /* the next one will be another */
+    if (w->chronyd == CHRONYD_AWAY || (w->connected && w->connected_id != w->chronyd_id)) {
+        w->told_unsynchronised = w->connected = false;
+        ret->chronyd = CHRONY_GONE;
+        ret->chronyd_error = ECONNREFUSED;
+        return;
+    }
+    w->connected = true;
+    w->connected_id = w->chronyd_id;
+    if (w->queued == QUEUE_MAX && !w->queue[0].carried_out) {
+        w->unsent = true;
+        return;
+    }
+    if (w->queued == QUEUE_MAX) /* it was read: only its reply is lost */
+        forget_oldest(w);
+    request = &w->queue[w->queued++];
+    *request = w->command;
+    if (w->chronyd != CHRONYD_FROZEN)
+        carry_out(w, request);
+    if (w->chronyd == CHRONYD_SILENT)
+        forget_oldest(w);
+}
+
 static void execute(struct world *w)
 {
     const struct tracker_orders *orders = &w->orders;
@@ -537,25 +570,11 @@ static void execute(struct world *w)
 
     if (orders->save_before_command || orders->save)
         w->saved = tracker_saved(&w->tracker);
-    if (orders->command_length && w->chronyd == CHRONYD_AWAY) {
-        start_chronyd(w); /* the next one will be another */
-        w->told_unsynchronised = false;
-        next.chronyd = CHRONY_GONE;
-        next.chronyd_error = ECONNREFUSED;
-    } else if (orders->command_length && (w->queued < QUEUE_MAX || w->queue[0].carried_out)) {
-        if (w->queued == QUEUE_MAX) /* it was read: only its reply is lost */
-            forget_oldest(w);
-
-        struct request *request = &w->queue[w->queued++];
-
-        w->connected_id = w->chronyd_id;
-        *request =
+    if (orders->command_length) {
+        w->command =
             (struct request){.id = orders->command_id, .sequence = big_endian(orders->command + 8)};
-        memcpy(request->data, orders->command, sizeof(request->data));
-        if (w->chronyd != CHRONYD_FROZEN)
-            carry_out(w, request);
-        if (w->chronyd == CHRONYD_SILENT)
-            forget_oldest(w);
+        memcpy(w->command.data, orders->command, sizeof(w->command.data));
+        send_command(w, &next);
     }
     if (orders->send_sample) {
         next.sample_sent = true;
@@ -582,7 +601,9 @@ static void step(struct world *w)
         seen->now_ns = w->now_ns;
         seen->clock_source_is_counter = w->clock_source_is_counter;
         seen->chronyd_id = w->connected_id;
-        seen->command_queued = w->queued > 0 && !w->queue[w->queued - 1].carried_out;
+        if (w->unsent && w->orders.awaits_reply)
+            send_command(w, seen);
+        seen->command_queued = w->unsent || (w->queued > 0 && !w->queue[w->queued - 1].carried_out);
         tracker_step(&w->tracker, seen, &w->orders);
         if (!known && w->tracker.host.known)
             w->marker_at_reset = w->tracker.host.marker; /* nothing is known of the time before */

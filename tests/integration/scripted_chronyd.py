@@ -13,6 +13,7 @@ import itertools
 import math
 import os
 import random
+import select
 import selectors
 import signal
 import socket
@@ -348,10 +349,13 @@ class ScriptedChronyd:
             for sock, _, _ in self._sockets:
                 self._selector.unregister(sock)
 
-    def thaw(self):
+    def thaw(self, drop=False):
+        """It goes on, with what came meanwhile or without."""
         with self._lock:
             self._frozen = False
             for sock, _, receive in self._sockets:
+                while drop and select.select([sock], [], [], 0)[0]:
+                    sock.recv(1)
                 self._selector.register(sock, selectors.EVENT_READ, receive)
             self._wake()
 

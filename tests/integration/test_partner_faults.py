@@ -5,6 +5,7 @@ device going away at each of them."""
 import os
 import shutil
 import signal
+import socket
 import time
 
 import faults
@@ -355,6 +356,50 @@ class ReplySocketTest(ScriptedCase):
         self.feeding(since=time.time())
         self.assertLessEqual(len(self.resets()), 2)
         self.assertEqual(daemon.said("chronyd cannot be reached"), [])
+
+    def test_what_was_meant_for_one_chronyd_is_not_sent_to_the_next(self):
+        made = self.marker()
+        self.daemon()
+        self.request(script.TRACKING)
+        restarted = []
+
+        def answer(chronyd, request):
+            chronyd.reply(request)
+            chronyd.stop_listening()
+            shutil.rmtree(self.path("chrony"))
+            os.mkdir(self.path("chrony"), 0o700)
+            chronyd.listen()
+            restarted.append(time.time())
+
+        self.chronyd.script(script.RESET_SOURCES, answer)
+        made.disrupt()
+        first = eventually(
+            lambda: restarted and [r for r in self.chronyd.requests if r.sent > restarted[0]]
+        )[0]
+        self.assertIn(first.command, (script.TRACKING, script.RESET_SOURCES))
+
+
+class FullQueueTest(ScriptedCase):
+    def test_a_reset_that_finds_no_room_is_sent_when_there_is_some(self):
+        made = self.marker()
+        daemon = self.daemon()
+        self.request(script.TRACKING)
+        daemon.reaches(mode="marker-only")
+        self.request(script.TRACKING, since=time.time())  # the next is a second away
+        self.chronyd.freeze()
+        since = time.time()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as another:
+            another.setblocking(False)
+            with self.assertRaises(BlockingIOError):
+                while True:
+                    another.sendto(b"", self.chronyd.command_path)
+        made.disrupt()
+        time.sleep(6)  # longer than unanswered resets are repeated for
+        self.assertEqual(daemon.status()["state"], "recovering")
+        self.chronyd.thaw(drop=True)
+        self.request(script.RESET_SOURCES, since=since)
+        self.recovered(daemon)
+        self.assertEqual(len(self.resets(since)), 1)
 
 
 class StoppedTest(ScriptedCase):
