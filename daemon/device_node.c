@@ -60,7 +60,7 @@ static void warn_of_readers(const char *device)
     if (!device_node_is_forgeable(device, &system))
         return;
     log_warning("%s can be read by everybody, who can forge the host's time by it if Linux %s is "
-                "not mended (CVE-2026-80724): chmod o-r %s, and install 60-vmclock.rules",
+                "not fixed (CVE-2026-80724): chmod o-r %s, and install 60-vmclock.rules",
         device, system.release, device);
 }
 

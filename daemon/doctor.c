@@ -123,7 +123,7 @@ static void check_device(struct doctor *d)
     }
     if (device_node_is_forgeable(path, &system)) {
         doctor_found(d, DOCTOR_PROBLEM, "device's mode",
-            "everybody may read %s, and forge the time by it if Linux %s is not mended "
+            "everybody may read %s, and forge the time by it if Linux %s is not fixed "
             "(CVE-2026-80724)",
             path, system.release);
         doctor_mend(d, "chmod o-r %s, and install 60-vmclock.rules for udev", path);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* All that has to fit together for vmclockd to be of use: a line for each, and how to mend it. */
+/* All that has to fit together for vmclockd to be of use: a line for each, and how to fix it. */
 #ifndef DAEMON_DOCTOR_H
 #define DAEMON_DOCTOR_H
 

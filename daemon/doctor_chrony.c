@@ -107,7 +107,7 @@ static void check_makestep(struct doctor *d)
     }
     if (theirs->makestep.line)
         doctor_found(d, DOCTOR_WARNING, "makestep",
-            "%s:%u says %g %d; vmclockd would put back another", theirs->makestep.file,
+            "%s:%u says %g %d; vmclockd would restore another", theirs->makestep.file,
             theirs->makestep.line, theirs->makestep_threshold_sec, theirs->makestep_limit);
     else
         doctor_found(d, DOCTOR_WARNING, "makestep", "%s has none; vmclockd would put one back",

@@ -208,9 +208,9 @@ static void generation_event(const struct event *e, struct journal_record *r)
     say(r, LOG_PRIO_NOTICE, MESSAGE_RESTORED,
         "the VM generation counter changed from 0x%" PRIx64 " to 0x%" PRIx64 "%s",
         e->generation.before, e->generation.now,
-        e->generation.disrupted
-            ? ": this guest was restored or cloned"
-            : " without a disruption: a fork on the same host; the clock is still good");
+        e->generation.disrupted ? ": this guest was restored or cloned"
+                                : " without a change of the disruption marker so far: taken for a "
+                                  "fork on the same host");
     field_hex(r, "VMCLOCK_GENERATION_OLD", e->generation.before);
     field_hex(r, "VMCLOCK_GENERATION_NEW", e->generation.now);
 }
@@ -247,9 +247,9 @@ static void host_event(const struct event *e, struct journal_record *r)
     else if (e->id == EVENT_AWAITING_HOST)
         say_info(r, "waiting for the new host's page: %s", why);
     else if (e->verdict == CLOCK_OK)
-        say_warning(r, "the formula was not rewritten for 5 s: going on with it as it is");
+        say_warning(r, "the host did not rewrite the formula within 5 s: using it as it is");
     else
-        say_warning(r, "no valid page for 5 s (%s): going on without", why);
+        say_warning(r, "no valid page for 5 s (%s): continuing without it", why);
 }
 
 static void reset_event(const struct event *e, struct journal_record *r)
@@ -262,7 +262,7 @@ static void reset_event(const struct event *e, struct journal_record *r)
     } else if (e->id == EVENT_UNCONFIRMED) {
         say(r, LOG_PRIO_ERR, MESSAGE_RECOVERY_FAILING,
             e->reset.refused ? "chronyd refuses the reset for marker 0x%" PRIx64
-                               ": chronyd is left to itself, after %.3f ms"
+                               ": chronyd is left alone, after %.3f ms"
                              : "chronyd has read the reset for marker 0x%" PRIx64
                                " and its replies do not come: taken as done after %.3f ms",
             e->reset.marker, e->reset.ms);
@@ -276,8 +276,8 @@ static void reset_event(const struct event *e, struct journal_record *r)
         field_text(r, "VMCLOCK_REASON", "no confirmation");
     } else {
         say(r, LOG_PRIO_ERR, MESSAGE_RECOVERY_FAILING,
-            "chronyd refuses RESET_SOURCES: %s (%d); trying on", chrony_status_str(e->reset.status),
-            e->reset.status);
+            "chronyd refuses RESET_SOURCES: %s (%d); still trying",
+            chrony_status_str(e->reset.status), e->reset.status);
         field_text(r, "VMCLOCK_REASON", chrony_status_str(e->reset.status));
     }
     field_hex(r, "VMCLOCK_MARKER_NEW", e->reset.marker);
@@ -325,7 +325,7 @@ static void end_event(const struct event *e, struct journal_record *r)
         break;
     case EVENT_NOT_SYNCHRONISED:
         say(r, LOG_PRIO_WARNING, MESSAGE_RECOVERY_FAILING,
-            "chronyd has no reference a minute after it could have had one");
+            "chronyd selected no reference within a minute");
         field_text(r, "VMCLOCK_REASON", "no reference after a minute");
         field_text(r, "VMCLOCK_OUTCOME", "unsynchronised");
         break;
@@ -377,13 +377,13 @@ static void dry_run_event(
         snprintf(arguments, sizeof(arguments), " %+.9f s", command->offset_sec);
         break;
     case CHRONY_MODIFY_MAKESTEP:
-        snprintf(arguments, sizeof(arguments), " %g s %" PRId32 ", to be put back later",
+        snprintf(arguments, sizeof(arguments), " %g s %" PRId32 ", to be restored later",
             command->makestep.threshold_sec, command->makestep.limit);
         break;
     case CHRONY_MODIFY_MINPOLL:
     case CHRONY_MODIFY_MAXPOLL:
         server_address(config, e->command.server, address);
-        snprintf(arguments, sizeof(arguments), " %s %" PRId32 ", to be put back later", address,
+        snprintf(arguments, sizeof(arguments), " %s %" PRId32 ", to be restored later", address,
             command->poll.log2_sec);
         break;
     case CHRONY_BURST:
@@ -413,7 +413,7 @@ static void chronyd_event(
         break;
     case EVENT_CHRONYD_AWAY:
         say(r, LOG_PRIO_WARNING, MESSAGE_CHRONYD_UNREACHABLE,
-            "chronyd cannot be reached at %s: %s; trying until it can", config->command_socket,
+            "chronyd cannot be reached at %s: %s; still trying", config->command_socket,
             strerror(e->failure.error));
         field_text(r, "VMCLOCK_REASON", strerror(e->failure.error));
         field_errno(r, e->failure.error);
@@ -434,8 +434,8 @@ static void sock_event(const struct config *config, const struct event *e, struc
                                                     : "";
 
     say(r, LOG_PRIO_WARNING, MESSAGE_SAMPLES_FAILING,
-        "samples cannot be sent to %s: %s%s; trying on", config->sock, strerror(e->failure.error),
-        hint);
+        "samples cannot be sent to %s: %s%s; still trying", config->sock,
+        strerror(e->failure.error), hint);
     field_text(r, "VMCLOCK_REASON", strerror(e->failure.error));
     field_errno(r, e->failure.error);
 }
@@ -506,9 +506,9 @@ void journal_describe(const struct config *config, const struct event *e, struct
     case EVENT_SYNCHRONISED:
     case EVENT_NOT_SYNCHRONISED:
     case EVENT_ABANDONED: end_event(e, r); break;
-    case EVENT_PUT_BACK: say_info(r, "chronyd's settings are put back"); break;
+    case EVENT_PUT_BACK: say_info(r, "chronyd's settings are restored"); break;
     case EVENT_NOT_PUT_BACK:
-        say_warning(r, "chronyd did not answer: its settings will be put back at the next start");
+        say_warning(r, "chronyd did not answer: its settings will be restored at the next start");
         break;
     case EVENT_CHRONYD_SILENT:
     case EVENT_CHRONYD_AWAY:
@@ -526,7 +526,7 @@ void journal_describe(const struct config *config, const struct event *e, struct
             e->count);
         break;
     case EVENT_REPEATS:
-        say_warning(r, "this keeps happening and is not said again until it has stopped: %s",
+        say_warning(r, "this keeps happening and is not logged again until it has stopped: %s",
             event_str(e->repetition.what));
         break;
     case EVENT_REPEATED:

@@ -519,7 +519,7 @@ static void reload(struct runner *r)
             device_forget(r->device);
         event_loop_set_interval(r->loop, fresh.tracker.watch_interval_ns);
         r->tick_at_ns = system_clock_monotonic_ns();
-        log_notice("the configuration %s was read anew", fresh.file);
+        log_notice("the configuration %s was read again", fresh.file);
     }
     r->ready = notify("READY=1");
 }

@@ -230,7 +230,7 @@ static const struct command {
     {"metrics", "", "the numbers, for Prometheus", command_metrics, false, false, "state-file"},
     {"recover", "", "make vmclockd recover as after a disruption", command_recover, false, false,
         "state-file"},
-    {"doctor", "[FILE]", "is all in place, and how to mend what is not", command_doctor, true, true,
+    {"doctor", "[FILE]", "is all in place, and how to fix what is not", command_doctor, true, true,
         NULL},
 };
 

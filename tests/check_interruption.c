@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The device goes away, or the configuration is read anew, at every single step of a recovery, in
+ * The device goes away, or the configuration is read again, at every single step of a recovery, in
  * virtual time: see tests/virtual.h. Each test goes through all the steps of all the courses that a
  * recovery can take, and fails if there is a state of it in which it did not interrupt.
  */

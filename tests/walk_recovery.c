@@ -7,7 +7,7 @@
  *
  * Beside the recovery walks a witness, which knows only what chronyd was sent and what came back.
  *
- * walk_recovery [reload]: with the word, the configuration may be read anew between any two steps,
+ * walk_recovery [reload]: with the word, the configuration may be read again between any two steps,
  * and be another of those that otherwise have a walk each.
  */
 #include <math.h>
@@ -109,7 +109,7 @@ static void print_edge(const struct edge *e)
     case TIME_RELEASED: printf("time passes since samples were allowed"); break;
     case TIME_WAIT: printf("the wait is over"); break;
     case TIME_SLEW: printf("time passes since the slew began"); break;
-    case RELOAD: printf("the configuration is read anew"); break;
+    case RELOAD: printf("the configuration is read again"); break;
     case STEP:
         printf("%s, page %d%s", event_names[e->event], (int)pages[e->page].page,
             pages[e->page].unproven ? " unproven" : "");

@@ -113,7 +113,7 @@ class ChronySettingsTest(ScriptedCase):
         daemon = self.disrupted(path)
         self.chrony_conf("makestep 0.25 -1\n")
         daemon.send(signal.SIGHUP)
-        daemon.says("read anew")
+        daemon.says("read again")
         self.assertEqual(self.given_back(daemon), (-1, 0.25))
 
     def test_it_is_read_again_when_chronyd_has_restarted(self):

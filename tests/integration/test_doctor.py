@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""`vmclockctl doctor`: a line for each thing that has to fit, and how to mend it."""
+"""`vmclockctl doctor`: a line for each thing that has to fit, and how to fix it."""
 
 import json
 import os

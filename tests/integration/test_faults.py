@@ -217,7 +217,7 @@ class FaultCase(ScriptedCase):
             fault.arm(nth)
             self.daemon_.send(signal.SIGHUP)
             eventually(
-                lambda: self.daemon_.said("was read anew", since=since)
+                lambda: self.daemon_.said("was read again", since=since)
                 or self.daemon_.said("left as it was", since=since)
                 or fault.struck() in LOGGING
                 or not self.daemon_.running(),

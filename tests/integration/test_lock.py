@@ -221,7 +221,7 @@ class LockTest(ScriptedCase):
         self.first()
         self.one.configure(state_file=self.path("s2"), command_socket=self.path("c2/chronyd.sock"))
         self.one.send(signal.SIGHUP)
-        self.one.says("was read anew")
+        self.one.says("was read again")
         self.one.configure(state_file=self.path("state"))
         self.conflicts("the chronyd of", state_file=self.path("s3"))
         self.assertFalse(os.path.exists(self.path("s2.lock")))

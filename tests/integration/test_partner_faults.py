@@ -177,7 +177,7 @@ class PartnerFaultCase(ScriptedCase):
         if faults.EVERYTHING:
             print(f"{self.id()}: {struck} faults", flush=True)
         self.assertEqual(self.daemon_.stop(), 0)
-        self.assertEqual(self.daemon_.said("will be put back"), [])
+        self.assertEqual(self.daemon_.said("will be restored"), [])
         for command, setting in (
             (script.MODIFY_MAKESTEP, (0, 1.0)),  # used up before
             (script.MODIFY_MINPOLL, ("192.0.2.1", 4)),

@@ -167,7 +167,7 @@ class ReloadTest(ScriptedCase):
             daemon.says(answer)
         self.assertTrue(daemon.said("the configuration is left as it was"))
         self.assertTrue(daemon.said("device = /dev/vmclock7"))
-        daemon.says("was read anew")
+        daemon.says("was read again")
         eventually(lambda: self.interval() > 0.4)
 
     def test_sighup_without_a_configuration_keeps_the_old_one(self):

@@ -396,7 +396,7 @@ def case_upgrade(report, lab, options):
                  guest.show("chrony", "MainPID")[0] == pid, f"upgraded: {line}; chronyd was not restarted")
     report.check(bool(guest.log_lines("will be put back at the next start")), "the first release gave back nothing")
     guest.sh(f"kill -CONT {pid}")
-    wait_for("settings are put back", lambda: guest.log_lines("settings are put back"), 60, 1)
+    wait_for("settings are restored", lambda: guest.log_lines("settings are restored"), 60, 1)
     report.check(True, "upgraded: what the first release had changed is put back")
 
     here = lab.host("here")

@@ -291,7 +291,7 @@ def move_on(report, guest, here, there, destination):
     calibration = there.serve_clock(guest.vm)
     # On a loaded machine the calibration may take longer than vmclockd waits: then it
     # has gone on without the formula, and recovers once more when that is there.
-    resets = 2 if guest.log_lines("going on without") else 1
+    resets = 2 if guest.log_lines("continuing without it") else 1
     report.check(resets == 1 or time.monotonic() - resumed > HOST_WAIT_S,
                  f"vmclockd waited for the new host's page, {time.monotonic() - resumed:.1f} s until now")
     return calibration, resets

@@ -45,9 +45,9 @@ def soak(report, lab, migrations):
     report.check(got == (migrations,) * 3, f"{migrations} migrations: disruptions, recoveries, resets in the log {got}")
     report.check(last[0] <= first[0] + MARGIN_KIB and last[1] == first[1],
                  f"memory from {first[0]} to {last[0]} KiB, descriptors from {first[1]} to {last[1]}")
-    guest.wait_status("settings put back", lambda _: guest.log_lines("settings are put back"), 60)
+    guest.wait_status("settings restored", lambda _: guest.log_lines("settings are restored"), 60)
     code = guest.end_vmclockd()
-    report.check(code == 0 and not guest.log_lines("will be put back"), f"settings put back; SIGTERM: status {code}")
+    report.check(code == 0 and not guest.log_lines("will be restored"), f"settings restored; SIGTERM: status {code}")
 
 
 def misuse(report, lab, seconds):
