@@ -85,11 +85,12 @@ demo: packages-demo
 # --- tests -------------------------------------------------------------------
 
 SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-MANUALS  = daemon/vmclockd.8 daemon/vmclockctl.8 conf/vmclockd.conf.5 tests/sim/vmclocksim.1
+MANUALS  = daemon/vmclockd.8 daemon/vmclockctl.8 daemon/vmclock-recovery.7 daemon/vmclockd-events.7 \
+           conf/vmclockd.conf.5 tests/sim/vmclocksim.1
 
 check: packages-check
-	@$(MAKE) --no-print-directory all $(BUILD)/chrony/chronyd check-layers check-manuals check-vectors \
-	    check-units check-recovery
+	@$(MAKE) --no-print-directory all $(BUILD)/chrony/chronyd check-layers check-version check-manuals \
+	    check-vectors check-units check-recovery
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="$(SANITIZE)" RANDOM_RUNS=300 \
 	    check-units check-corpora $(BUILD)/sanitized/vmclockd
 	@$(MAKE) --no-print-directory $(BUILD)/interpose.so
@@ -106,8 +107,19 @@ check-layers:
 check-vectors:
 	@tests/make_vectors.py | cmp - tests/clock_vectors.h
 
+# They are well formed, and explain what is logged.
 check-manuals:
 	@mandoc -T lint -W style $(MANUALS)
+	@tests/check-messages
+
+# One version, in all that states it.
+check-version:
+	@for stated in \
+	    "vmclockd.spec $$(sed -n 's/^Version: *//p' vmclockd.spec)" \
+	    "debian/changelog $$(sed -n '1s/^vmclockd (\(.*\)-[^-]*).*/\1/p' debian/changelog)" \
+	    "NEWS $$(sed -n '/^## /{s/^## \([^ ]*\).*/\1/p;q}' NEWS)"; do \
+	    [ "$${stated#* }" = "$(VERSION)" ] || { \
+	        echo "Makefile has version $(VERSION), $${stated%% *} \"$${stated#* }\"" >&2; exit 1; }; done
 
 # What test_faults.py makes vmclockd's calls fail with.
 $(BUILD)/interpose.so: tests/integration/interpose.c
@@ -188,7 +200,7 @@ check-vm-arm64:
 	tests/vm/setup-arm64.sh
 	tests/vm/check_vm_arm64.py
 
-# All of what check does of these every so-manieth time.
+# Check samples these; this runs all.
 faults: packages-check
 	@$(MAKE) --no-print-directory all $(BUILD)/interpose.so
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="$(SANITIZE)" $(BUILD)/sanitized/vmclockd
@@ -290,13 +302,14 @@ install: all
 	$(call fill_in,systemd/vmclockd.service)
 	$(call fill_in,conf/vmclockd.apparmor)
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(sbindir) $(unitdir) $(udevrulesdir) \
-	    $(catalogdir) $(completionsdir) $(mandir)/man8 $(mandir)/man5 $(pkgdatadir) $(docdir)/examples)
+	    $(catalogdir) $(completionsdir) $(mandir)/man8 $(mandir)/man7 $(mandir)/man5 $(pkgdatadir) $(docdir)/examples)
 	$(INSTALL) -m 755 $(BUILD)/vmclockd $(BUILD)/vmclockctl $(DESTDIR)$(sbindir)
 	$(INSTALL) -m 644 daemon/vmclockd.8 daemon/vmclockctl.8 $(DESTDIR)$(mandir)/man8
+	$(INSTALL) -m 644 daemon/vmclock-recovery.7 daemon/vmclockd-events.7 $(DESTDIR)$(mandir)/man7
 	$(INSTALL) -m 644 conf/vmclockd.conf.5 $(DESTDIR)$(mandir)/man5
 	$(call install_config,conf/chrony-vmclock.conf,$(chronyconfdir),vmclockd.conf,$(DESTDIR)$(pkgdatadir)/chrony-vmclock.conf)
 	$(INSTALL) -m 644 conf/chrony-vmclock.conf $(DESTDIR)$(pkgdatadir)
-	$(INSTALL) -m 644 README.md LICENSE doc/containers.md $(DESTDIR)$(docdir)
+	$(INSTALL) -m 644 README.md NEWS LICENSE doc/containers.md $(DESTDIR)$(docdir)
 	$(INSTALL) -m 644 $(wildcard systemd/examples/*) $(DESTDIR)$(docdir)/examples
 	$(INSTALL) -m 644 $(BUILD)/vmclockd.service $(DESTDIR)$(unitdir)
 	$(INSTALL) -m 644 systemd/60-vmclock.rules $(DESTDIR)$(udevrulesdir)
@@ -310,6 +323,7 @@ install: all
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(sbindir)/vmclockd $(sbindir)/vmclockctl \
 	    $(mandir)/man8/vmclockd.8 $(mandir)/man8/vmclockctl.8 $(mandir)/man5/vmclockd.conf.5 \
+	    $(mandir)/man7/vmclock-recovery.7 $(mandir)/man7/vmclockd-events.7 \
 	    $(unitdir)/vmclockd.service $(udevrulesdir)/60-vmclock.rules $(catalogdir)/vmclockd.catalog \
 	    $(completionsdir)/vmclockd $(completionsdir)/vmclockctl $(chronyconfdir)/vmclockd.conf $(apparmordir)/vmclockd)
 	rm -rf $(DESTDIR)$(docdir) $(DESTDIR)$(pkgdatadir)
@@ -340,12 +354,17 @@ $(BUILD)/selinux/vmclockd.pp: $(wildcard selinux/*)
 	@cp $^ $(@D)
 	$(MAKE) --no-print-directory -C $(@D) -f $(SELINUX_MAKEFILE) vmclockd.pp
 
+# What is committed, as it is released.
+dist: check-version
+	@mkdir -p $(BUILD)
+	git archive --format=tar.gz --prefix=vmclockd-$(VERSION)/ -o $(BUILD)/vmclockd-$(VERSION).tar.gz HEAD
+
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all demo check check-layers check-vectors check-manuals check-units check-recovery check-corpora \
+.PHONY: all demo check check-layers check-version check-vectors check-manuals check-units check-recovery check-corpora \
         check-chrony-conf compare-chrony-conf check-vm check-package check-selinux check-cross \
         check-vm-arm64 faults fuzz fuzz-sources soak soak-virtual coverage bench \
-        format tidy analyze install uninstall install-selinux uninstall-selinux clean
+        format tidy analyze install uninstall install-selinux uninstall-selinux dist clean
 .SECONDARY:
 -include $(wildcard $(addsuffix /*.d,$(addprefix $(BUILD)/,refclock daemon tests tests/sim tests/fuzz tests/bench tests/chrony_conf)))

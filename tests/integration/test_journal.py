@@ -182,17 +182,6 @@ class JournalTest(ScriptedCase):
 
 
 class CatalogTest(Case):
-    def test_every_message_has_an_entry_and_every_entry_a_message(self):
-        with open(CATALOG, encoding="utf-8") as file:
-            entries = re.findall(r"^-- ([0-9a-f]{32})$", file.read(), re.MULTILINE)
-        self.assertEqual(sorted(entries), sorted(messages().values()))
-        self.assertEqual(len(set(entries)), len(entries))
-
-    def test_the_manual_lists_every_message(self):
-        with open(os.path.join(PROJECT, "daemon", "vmclockd.8"), encoding="utf-8") as file:
-            listed = re.findall(r"^\.It Cm ([a-z-]+) Ta ([0-9a-f]{32})$", file.read(), re.MULTILINE)
-        self.assertEqual(dict(listed), messages())
-
     def test_the_fields_that_the_catalog_quotes_exist(self):
         with open(os.path.join(PROJECT, "daemon", "journal.c"), encoding="utf-8") as file:
             known = set(re.findall(r'"(VMCLOCK_[A-Z_]+)"', file.read()))
