@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Files beside the state file by which applications are told: events/KIND has the last event of
- * its kind, and each directory in events/KIND.d is given a copy, to be taken away by whoever made
- * it. Kinds: disruption, recovery (its end), restore, maintenance.
+ * its kind, and each directory in events/KIND.d is given a copy, to be taken away by the service
+ * that made it. Kinds: disruption, recovery (its end), restore, maintenance.
  */
 #ifndef DAEMON_ANNOUNCEMENT_H
 #define DAEMON_ANNOUNCEMENT_H

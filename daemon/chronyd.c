@@ -73,7 +73,7 @@ int chronyd_open(struct chronyd *chronyd)
         chronyd->id = (uint64_t)status.st_ino ^ (uint64_t)status.st_mtim.tv_sec << 32 ^
                       (uint64_t)status.st_mtim.tv_nsec;
     while (recv(fd, &earlier, sizeof(earlier), MSG_DONTWAIT) >= 0)
-        continue; /* whoever sent that, before we were connected, is not known */
+        continue; /* it came before we were connected: from an unknown sender */
     chronyd->own_device = bound.st_dev;
     chronyd->own_inode = bound.st_ino;
     chronyd->fd = fd;

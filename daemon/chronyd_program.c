@@ -15,7 +15,7 @@
 #include "daemon/system_clock.h"
 
 #define ASK_MS     5000
-#define END_MS     100 /* after it has said all */
+#define END_MS     100 /* after all its output */
 #define SAID_BYTES 4096
 
 static bool is_ours_to_run(const char *program)

@@ -256,7 +256,7 @@ static int by_name(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-/* The files in `file`.d, by name: what they say goes over what was said before. */
+/* The files in `file`.d, by name: a later one overrides those before. */
 static int read_dropins(struct reader *reader, const char *file)
 {
     char directory[CONFIG_PATH_MAX + 8], path[CONFIG_PATH_MAX + 8 + 256], sentence[1024];

@@ -42,7 +42,7 @@ static const char *parse_path(
     if (value[0] != '/' || n >= CONFIG_PATH_MAX || (double)n > key->maximum)
         return key->expected;
     if (key->minimum > 0 && (double)(slash - value) + key->minimum > key->maximum)
-        return key->expected; /* something else has to fit beside it */
+        return key->expected; /* leave room for our own socket's name */
     memcpy(field(key, config), value, n + 1);
     return NULL;
 }

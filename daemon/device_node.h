@@ -7,9 +7,9 @@
 #include <sys/utsname.h>
 
 /*
- * Does CVE-2026-80724 let whoever may read the node forge the host's time under this release of
+ * Does CVE-2026-80724 let every reader of the node forge the host's time under this release of
  * the kernel, as uname() gives it: 6.13 to 6.18.46, 6.19 to 7.1.10, 7.2.0? A distribution may have
- * mended it without another number. False for what is no release.
+ * fixed it without another number. False for what is no release.
  */
 bool node_release_is_forgeable(const char *release);
 

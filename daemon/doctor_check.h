@@ -28,7 +28,7 @@ struct doctor {
 void doctor_found(struct doctor *d, enum doctor_result result, const char *check,
     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* What to do about what was found last. */
+/* How to fix what was found last. */
 void doctor_mend(struct doctor *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Do two paths of sockets, which may not be there yet, lead to the same place? */

@@ -68,7 +68,7 @@ static void check_file(struct doctor *d)
     }
 }
 
-/* --- what is put back ---------------------------------------------------------------------- */
+/* --- what is restored ---------------------------------------------------------------------- */
 
 /* As the key makestep takes it: without an exponent. */
 static void plain_number(double number, char *ret_text, size_t size)
@@ -155,7 +155,7 @@ static void check_boosted(struct doctor *d, const struct recovery_server *server
     } else if (theirs->minpoll != server->minpoll || theirs->maxpoll != server->maxpoll) {
         doctor_found(d, DOCTOR_WARNING, "boost", "%s: %s:%u has minpoll %d and maxpoll %d", text,
             theirs->place.file, theirs->place.line, theirs->minpoll, theirs->maxpoll);
-        doctor_mend(d, "the line in %s has to end in \"%d %d\", which is put back after a recovery",
+        doctor_mend(d, "the line in %s has to end in \"%d %d\", which is restored after a recovery",
             d->config->file, theirs->minpoll, theirs->maxpoll);
     } else {
         doctor_found(

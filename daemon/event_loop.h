@@ -11,7 +11,7 @@ struct event_loop;
 struct event_loop_handlers {
     void (*on_tick)(void *context);         /* at the interval, for the page */
     void (*on_housekeeping)(void *context); /* at an interval of its own */
-    void (*on_wake)(void *context);         /* once, when event_loop_wake_at() said */
+    void (*on_wake)(void *context);         /* once, at the time of event_loop_wake_at() */
     void (*on_device)(void *context);       /* notified: the page changed, or the kernel hung up */
     void (*on_chronyd)(void *context);      /* a reply can be read */
     void (*on_signal)(int number, void *context); /* SIGTERM, SIGINT, SIGHUP, SIGUSR1 */

@@ -21,7 +21,7 @@
  */
 static struct bucket {
     const char *name;
-    enum log_priority priority; /* of the line that counts the dropped ones */
+    enum log_priority priority; /* of the line that tells how many were dropped */
     int64_t lines, error_lines;
     int64_t full_at_ns; /* when it is, or was, full again */
     unsigned dropped;

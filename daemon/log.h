@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The log: entries with fields where stderr is the journal, lines with a priority under another
- * service manager, plain ones on a terminal. Nothing here waits for whoever reads it.
+ * service manager, plain ones on a terminal. Nothing here waits for a reader.
  */
 #ifndef DAEMON_LOG_H
 #define DAEMON_LOG_H

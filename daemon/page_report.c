@@ -135,7 +135,7 @@ int page_report_read(const struct config *config, struct page_reading *ret_readi
     return 0;
 }
 
-/* What there is of a page that cannot be read as one: too short, or for ever being written. */
+/* What there is of a page that cannot be read as one: too short, or always being written. */
 static bool read_remains(const char *path, struct page_reading *ret_reading)
 {
     uint8_t raw[VMCLOCK_FIELDS_END] = {0};

@@ -14,7 +14,7 @@
 
 #define METRICS_NS INT64_C(15000000000)
 
-/* Said once when it begins and once when it ends. */
+/* Logged once when it begins and once when it ends. */
 static void report_file(const char *what, const char *path, int result, int *error)
 {
     if (result < 0 && result != *error)
@@ -36,7 +36,7 @@ void publisher_write_metrics(struct publisher *p, int64_t now_ns)
     p->metrics_at_ns = now_ns + METRICS_NS;
 }
 
-/* Whoever scrapes it must not take the last word of a daemon that has ended for news. */
+/* Remove it, so that the values of a daemon that has ended are not scraped as current. */
 void publisher_remove_metrics(struct publisher *p)
 {
     if (p->config->metrics_file[0] && !p->tracker->config.dry_run)

@@ -2,7 +2,7 @@
 /*
  * What the world is told, when there is time for it: events in the journal and in the files for
  * applications, the state file, the metrics, the service manager's status line. A file that cannot
- * be written is said once, and once more when it can be again.
+ * be written is logged once, and once more when it can be again.
  */
 #ifndef DAEMON_PUBLISHER_H
 #define DAEMON_PUBLISHER_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A small file replaced as a whole: whoever reads it finds the old one or the new one. */
+/* A small file replaced as a whole: a reader finds the old one or the new one. */
 #ifndef DAEMON_REPLACE_FILE_H
 #define DAEMON_REPLACE_FILE_H
 

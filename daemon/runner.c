@@ -27,7 +27,7 @@
 #include "daemon/system_clock.h"
 
 #define SECOND_NS       INT64_C(1000000000)
-#define STOP_NS         SECOND_NS /* for chronyd to confirm what is put back */
+#define STOP_NS         SECOND_NS /* for chronyd to confirm what is restored */
 #define SOON_NS         INT64_C(10000000)
 #define LEAST_WAIT_NS   INT64_C(1000000)
 #define STEPS_AT_ONCE   64
@@ -136,7 +136,7 @@ static void disconnect(struct runner *r)
     chronyd_close(&r->chronyd);
 }
 
-/* This vmclockd is one too many, and has said so. */
+/* This vmclockd is one too many, and has logged it. */
 static void lock_out(struct runner *r)
 {
     r->locked_out = true;
@@ -623,7 +623,7 @@ static int init_tracker(struct runner *r)
         if (is_for_another_start(result))
             return result;
     }
-    /* Not to be guessed by whoever would answer in chronyd's place; not worth waiting for. */
+    /* Another process must not guess it to answer in chronyd's place; not worth waiting for. */
     if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0)
         seed = (uint32_t)counter_read();
     tracker_config(r, &r->config, &config);

@@ -310,7 +310,7 @@ int main(int argc, char **argv)
     struct config config;
     int c;
 
-    signal(SIGPIPE, SIG_IGN); /* said by the exit status */
+    signal(SIGPIPE, SIG_IGN); /* the exit status tells */
     while ((c = getopt_long(argc, argv, "c:jhV", options, NULL)) != -1) {
         switch (c) {
         case 'c': file = optarg; break;

@@ -75,7 +75,7 @@ static bool take_tracking(struct chrony_client *c, const struct chrony_client_vi
     const struct chrony_tracking *tracking = &reply->tracking;
     struct known_chronyd *known = &c->known;
 
-    if (reply->status != CHRONY_OK) { /* what it said before is not known to be so any more */
+    if (reply->status != CHRONY_OK) { /* what it reported before may be so no more */
         known->frequency_ppm = known->correction_sec = NAN;
         known->tracked = known->synchronised = false;
         return false;

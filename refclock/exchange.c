@@ -68,7 +68,7 @@ enum exchange_result exchange_tick(struct exchange *exchange, int64_t now_ns, bo
         exchange->silences[exchange->owner]++;
         return EXCHANGE_SILENT;
     }
-    exchange->unread = queued; /* read since the last look, perhaps just now: it may answer yet */
+    exchange->unread = queued; /* it may have been read only now: wait one more timeout */
     exchange->deadline_ns = now_ns + REPLY_TIMEOUT_NS;
     return EXCHANGE_WAITING;
 }

@@ -70,7 +70,7 @@ struct host {
 
 void host_init(struct host *h);
 
-/* The marker that was confirmed last, and what the last page before the start said beside it. */
+/* The marker that was confirmed last, and what else the last page before the start had. */
 void host_remember(struct host *h, uint64_t marker, uint64_t flags, uint64_t vm_generation);
 
 enum host_news host_see(struct host *h, struct reporter *reporter,

@@ -595,7 +595,7 @@ static void act_rearm(struct recovery *r, const struct recovery_config *config,
         enter(r, RECOVERY_AWAIT_SYNC);
         return;
     }
-    if (config->step != RECOVERY_STEP_ALWAYS) { /* makestep has no direction */
+    if (config->step != RECOVERY_STEP_ALWAYS) { /* makestep cannot be limited to forward steps */
         enter(r, RECOVERY_MINPOLL);
         return;
     }

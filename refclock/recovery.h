@@ -14,7 +14,7 @@
  * A command that chronyd has read and not answered may have been carried out. So none is simply
  * repeated: PROBE asks TRACKING, whose answer comes after chronyd has dealt with all before it,
  * the clock is measured again, and only what remains is sent. Each command has a limit, whatever
- * is answered: without replies the recovery ends, samples flow, and chronyd is left to itself.
+ * is answered: without replies the recovery ends, samples flow, and no more is sent.
  */
 #ifndef REFCLOCK_RECOVERY_H
 #define REFCLOCK_RECOVERY_H
@@ -102,7 +102,7 @@ enum recovery_corrector {
 
 struct recovery_config {
     enum recovery_step_policy step;
-    int32_t makestep_limit; /* what chrony.conf says, to be put back */
+    int32_t makestep_limit; /* of chrony.conf, to be restored */
     double makestep_threshold_sec;
     int32_t burst_good, burst_total; /* burst_total 0: none */
     int64_t step_max_ns;             /* larger offsets are left to chronyd */
@@ -110,7 +110,7 @@ struct recovery_config {
     unsigned n_servers;
     struct recovery_server {
         struct chrony_address address;
-        int32_t minpoll, maxpoll; /* what chrony.conf says, to be put back */
+        int32_t minpoll, maxpoll; /* of chrony.conf, to be restored */
     } servers[RECOVERY_SERVERS_MAX];
 };
 

@@ -78,7 +78,7 @@ struct observation {
     bool sample_sent; /* a sample was, since the last step */
     int sample_error; /* errno of that, 0 good */
     bool request;     /* SIGUSR1 */
-    bool stop;        /* put back what was changed, then end */
+    bool stop;        /* restore what was changed, then end */
 };
 
 struct tracker_orders {
@@ -91,7 +91,7 @@ struct tracker_orders {
     enum chrony_command_id command_id;
     unsigned measure;   /* enum tracker_measure: bring these at wake_at_ns */
     int64_t wake_at_ns; /* step again then at the latest, CLOCK_MONOTONIC; may be now */
-    bool stopped;       /* after `stop`: all is put back, or cannot be */
+    bool stopped;       /* after `stop`: all is restored, or cannot be */
     bool owes;          /* settings are still to be given back to chronyd */
     bool awaits_reply;  /* of chronyd, until `reply_deadline_ns` */
     int64_t reply_deadline_ns;

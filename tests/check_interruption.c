@@ -133,7 +133,7 @@ static bool run_to_step(unsigned n, void (*what)(struct virtual_machine *machine
     ck_assert_msg(condition, "%s, step %u, %s, variant %lld: %s", course->name, step,              \
         recovery_state_str(state), (long long)variant, #condition)
 
-/* Where there is a time; whoever had to go on without the page has left the rate to chronyd. */
+/* Where there is a time; a recovery that went on without the page has left the rate to chronyd. */
 static bool clock_is_right(bool page_was_there)
 {
     const double most_sec = page_was_there && !course->has_no_dfreq ? 1e-6 : 20e-6;
@@ -209,7 +209,7 @@ END_TEST
 
 static struct tracker_config config_before;
 static unsigned n_commands_before;
-static unsigned n_settled; /* of those: what they changed was put back already */
+static unsigned n_settled; /* of those: what they changed was restored already */
 
 enum { ANOTHER_AND_THE_SAME, ANOTHER, NONE, N_SERVERS };
 

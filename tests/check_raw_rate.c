@@ -143,7 +143,7 @@ START_TEST(a_disturbed_reading_only_makes_the_baseline_longer)
 }
 END_TEST
 
-/* It is waited for up to a minute, then begun anew. */
+/* It is waited for up to a minute, then begun again. */
 START_TEST(readings_of_unlike_width_make_no_baseline_of_a_slow_counter)
 {
     static const double slow_hz[] = {25e6, 1e6};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Every value has words of its own, and one that is none of them is said to be so. */
+/* Every value has words of its own, and one that is none of them has the word for that. */
 #include "tests/suite.h"
 
 #include <string.h>

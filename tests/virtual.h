@@ -60,7 +60,7 @@ struct virtual_machine {
     bool kernel_leaps;       /* chronyd told it to */
     bool other_clock_source; /* than the counter */
     int64_t counter_skew;    /* of another CPU, which the reader is on for a moment */
-    double slew_left_sec;    /* positive: the clock is being put back by that much */
+    double slew_left_sec;    /* positive: the clock is slewed back by that much */
     int64_t moved_ns;        /* up to when the three above are advanced */
     double noise_sec;        /* of one reading, standard deviation */
     double largest_backward_step_sec;

@@ -154,7 +154,7 @@ static void broken(const char *what)
 
 /* --- nodes ------------------------------------------------------------------------------------ */
 
-/* What is for the report only is given as NAN, so that whoever decides by it is found. */
+/* What is for the report only is given as NAN, so that a decision by it is found. */
 static struct recovery concrete(const struct node *n)
 {
     struct recovery r = {
@@ -461,16 +461,16 @@ static void check_step(const struct node *before, const struct recovery *r, stru
     must(!(order->send && order->measure), "a command and a measurement at once");
     must(is_idle || r->sent || order->measure || order->wake_at_ns != INT64_MAX,
         "nothing is awaited");
-    must(order->wake_at_ns > view->now_ns, "it is to be woken at once, for ever");
+    must(order->wake_at_ns > view->now_ns, "it is to be woken at once, without end");
     must(!was_idle || is_idle, "it begins by itself");
 
     if (by.event == RECOVERY_SILENCE && before->sent && r->state == RECOVERY_AWAIT_SYNC &&
         phase_of((enum recovery_state)before->state, (enum recovery_state)before->probe_for) <= 4) {
         must(before->failures == 3 || before->unanswered_in_all == 3,
-            "chronyd is left to itself for a few replies that were lost");
+            "chronyd is left alone for a few replies that were lost");
         w->unanswered = w->slewing = 0;
     }
-    /* chronyd may go on slewing: it is left to itself. */
+    /* chronyd may go on slewing: it is left alone. */
     if ((r->reset_assumed && !before->reset_assumed) ||
         (is_idle && !was_idle && r->outcome == RECOVERY_OUTCOME_UNCONFIRMED))
         w->unanswered = w->slewing = 0;

@@ -190,7 +190,7 @@ static pid_t run(char **arguments, const struct sockaddr_un *to, int64_t interva
     _exit(EXIT_FAILURE);
 }
 
-/* 0 to below `below`, anew each time: a phase that the watcher's timer knows nothing of. */
+/* 0 to below `below`, another each time: a phase that the watcher's timer knows nothing of. */
 static int64_t random_below(int64_t below)
 {
     uint64_t bits;

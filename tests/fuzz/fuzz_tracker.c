@@ -760,7 +760,7 @@ static void act(struct world *w, struct bytes *in)
     case ACT_BUSY: w->busy = take_u8(in) & 1; break;
     case ACT_LOST:
         w->lost = take_u8(in) & 1;
-        w->dirty = true; /* when it is back it is looked at anew */
+        w->dirty = true; /* when it is back it is looked at again */
         break;
     case ACT_CHRONYD: set_chronyd(w, take_u8(in) % CHRONYD_N); break;
     case ACT_STATUS_CODE: w->status = take_u8(in); break;
@@ -808,7 +808,7 @@ static bool at_rest(const struct world *w, uint64_t samples_before)
 {
     const struct tracker *t = &w->tracker;
 
-    if (w->stop) /* in a dry run, what an earlier process left to be put back stays so */
+    if (w->stop) /* in a dry run, what an earlier process left to restore stays so */
         return w->dry_run || w->orders.stopped;
     if (w->dry_run)
         return t->recoveries.recovery.state == RECOVERY_IDLE && !t->recoveries.pending &&
@@ -874,7 +874,7 @@ static void settle(struct world *w)
         w->now_ns += tick_ns;
         if (w->orders.wake_at_ns != INT64_MAX)
             wait_until(w, w->orders.wake_at_ns);
-        /* Nothing happens until something is put back: half a minute of samples says no more. */
+        /* Nothing happens until something is restored: half a minute of samples says no more. */
         if (w->samples > samples_before && w->tracker.recoveries.recovery.state == RECOVERY_IDLE &&
             restore_is_pending(&w->tracker.restore) && w->tracker.restore.referenced)
             wait_until(w, w->tracker.restore.due_ns);

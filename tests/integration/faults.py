@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The n-th call that vmclockd makes of the C library, failing: see interpose.c. And going through
-all n, or in a quick run every so-manieth."""
+all n, or in a quick run only some of them."""
 
 import ctypes
 import errno

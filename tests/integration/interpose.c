@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * For LD_PRELOAD: the n-th call of the C library by a program, or by a library of its, fails, is
- * cut short, or has a signal come with it. Which, and when it counts, is told by whoever shares the
- * file FAULT_CONTROL names, at any moment: see faults.py.
+ * cut short, or has a signal come with it. Which, and when it counts, is told by the process that
+ * shares the file FAULT_CONTROL names, at any moment: see faults.py.
  */
 #include <dlfcn.h>
 #include <errno.h>

@@ -67,7 +67,7 @@ class PrivateJournal:
         ]
 
     def has(self, event, times=1, timeout=15, **fields):
-        """Waits for the so-manieth such entry, and returns it."""
+        """Waits for the entry of that number, and returns it."""
         return eventually(
             lambda: len(self.found(event, **fields)) >= times
             and self.found(event, **fields)[times - 1],

@@ -78,7 +78,7 @@ class ScriptedCase(Case):
         )
 
     def request(self, command, number=1, since=0.0, timeout=15):
-        """The first such request; with a number, the so-manieth."""
+        """The first such request; with a number, the one of that number."""
         return eventually(
             lambda: len(self.chronyd.sent(command, since)) >= number
             and self.chronyd.sent(command, since)[number - 1],

@@ -310,7 +310,7 @@ class ScriptedChronyd:
         return self
 
     def listen(self):
-        """As chronyd starts: whatever lies at its paths is removed and bound anew."""
+        """As chronyd starts: whatever lies at its paths is removed and bound again."""
         with self._lock:
             self.stop_listening()
             for path, receive in (

@@ -258,7 +258,7 @@ class FaultCase(ScriptedCase):
             self.assertEqual(self.daemon_.stop(), 0)
 
 
-# What another start would not mend.
+# What another start would not fix.
 PERMANENT = {errno.EACCES, errno.ENOENT, errno.EROFS, errno.EIO}
 
 

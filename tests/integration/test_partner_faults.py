@@ -162,7 +162,7 @@ class PartnerFaultCase(ScriptedCase):
                 if not command:
                     break
                 struck += 1
-                # A chronyd that came anew needs a reset of its own.
+                # A chronyd that was started again needs a reset of its own.
                 lives = 1 + len(self.chronyd.listened) - listened
                 more = self.counts()[1] - self.before[1]
                 self.assertLessEqual(more, lives, f"{what}, {command}")

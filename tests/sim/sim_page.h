@@ -109,7 +109,7 @@ void sim_page_bounds(struct sim_page *sim, int64_t time_ns, double period_ppm);
 int sim_page_lead(struct sim_page *sim, int64_t lead_ns);
 
 /* What hosts should not do. */
-/* Die within an update: the sequence count stays odd; `for_ns` < 0: until mended. */
+/* Die within an update: the sequence count stays odd; `for_ns` < 0: until `mend`. */
 void sim_page_torn(struct sim_page *sim, int64_t now_ns, int64_t for_ns);
 /* Undo torn and truncate. */
 int sim_page_mend(struct sim_page *sim);
@@ -121,7 +121,7 @@ int sim_page_early(
     struct sim_page *sim, int64_t now_ns, int64_t delay_ns, int64_t offset_ns, double ppm);
 /* The marker changes every `period_ns` for `duration_ns`. */
 void sim_page_flap(struct sim_page *sim, int64_t now_ns, int64_t period_ns, int64_t duration_ns);
-/* Cut the file; at 0 bytes whoever has it mapped gets SIGBUS. No writes until mended. */
+/* Cut the file; at 0 bytes a process that has it mapped gets SIGBUS. No writes until `mend`. */
 int sim_page_truncate(struct sim_page *sim, size_t bytes);
 
 #endif

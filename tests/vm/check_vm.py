@@ -61,7 +61,7 @@ class Counts:
         self.reset_lines = guest.log_lines("disruption marker", "chronyd confirmed the reset")
 
     def since(self, earlier):
-        """Disruptions, recoveries and resets in the log; the last starts anew with vmclockd."""
+        """Disruptions, recoveries and resets in the log; the last starts again at 0 with vmclockd."""
         before = earlier.resets if earlier.run == self.run else 0
         return self.disruptions - earlier.disruptions, self.recoveries - earlier.recoveries, self.resets - before
 

@@ -21,7 +21,7 @@ NTP_LIMIT_NS = 200000
 RESUME_LIMIT_NS = 2 * S
 # What a process' allocator keeps one time and not another.
 MARGIN_KIB = 64
-# As vmclockd(8) has it: so many at once, then one a second; what keeps happening is said so often.
+# As vmclock-recovery(7) has it: so many at once, then one a second; a repeated event is logged so often.
 RESETS_AT_ONCE, SAID = 11, 7
 # The pause between two resets, and a recovery.
 SETTLE_LIMIT_MS = 1500
@@ -91,7 +91,7 @@ def set_at_rest(report, here, guest):
     for step_ns, ppm in (5 * MS, 0), (0, 50):
         before = Counts(guest)
         disturb(guest, step_ns, ppm)
-        expect_agreement(report, here, guest, f"set by {step_ns / S} s and {ppm} ppm, mended by chronyd from samples")
+        expect_agreement(report, here, guest, f"set by {step_ns / S} s and {ppm} ppm, corrected by chronyd from samples")
         expect_none(report, guest, before, "not by vmclockd")
     for step_ns in -1 * S, HOUR:
         what, before, samples = f"set by {step_ns / S} s", Counts(guest), guest.status()["samples_sent"]
@@ -192,7 +192,7 @@ def flapping(report, here, guest, seconds):
                  f"{disruptions} disruptions, {resets} resets confirmed")
     said = guest.log_lines()[lines:]
     changes = [line for line in said if line.startswith("disruption marker changed")]
-    # anew where the host stood still for a second: then it has stopped in between
+    # again where the host stood still for a second: then it has stopped in between
     most = SAID * (1 + took / 20)
     report.check(SAID <= len(changes) <= most and len(said) < 2 * most + took,
                  f"{len(said)} lines in the log, of which {len(changes)} of a changed marker")

@@ -180,7 +180,7 @@ static int serve_mailbox(void)
     struct sched_param param = {0};
     uint64_t last = m->answered;
 
-    /* it spins: leave the processor to whoever else wants it */
+    /* it spins: leave the processor to others */
     sched_setscheduler(0, SCHED_IDLE, &param);
     for (;;) {
         uint64_t number = m->asked, counter = 0;
