@@ -13,7 +13,7 @@
 #include "daemon/device.h"
 #include "refclock/tracker.h"
 
-/* What people alert on; systemd/vmclockd.catalog explains each of them, as does vmclockd(8). */
+/* What people alert on; systemd/vmclockd.catalog explains each of them. */
 enum message {
     MESSAGE_NONE,
     MESSAGE_DISRUPTION,
@@ -370,7 +370,7 @@ static void dry_run_event(
         return;
     }
     switch (command->id) {
-    case CHRONY_DFREQ: /* what chronyd's is now was not asked */
+    case CHRONY_DFREQ: /* chronyd's present frequency was not asked for */
         snprintf(arguments, sizeof(arguments), " to make its frequency %+.6f ppm", command->ppm);
         break;
     case CHRONY_DOFFSET2:

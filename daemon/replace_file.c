@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 /*
- * A file of our own making, in whosoever's directory: not through a link, and none that another
- * user has made and may go on writing to.
+ * A file that we make, in a directory of any owner: not through a link, and none that another user
+ * has made and may still write to.
  */
 static int open_fresh(const char *path)
 {

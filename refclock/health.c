@@ -39,8 +39,8 @@ static void take_samples(struct health *h, const struct health_view *view)
 }
 
 /*
- * That it has changed is what counts, not what it is: it is of a clock that may have been stepped
- * since. A chronyd that is silent keeps it; one that is gone has none.
+ * Only that the time of the reference has changed counts, not its value: the clock may have been
+ * stepped since. A chronyd that is silent keeps its reference; one that is gone has none.
  */
 static void take_reference(struct health *h, const struct health_view *view)
 {

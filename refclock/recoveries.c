@@ -84,7 +84,7 @@ static void report_reset(struct reporter *reporter, enum event_id id, int64_t si
             .reset = {view->marker, ms_since(reporter, since_ns), refused, view->status}});
 }
 
-/* Whatever came of the reset, chronyd has done with what it knew, or will not. */
+/* The reset has an end: confirmed, taken as done, or refused. */
 static void account_reset(struct recoveries *rs, struct reporter *reporter, unsigned news,
     const struct recoveries_view *view)
 {
@@ -113,7 +113,7 @@ static void report_trouble(struct recoveries *rs, struct reporter *reporter, uns
         rs->refusal_reported = true;
         report_reset(reporter, EVENT_NOT_CONFIRMED, rs->recovery.started_ns, view, true);
     }
-    /* Not of one that needs no waiting. */
+    /* Not where the page is there with the confirmation: nothing was waited for. */
     if ((news & RECOVERY_NEWS_AWAITS_PAGE) && !(news & RECOVERY_NEWS_CONFIRMED) &&
         !rs->awaiting_reported) {
         rs->awaiting_reported = true;

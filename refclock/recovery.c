@@ -301,7 +301,7 @@ static void judge_reset(struct recovery *r, const struct recovery_config *config
         repeat_or_assume(r, RECOVERY_AWAIT_PAGE, order);
 }
 
-/* No reply comes back. chronyd has most likely done what it has read; more would only harm. */
+/* No reply comes. chronyd has most likely done what it has read; more commands would only harm. */
 static void mute(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
@@ -340,7 +340,7 @@ static void act_await_page(struct recovery *r, const struct recovery_config *con
     case RECOVERY_PAGE_NOT_YET: r->page_grade = RECOVERY_PAGE_MARKER_ONLY; /* fall through */
     case RECOVERY_PAGE_MARKER_ONLY:
     case RECOVERY_PAGE_TIME:
-        if (r->cause == RECOVERY_CAUSE_START) /* chronyd starts best by its own rules */
+        if (r->cause == RECOVERY_CAUSE_START) /* its own rules suit a start best */
             end(r, RECOVERY_OUTCOME_ABANDONED, view->now_ns);
         else
             enter(r, RECOVERY_REARM);
@@ -350,7 +350,7 @@ static void act_await_page(struct recovery *r, const struct recovery_config *con
     }
 }
 
-/* To chronyd: what samples cannot bring, its own rules may. */
+/* Leave the offset to chronyd, whose own rules may allow what ours do not. */
 static void leave(struct recovery *r, enum recovery_news why, struct recovery_order *order)
 {
     r->left_to_chronyd = true;
@@ -397,7 +397,7 @@ static bool may_step(const struct recovery *r, const struct recovery_config *con
     return allows_step(config, offset) && (r->round == 0 || config->step == RECOVERY_STEP_ALWAYS);
 }
 
-/* At once; one that could not be made, as the page is gone or being written, a little later. */
+/* At once; where the last one failed, as the page is gone or being written, a little later. */
 static void order_measurement(
     struct recovery *r, const struct recovery_view *view, struct recovery_order *order)
 {
@@ -506,9 +506,9 @@ static void cannot_step(struct recovery *r, const struct recovery_config *config
 }
 
 /*
- * Until chronyd says that it is over: others may have stepped the clock meanwhile, and it may slew
- * more slowly than it does by default. One that does not say is given the time that a slew takes;
- * one whose clock does not move at all then (-x) is measured, and what is left is reported.
+ * Wait until chronyd reports that the slew is over: another program may step the clock meanwhile,
+ * and chronyd may slew more slowly than by default. Where it does not report it, wait as long as a
+ * slew takes. Where the clock does not move at all (-x), measure it, and report what is left.
  */
 static void judge_slew(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
@@ -535,12 +535,12 @@ static void judge_slew(struct recovery *r, const struct recovery_config *config,
 static void judge_lost(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
-    /* Or not: a second step may go back. FLUSH is one where a reload forbids what was allowed. */
+    /* With `forward` no second step is sent: it may go back. */
     const bool stepped = r->probe_for == RECOVERY_STEP || r->probe_for == RECOVERY_STEP_RESIDUE;
 
     (void)order;
     if (r->probe_for == RECOVERY_OFFSET)
-        r->round--; /* it was not carried out, most likely: that was no round */
+        r->round--; /* most likely not carried out: it does not count as a round */
     if (r->probe_for == RECOVERY_RATE)
         enter(r, RECOVERY_RATE);
     else if (r->last_offset_slews || (stepped && config->step == RECOVERY_STEP_FORWARD))
@@ -571,10 +571,10 @@ static void settle(struct recovery *r, const struct recovery_config *config,
 }
 
 /*
- * By its own measurements chronyd may step once, to within what they are good for, and slews from
- * there: one of NTP errs by at most half its delay. In simulations of servers with 0.05 to 20 ms of
- * jitter a threshold of the whole delay left one step, where 0.1 ms made up to eight, back and
- * forth. On the shortest of paths a late jump is worth more updates.
+ * chronyd may step once on its own measurements, and slews what is left: a measurement by NTP errs
+ * by at most half its delay, and a step on less than that may be wrong. In simulations of servers
+ * with 0.05 to 20 ms of jitter a threshold of the whole delay left one step, where 0.1 ms made up
+ * to eight, back and forth. On the shortest of paths a late jump is worth more updates.
  */
 static void rearm_for_ntp(const struct recovery_view *view, struct chrony_command *command)
 {
@@ -591,7 +591,7 @@ static void act_rearm(struct recovery *r, const struct recovery_config *config,
 
     if (r->corrected_ns == 0)
         r->corrected_ns = view->now_ns;
-    if (r->cause == RECOVERY_CAUSE_START) { /* chronyd starts best by its own rules */
+    if (r->cause == RECOVERY_CAUSE_START) { /* its own rules suit a start best */
         enter(r, RECOVERY_AWAIT_SYNC);
         return;
     }
@@ -683,7 +683,7 @@ static void handle_late_reset(struct recovery *r, int64_t now_ns, struct recover
         enter(r, RECOVERY_AWAIT_PAGE);
 }
 
-/* The next one at the command socket knows nothing of what this chronyd was told. */
+/* chronyd has ended: the next one at the command socket has none of our commands. */
 static void handle_gone(struct recovery *r, int64_t now_ns)
 {
     r->exact_unavailable = false;
@@ -691,12 +691,12 @@ static void handle_gone(struct recovery *r, int64_t now_ns)
         return;
     if (r->cause == RECOVERY_CAUSE_START)
         end(r, RECOVERY_OUTCOME_ABANDONED, now_ns);
-    else if (!recovery_holds_samples(r)) /* its clock was corrected: await the next one's choice */
+    else if (!recovery_holds_samples(r)) /* the clock is corrected: await a reference */
         enter(r, RECOVERY_AWAIT_SYNC);
     else if (r->state != RECOVERY_RESET)
         recovery_begin(r, r->cause, r->started_ns, 0, false);
     r->sent = false;
-    r->wait_until_ns = now_ns + RETRY_FIRST_NS; /* looked for at this pace until it is back */
+    r->wait_until_ns = now_ns + RETRY_FIRST_NS; /* then look for the next one */
 }
 
 /* What is true after every step. */

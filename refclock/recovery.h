@@ -5,11 +5,11 @@
  *
  * With a full page, where no steps are allowed, and with less than a full page:
  *
- *     RESET -> HOST -> ASK -> RATE -> OFFSET -> STEP -> FLUSH -> OFFSET ... -> BURST -> SYNC
- *       |                                  `--> SLEW
- *       |         `---------------------------> REARM -----------------------> BURST -> SYNC
- *       |                                           `--> MINPOLL, MAXPOLL
+ *     RESET -> AWAIT_PAGE -> ASK -> RATE -> OFFSET -> STEP -> STEP_RESIDUE -> OFFSET ... -> BURST
+ *       |          |                          `--> SLEW -----------------------------------> BURST
+ *       |          `--> REARM -> MINPOLL, MAXPOLL -----------------------------------------> BURST
  *       `-> CONFIRM: read and not answered; RESET once more, or unconfirmed
+ *     BURST -> AWAIT_SYNC
  *
  * A command that chronyd has read and not answered may have been carried out. So none is simply
  * repeated: PROBE asks TRACKING, whose answer comes after chronyd has dealt with all before it,

@@ -150,7 +150,7 @@ static struct recoveries_view recoveries_view(const struct tracker *t)
 static void begin_recovery(struct step *s, enum recovery_cause cause)
 {
     struct tracker *t = s->t;
-    /* A reset that chronyd has not even read yet will do for this disruption as well. */
+    /* A reset that chronyd has not read yet serves this disruption as well. */
     const bool queued = t->client.exchange.owner == EXCHANGE_RECOVERY &&
                         t->client.exchange.id == CHRONY_RESET_SOURCES && s->seen->command_queued;
 
@@ -285,9 +285,9 @@ static bool start_is_due(const struct tracker *t)
  */
 
 /*
- * Settings are not given back in the middle of a recovery, nor to a chronyd that has not answered:
- * it may be another one, and what is sent blindly would be sent again. At the end there is no other
- * time to do it.
+ * Restore nothing in the middle of a recovery, nor in a chronyd that has not answered: it may be
+ * another one, and commands without a reply would be sent again. When vmclockd stops there is no
+ * later.
  */
 static bool may_restore(const struct tracker *t)
 {
