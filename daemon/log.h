@@ -36,7 +36,7 @@ void log_field(struct log_fields *fields, const char *name, const char *format, 
 /*
  * One entry: `text` without a newline, and fields or NULL. At most 40 a second are written, and at
  * most 200 of debug besides; those over, and those that nobody takes, are counted, and the count is
- * said when there is room again.
+ * logged when there is room again.
  */
 void log_entry(enum log_priority priority, const struct log_fields *fields, const char *text);
 

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-/* False: it is not taken now; say it again later. True as well where nobody wants to know. */
+/* False: it is not taken now; tell it again later. True as well without a service manager. */
 bool notify(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

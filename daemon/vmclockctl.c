@@ -224,9 +224,10 @@ static const struct command {
         "state-file"},
     {"page", "", "what the device's page says, field by field", command_page, true, false,
         "device"},
-    {"watch", "", "what happens, a line each, until interrupted", command_watch, true, false,
+    {"watch", "", "each event, a line each, until interrupted", command_watch, true, false,
         "state-file"},
-    {"wait", "[SECONDS]", "until chronyd is in sync", command_wait, false, false, "state-file"},
+    {"wait", "[SECONDS]", "until all is well, as by status", command_wait, false, false,
+        "state-file"},
     {"metrics", "", "the numbers, for Prometheus", command_metrics, false, false, "state-file"},
     {"recover", "", "make vmclockd recover as after a disruption", command_recover, false, false,
         "state-file"},
@@ -247,7 +248,7 @@ static void print_usage(FILE *to)
           "  -h, --help          print this\n"
           "  -V, --version       print the version\n"
           "\n"
-          "Exit status: 0 done (status: all is well, wait: in sync, doctor: no findings),\n"
+          "Exit status: 0 done (status, wait: all is well; doctor: no findings),\n"
           "1 not so, 2 no vmclockd runs, 64 usage, 69 device, 78 configuration. See\n"
           "vmclockctl(8).\n",
         to);

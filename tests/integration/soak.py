@@ -114,7 +114,7 @@ class Soak:
             wanted = "watching" if marker_only else "feeding"
             self.daemon.reaches(state=wanted, timeout=60)
             self.disruptions()
-            self.settings_are_put_back()
+            self.settings_are_restored()
             must(self.daemon.stop() == 0, "exit status")
         again = getattr(self.chronyd, "repeated", 0)
         must(again <= 3 + self.count // 100, f"{again} resets repeated")
@@ -177,7 +177,7 @@ class Soak:
             must(now[0] <= self.first[0] + MARGIN_KIB, f"memory {self.first[0]} to {now[0]} KiB")
         must(now[1] == self.first[1], f"descriptors {self.first[1]} to {now[1]}")
 
-    def settings_are_put_back(self):
+    def settings_are_restored(self):
         """Half a minute after the last disruption; in a shorter soak, at the stop."""
         eventually(
             lambda: self.saved()["put_back"] == "no", lambda: f"{self.saved()}", 60, every=0.1

@@ -22,7 +22,7 @@ from scripted_case import ScriptedCase
 
 
 class RepetitionTest(ScriptedCase):
-    def test_a_page_that_flaps_is_said_a_few_times_and_once_when_it_has_stopped(self):
+    def test_a_page_that_flaps_is_logged_a_few_times_and_once_when_it_has_stopped(self):
         made = self.marker()
         daemon = self.daemon()
         daemon.reaches(mode="marker-only")
@@ -90,7 +90,7 @@ class NodeTest(ScriptedCase):
             self.assertEqual("problem  device's mode" in done.stdout, found, done.stdout)
             self.assertEqual("(CVE-2026-80724)" in done.stdout, found)
 
-    def test_another_device_beside_it_is_said(self):
+    def test_another_device_beside_it_is_logged(self):
         page.marker_page(self.path("vmclock0"))
         page.marker_page(self.path("vmclock1"))
         page.marker_page(self.path("vmclock-old"))
@@ -315,7 +315,7 @@ class SequenceLockTest(ScriptedCase):
         else:
             self.assertEqual(daemon.ends(), DEVICE)
 
-    def test_a_sequence_count_that_stays_odd_stops_the_samples_and_is_said(self):
+    def test_a_sequence_count_that_stays_odd_stops_the_samples_and_is_logged(self):
         made = self.clock()
         daemon = self.daemon()
         self.feeding()
@@ -526,7 +526,7 @@ class BadSocketTest(ScriptedCase):
     def reported(self, daemon, path, since=0.0):
         return eventually(lambda: daemon.said(path, since=since), f"{path} is named")
 
-    def test_a_missing_sock_path_is_said_and_waited_for(self):
+    def test_a_missing_sock_path_is_logged_and_waited_for(self):
         self.clock()
         daemon = self.daemon()
         self.reported(daemon, self.chronyd.sock_path)
@@ -534,7 +534,7 @@ class BadSocketTest(ScriptedCase):
         self.chronyd.start()
         self.feeding()
 
-    def test_a_regular_file_at_the_sock_path_is_said_and_waited_out(self):
+    def test_a_regular_file_at_the_sock_path_is_logged_and_waited_out(self):
         with open(self.chronyd.sock_path, "wb") as file:
             file.write(b"not a socket")
         self.clock()
@@ -546,7 +546,7 @@ class BadSocketTest(ScriptedCase):
         self.chronyd.start()
         self.feeding()
 
-    def test_a_stream_socket_at_the_sock_path_is_said(self):
+    def test_a_stream_socket_at_the_sock_path_is_logged(self):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(self.chronyd.sock_path)
             listener.listen()
@@ -555,7 +555,7 @@ class BadSocketTest(ScriptedCase):
             self.reported(daemon, self.chronyd.sock_path)
             self.assertTrue(daemon.running())
 
-    def test_a_missing_command_directory_is_said_and_waited_for(self):
+    def test_a_missing_command_directory_is_logged_and_waited_for(self):
         made = self.marker()
         directory = os.path.dirname(self.chronyd.command_path)
         os.rmdir(directory)
@@ -568,7 +568,7 @@ class BadSocketTest(ScriptedCase):
         self.chronyd.start()
         self.recovered(daemon)
 
-    def test_a_regular_file_at_the_command_socket_is_said_and_waited_out(self):
+    def test_a_regular_file_at_the_command_socket_is_logged_and_waited_out(self):
         with open(self.chronyd.command_path, "wb"):
             pass
         made = self.marker()
@@ -580,7 +580,7 @@ class BadSocketTest(ScriptedCase):
         self.recovered(daemon)
 
     @unittest.skipIf(os.geteuid() == 0, "root may write everywhere")
-    def test_a_command_directory_it_may_not_use_is_said(self):
+    def test_a_command_directory_it_may_not_use_is_logged(self):
         made = self.marker()
         directory = os.path.dirname(self.chronyd.command_path)
         self.chronyd.start()

@@ -270,7 +270,7 @@ class ConfigurationTest(Case):
         self.assertIn(f"boost = none  # {path}:1\n", output)
         self.assertEqual(output.count("boost = "), 1)
 
-    def test_all_mistakes_of_all_files_are_said_at_once(self):
+    def test_all_mistakes_of_all_files_are_reported_at_once(self):
         main = self.written(b"readings = 0\nreadings = 8\n")
         first = self.dropin("1.conf", b"step = up\n")
         second = self.dropin("2.conf", b"step = never\nstep = never\ncolour = blue\n")
@@ -311,7 +311,7 @@ class ConfigurationTest(Case):
         self.assertEqual(done.returncode, CONFIG)
         self.assertIn(path, done.stderr)
 
-    def test_the_drop_in_that_is_one_too_many_is_said_once_with_the_limit(self):
+    def test_the_drop_in_that_is_one_too_many_is_reported_once_with_the_limit(self):
         main = self.written(b"")
         for i in range(40):
             self.dropin(f"{i:02}.conf", b"")
@@ -419,7 +419,7 @@ class ConfigurationTest(Case):
         done = self.run_daemon("-t")
         self.assertEqual(done.returncode, OK, done.stderr)
 
-    def test_usage_errors_are_64_and_said(self):
+    def test_usage_errors_are_64_and_printed(self):
         for arguments in (
             ("--no-such-option",),
             ("-x",),

@@ -352,7 +352,7 @@ class BoostTest(ScriptedCase):
                 values[request.data[0]] = request.data[1]
         return values
 
-    def is_put_back(self, limit=0):
+    def is_restored(self, limit=0):
         return (
             self.last(script.MODIFY_MINPOLL) == {"192.0.2.1": 6, "2001:db8::1": 4}
             and self.last(script.MODIFY_MAXPOLL) == {"192.0.2.1": 10, "2001:db8::1": 8}
@@ -361,30 +361,30 @@ class BoostTest(ScriptedCase):
         )
 
     def assert_boosted(self):
-        self.assertFalse(self.is_put_back())
+        self.assertFalse(self.is_restored())
         for command in (script.MODIFY_MINPOLL, script.MODIFY_MAXPOLL):
             for poll in self.last(command).values():
                 self.assertLessEqual(poll, 0)
         self.assertEqual(self.last(script.MODIFY_MAKESTEP)["limit"], 8)
         self.assertAlmostEqual(self.last(script.MODIFY_MAKESTEP)["threshold"], 1e-4, delta=1e-9)
 
-    def test_boosted_servers_and_makestep_are_put_back_at_sigterm(self):
+    def test_boosted_servers_and_makestep_are_restored_at_sigterm(self):
         daemon = self.boosted()
         self.assert_boosted()
         self.assertEqual(daemon.stop(), 0)
-        self.assertTrue(self.is_put_back(), "put back")
+        self.assertTrue(self.is_restored(), "put back")
 
-    def test_boosted_servers_and_makestep_are_put_back_after_a_crash(self):
+    def test_boosted_servers_and_makestep_are_restored_after_a_crash(self):
         daemon = self.boosted()
         self.assert_boosted()
         daemon.process.kill()
         daemon.ends()
-        self.assertFalse(self.is_put_back())
+        self.assertFalse(self.is_restored())
         daemon.start()
-        eventually(self.is_put_back, "put back")
+        eventually(self.is_restored, "put back")
         self.assertEqual(len(self.resets()), 1)
 
-    def test_what_the_first_release_changed_is_put_back_after_an_upgrade(self):
+    def test_what_the_first_release_changed_is_restored_after_an_upgrade(self):
         self.chronyd.ntp_sources = ["192.0.2.1", "2001:db8::1"]
         self.marker(disruption_marker=2)
         daemon = self.prepared(boost=["192.0.2.1 6 10", "2001:db8::1 4 8"], makestep="0.5 7")
@@ -403,13 +403,13 @@ class BoostTest(ScriptedCase):
             )
         daemon.start()
         # It did not say whether chronyd had used its updates up.
-        eventually(lambda: self.is_put_back(limit=7), "put back")
+        eventually(lambda: self.is_restored(limit=7), "put back")
         self.assertEqual(self.resets(), [])
 
-    def test_boosted_servers_and_makestep_are_put_back_after_half_a_minute(self):
+    def test_boosted_servers_and_makestep_are_restored_after_half_a_minute(self):
         self.boosted()
         self.assert_boosted()
         began = self.request(script.MODIFY_MINPOLL).sent
-        eventually(self.is_put_back, "put back", timeout=50)
+        eventually(self.is_restored, "put back", timeout=50)
         ended = max(r.sent for r in self.chronyd.sent(script.MODIFY_MINPOLL))
         self.assertAlmostEqual(ended - began, 30, delta=5)

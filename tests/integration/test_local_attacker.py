@@ -137,7 +137,7 @@ class NeighbourTest(ScriptedCase):
         self.recovered(daemon)
         self.assert_untouched()
 
-    def test_a_directory_in_its_place_is_said_and_waited_out(self):
+    def test_a_directory_in_its_place_is_logged_and_waited_out(self):
         made, daemon, path = self.looking_for_chronyd()
         eventually(lambda: as_nobody(lambda: os.mkdir(path)) is True)
         self.chronyd.listen()

@@ -133,7 +133,7 @@ class LockTest(ScriptedCase):
         with open(self.path("s2"), encoding="ascii") as file:
             self.assertEqual(file.read(), "pid = 4194301\nend = yes\n")
 
-    def test_a_process_of_another_pid_namespace_is_said_to_be_one(self):
+    def test_a_process_of_another_pid_namespace_is_taken_for_one(self):
         self.first()
         wrapper = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
         if subprocess.run([*wrapper, "true"], capture_output=True, check=False).returncode:

@@ -84,7 +84,7 @@ class MetricsTest(ScriptedCase):
         self.assertLessEqual(len(inodes), 5)
         self.assertTrue(daemon.running())
 
-    def test_trouble_is_said_once_and_its_end(self):
+    def test_trouble_is_logged_once_and_its_end(self):
         self.marker()
         directory = self.path("collector")
         os.mkdir(directory)

@@ -395,7 +395,7 @@ class BadReplyTest(BadChronydCase):
 
     weight = 10
 
-    def test_a_refusal_confirms_nothing_and_is_said(self):
+    def test_a_refusal_confirms_nothing_and_is_logged(self):
         made, daemon = self.disturbed()
         recoveries = 0
         for status in (1, 2, 3):

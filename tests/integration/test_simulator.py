@@ -126,7 +126,7 @@ class SimulatorTest(ScriptedCase):
         self.feeding(since=time.time() + 0.5, timeout=25)
         self.assertGreater(daemon.status()["disruptions"], 10)
 
-    def test_a_torn_page_is_mended(self):
+    def test_a_torn_page_is_whole_again(self):
         host, daemon = self.fed()
         host.tell("torn")
         torn = time.time()
@@ -136,7 +136,7 @@ class SimulatorTest(ScriptedCase):
         self.feeding(since=time.time(), timeout=25)
         self.assertTrue(daemon.running())
 
-    def test_a_truncated_page_is_mended(self):
+    def test_a_truncated_page_is_whole_again(self):
         host, daemon = self.fed()
         host.tell("truncate")
         since = time.time()

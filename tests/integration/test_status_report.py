@@ -156,7 +156,7 @@ class StatusReportTest(ScriptedCase):
         daemon = self.daemon("--dry-run")
         self.screen(daemon, DEGRADED, "! this is a dry run")
 
-    def test_why_no_daemon_runs_is_said(self):
+    def test_why_no_daemon_runs_is_printed(self):
         self.clock()
         daemon = self.prepared()
         self.assertIn("No such file", daemon.ctl("status").stderr)

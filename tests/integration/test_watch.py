@@ -192,7 +192,7 @@ class WaitTest(ScriptedCase):
         self.clock()
         self.assertEqual(self.wait(self.prepared()).ends(3), NO_DAEMON)
 
-    def test_its_time_without_a_daemon_is_over_when_it_said(self):
+    def test_its_time_without_a_daemon_is_over_at_the_time_given(self):
         self.clock()
         began = time.monotonic()
         self.assertEqual(self.wait(self.prepared(), "0.5").ends(), NO_DAEMON)
