@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "daemon/config.h"
+#include "daemon/state_key.h"
 
 #define STATE_ENTRIES_MAX   96
 #define STATE_BOOT_ID_MAX   40
@@ -23,8 +23,8 @@ struct state_file {
     pid_t process; /* state_reader_read(): whose it is, and alive; 0: it cannot be told */
     unsigned n;
     struct {
-        char key[40];
-        char value[CONFIG_PATH_MAX];
+        char key[STATE_KEY_MAX];
+        char value[STATE_VALUE_MAX];
     } entries[STATE_ENTRIES_MAX];
 };
 

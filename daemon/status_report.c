@@ -13,65 +13,15 @@
 
 /* --- for programs -------------------------------------------------------------------------- */
 
-enum kind { TEXT, INTEGER, REAL, YES_NO };
-
-/* The state file's keys that are members; a dot makes an object within the object. */
-static const struct {
-    const char *key;
-    enum kind kind;
-} members[] = {
-    {"version", TEXT},
-    {"state", TEXT},
-    {"mode", TEXT},
-    {"page", TEXT},
-    {"device", TEXT},
-    {"dry_run", YES_NO},
-    {"disruption_marker", TEXT},
-    {"vm_generation", TEXT},
-    {"clock_status", TEXT},
-    {"maintenance", TEXT},
-    {"offset_ns", INTEGER},
-    {"error_bound_ns", INTEGER},
-    {"disruptions", INTEGER},
-    {"recoveries", INTEGER},
-    {"samples_sent", INTEGER},
-    {"samples_withheld", TEXT},
-    {"contradictions", INTEGER},
-    {"sock_error", TEXT},
-    {"last_disruption.at", REAL},
-    {"last_disruption.kind", TEXT},
-    {"last_disruption.marker_before", TEXT},
-    {"last_disruption.marker", TEXT},
-    {"last_recovery.at", REAL},
-    {"last_recovery.cause", TEXT},
-    {"last_recovery.marker", TEXT},
-    {"last_recovery.state", TEXT},
-    {"last_recovery.outcome", TEXT},
-    {"last_recovery.reset_ms", REAL},
-    {"last_recovery.corrected_by", TEXT},
-    {"last_recovery.corrected_ms", REAL},
-    {"last_recovery.synchronised_ms", REAL},
-    {"last_recovery.corrected_ppm", REAL},
-    {"last_recovery.corrected_ns", INTEGER},
-    {"last_recovery.remaining_ns", INTEGER},
-    {"chronyd.reachable", YES_NO},
-    {"chronyd.synchronised", YES_NO},
-    {"chronyd.refid", TEXT},
-    {"pid", INTEGER},
-    {"updated", REAL},
-};
-
-#define N_MEMBERS (sizeof(members) / sizeof(members[0]))
-
-static json_t *json_value(const char *value, enum kind kind)
+static json_t *json_value(const char *value, enum state_kind kind)
 {
     if (!value)
         return json_null();
     switch (kind) {
-    case INTEGER: return json_integer(strtoll(value, NULL, 10));
-    case REAL: return json_real(strtod(value, NULL));
-    case YES_NO: return json_boolean(strcmp(value, "yes") == 0);
-    case TEXT: break;
+    case STATE_INTEGER: return json_integer(strtoll(value, NULL, 10));
+    case STATE_REAL: return json_real(strtod(value, NULL));
+    case STATE_YES_NO: return json_boolean(strcmp(value, "yes") == 0);
+    case STATE_TEXT: break;
     }
     return json_string(value);
 }
@@ -229,6 +179,41 @@ static void append_warning(const char *text, void *context)
     json_array_append_new(context, json_string(text));
 }
 
+/* The name of the object that a member is in, and its own name there; empty: the whole. */
+static const char *split(const char *key, char ret_object[STATE_KEY_MAX])
+{
+    const char *dot = strchr(key, '.');
+
+    snprintf(ret_object, STATE_KEY_MAX, "%.*s", dot ? (int)(dot - key) : 0, key);
+    return dot ? dot + 1 : key;
+}
+
+static void add_member(json_t *root, const struct state_key *key, const char *value)
+{
+    char name[STATE_KEY_MAX];
+    const char *member = split(key->name, name);
+    json_t *object = name[0] ? json_object_get(root, name) : root;
+
+    if (!object) {
+        object = json_object();
+        json_object_set_new(root, name, object);
+    }
+    json_object_set_new(object, member, json_value(value, key->kind));
+}
+
+/* The objects of which what is vital is not known. */
+static void drop_objects(json_t *root, const struct state_file *state)
+{
+    char name[STATE_KEY_MAX];
+
+    for (size_t i = 0; i < state_n_keys; i++) {
+        if (!state_keys[i].is_vital || state_file_value(state, state_keys[i].name))
+            continue;
+        split(state_keys[i].name, name);
+        json_object_set_new(root, name, json_null());
+    }
+}
+
 json_t *status_report_json(
     const struct status_mistakes *mistakes, const struct state_file *state, const char *error)
 {
@@ -236,28 +221,10 @@ json_t *status_report_json(
     const struct state_file *const known = error ? &nothing : state;
     json_t *root = json_object(), *list = json_array();
 
-    for (size_t i = 0; i < N_MEMBERS; i++) {
-        const char *value = state_file_value(known, members[i].key);
-        const char *dot = strchr(members[i].key, '.');
-        char name[32];
-        json_t *object;
-
-        if (!dot) {
-            json_object_set_new(root, members[i].key, json_value(value, members[i].kind));
-            continue;
-        }
-        snprintf(name, sizeof(name), "%.*s", (int)(dot - members[i].key), members[i].key);
-        object = json_object_get(root, name);
-        if (!object) {
-            object = json_object();
-            json_object_set_new(root, name, object);
-        }
-        json_object_set_new(object, dot + 1, json_value(value, members[i].kind));
-    }
-    if (!state_file_value(known, "last_disruption.at"))
-        json_object_set_new(root, "last_disruption", json_null());
-    if (!state_file_value(known, "last_recovery.cause"))
-        json_object_set_new(root, "last_recovery", json_null());
+    for (size_t i = 0; i < state_n_keys; i++)
+        if (state_keys[i].in_json)
+            add_member(root, &state_keys[i], state_file_value(known, state_keys[i].name));
+    drop_objects(root, known);
     json_object_set_new(root, "all_is_well", json_boolean(state_file_all_is_well(known)));
     json_object_set_new(root, "error", error ? json_string(error) : json_null());
     if (error && state->process > 0)
@@ -520,6 +487,7 @@ void status_report_print(const struct status_mistakes *mistakes, const struct st
     print_marker(state);
     line("Counted", "disruptions %s, recoveries %s, samples %s", text_of(state, "disruptions"),
         text_of(state, "recoveries"), text_of(state, "samples_sent"));
-    line("Device", "%s", text_of(state, "device"));
-    line("Process", "%s", text_of(state, "pid"));
+    for (size_t i = 0; i < state_n_keys; i++)
+        if (state_keys[i].label)
+            line(state_keys[i].label, "%s", text_of(state, state_keys[i].name));
 }
