@@ -14,14 +14,19 @@
 
 #include "daemon/chrony_settings.h"
 #include "daemon/chronyd.h"
+#include "daemon/clock_source.h"
 #include "daemon/counter.h"
 #include "daemon/device.h"
+#include "daemon/device_node.h"
 #include "daemon/event_loop.h"
+#include "daemon/exit_status.h"
+#include "daemon/last_process.h"
 #include "daemon/lock.h"
 #include "daemon/log.h"
+#include "daemon/notifications.h"
 #include "daemon/notify.h"
-#include "daemon/device_node.h"
 #include "daemon/publisher.h"
+#include "daemon/reload.h"
 #include "daemon/sock_sender.h"
 #include "daemon/state_file.h"
 #include "daemon/system_clock.h"
@@ -44,11 +49,11 @@ struct runner {
     struct chronyd chronyd;
     int sock_fd, lost_error;
     struct lock state_lock, chronyd_lock;
-    bool busy, dry_run, ready, stopping, notified, locked_out;
+    bool busy, dry_run, ready, stopping, locked_out;
     bool connected;       /* to a chronyd, once */
     bool another_chronyd; /* it may read another chrony.conf than the one before */
-    bool clock_source_is_counter;
-    double counter_period_sec;
+    struct clock_source clock_source;
+    struct notifications notifications;
     int64_t tick_at_ns;     /* the last one */
     int64_t quiet_until_ns; /* until then a tick has but the page to look at */
     int64_t wake_at_ns;     /* what the loop was told; INT64_MAX: it has come */
@@ -199,7 +204,7 @@ static void step(struct runner *r, struct observation *seen)
 {
     for (int i = 0; i < STEPS_AT_ONCE; i++) {
         seen->now_ns = system_clock_monotonic_ns();
-        seen->clock_source_is_counter = r->clock_source_is_counter;
+        seen->clock_source_is_counter = r->clock_source.is_counter;
         seen->chronyd_id = r->chronyd.id;
         if (i > 0)
             look(r, seen);
@@ -223,57 +228,10 @@ static void step(struct runner *r, struct observation *seen)
 
 static void lose_device(struct runner *r, int error)
 {
-    event_loop_watch_device(r->loop, -1);
+    notifications_stop(&r->notifications);
     device_close(r->device);
     r->device = NULL;
-    r->notified = false;
     r->lost_error = -error;
-}
-
-/* By notification as well, where the page promises it and the kernel can. */
-static void watch_notifications(struct runner *r)
-{
-    int result;
-
-    if (!r->device || r->notified || !r->orders.notifies)
-        return;
-    r->notified = true; /* tried once for each device */
-    result = event_loop_watch_device(r->loop, device_fd(r->device));
-    if (result < 0)
-        log_info("%s: the kernel has no notifications (%s): watched by timer alone",
-            r->config.device, strerror(-result));
-    else
-        log_info("%s: watched by notification and by timer", r->config.device);
-}
-
-/* What one reading of CLOCK_REALTIME takes, at best, and so by how much it is uncertain. */
-static double reading_ns(const struct runner *r)
-{
-    struct cross_timestamp readings[16];
-    const struct cross_timestamp *best;
-
-    system_clock_read(CLOCK_REALTIME, 16, readings);
-    best = cross_timestamp_narrowest(readings, 16);
-    return best ? (double)(best->counter_after - best->counter_before) * r->counter_period_sec * 1e9
-                : 0;
-}
-
-/* The kernel drops a counter that it finds unstable, at any time. */
-static void watch_clock_source(struct runner *r)
-{
-    const bool before = r->clock_source_is_counter;
-
-    /* Where it cannot be read, it is what it was. */
-    if (system_clock_source_is_counter(&r->clock_source_is_counter) < 0 ||
-        r->clock_source_is_counter == before || COUNTER_NATIVE == VMCLOCK_COUNTER_NONE)
-        return;
-    if (r->clock_source_is_counter)
-        log_notice("the kernel's clock source is %s again: a reading takes %.0f ns",
-            COUNTER_CLOCK_SOURCE, reading_ns(r));
-    else
-        log_warning("the kernel's clock source is no longer %s: a reading takes %.0f ns, and the "
-                    "frequency is not corrected after a disruption",
-            COUNTER_CLOCK_SOURCE, reading_ns(r));
 }
 
 static void tracker_config(
@@ -281,7 +239,7 @@ static void tracker_config(
 {
     *ret_config = config->tracker;
     ret_config->reader.counter = COUNTER_NATIVE;
-    ret_config->reader.period_sec = r->counter_period_sec;
+    ret_config->reader.period_sec = r->clock_source.period_sec;
     ret_config->dry_run = r->dry_run;
 }
 
@@ -325,8 +283,9 @@ static void housekeeping(struct runner *r, int64_t now_ns)
     } else if (device_open(r->config.device, &r->device) < 0) {
         r->device = NULL;
     }
-    watch_notifications(r);
-    watch_clock_source(r);
+    if (r->device && r->orders.notifies)
+        notifications_start(&r->notifications, r->device);
+    clock_source_watch(&r->clock_source);
     publisher_flush(&r->publisher);
     publisher_save(&r->publisher, true);
     publisher_write_metrics(&r->publisher, now_ns);
@@ -428,14 +387,8 @@ static void on_device(void *context)
     struct runner *r = context;
     struct observation seen = r->last_results;
 
-    if (!r->device)
-        return;
-    if (device_hung_up(r->device)) {
-        event_loop_watch_device(r->loop, -1);
-        log_info("%s: the kernel gives no notifications: watched by timer alone", r->config.device);
-        return;
-    }
-    look_and_go_on(r, &seen);
+    if (r->device && notifications_take(&r->notifications, r->device))
+        look_and_go_on(r, &seen);
 }
 
 static void on_chronyd(void *context)
@@ -453,33 +406,13 @@ static void on_chronyd(void *context)
     wait_for_next(r, system_clock_monotonic_ns());
 }
 
-static void complain(const char *sentence)
-{
-    log_err("%s", sentence);
-}
-
-static void keep_path(const char *key, char *fresh, const char *present)
-{
-    if (strcmp(fresh, present) == 0)
-        return;
-    log_warning("%s = %s takes effect at the next start; still %s", key, fresh, present);
-    memcpy(fresh, present, CONFIG_PATH_MAX);
-}
-
 static void reload(struct runner *r)
 {
     struct tracker_config tracker;
     struct config fresh;
 
     notify("RELOADING=1\nMONOTONIC_USEC=%" PRId64, system_clock_monotonic_ns() / 1000);
-    if (config_read(r->config.file_named ? r->config.file : NULL, complain, &fresh) < 0) {
-        log_err("the configuration is left as it was");
-    } else {
-        chrony_settings_take(&fresh, warn);
-        keep_path("device", fresh.device, r->config.device);
-        keep_path("sock", fresh.sock, r->config.sock);
-        keep_path("command-socket", fresh.command_socket, r->config.command_socket);
-        keep_path("state-file", fresh.state_file, r->config.state_file);
+    if (reload_config(&r->config, &fresh) == 0) {
         if (strcmp(fresh.metrics_file, r->config.metrics_file) != 0)
             publisher_remove_metrics(&r->publisher);
         r->config = fresh;
@@ -521,17 +454,32 @@ static void on_signal(int number, void *context)
 /* --- the beginning and the end ------------------------------------------------------------------
  */
 
-/* Worth another start, by the service manager; it makes none for 69 and 78. */
-int runner_exit_status(int error, int otherwise)
+/* --- the steps of a start, in order: each returns 0, or the status to exit with -----------------
+ */
+
+static int cannot_start(int error)
 {
-    switch (-error) {
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-    case EAGAIN:
-    case EINTR: return EXIT_FAILURE;
-    default: return otherwise;
-    }
+    log_err("vmclockd cannot start: %s", strerror(-error));
+    return EXIT_FAILURE;
+}
+
+static int open_sender(struct runner *r)
+{
+    r->sock_fd = sock_sender_open();
+    return r->sock_fd < 0 ? cannot_start(r->sock_fd) : EXIT_SUCCESS;
+}
+
+/* Before anything is changed, or removed: where that has to be left to another, there is no start.
+ */
+static int lock_all(struct runner *r)
+{
+    int result = lock_state_file(&r->state_lock, r->config.state_file);
+
+    if (result != -EBUSY && !exit_status_is_for_another_start(result) && !r->dry_run)
+        result = lock_chronyd(&r->chronyd_lock, r->config.command_socket);
+    if (result == -EBUSY) /* which has been logged */
+        return EXIT_FAILURE;
+    return exit_status_is_for_another_start(result) ? cannot_start(result) : EXIT_SUCCESS;
 }
 
 static int open_device(struct runner *r)
@@ -543,85 +491,56 @@ static int open_device(struct runner *r)
         log_err("%s cannot be used: %s; QEMU 10.0 (-device vmclock), Firecracker 1.14 and EC2 have "
                 "the device, Linux 6.13 with CONFIG_PTP_1588_CLOCK_VMCLOCK has its driver",
             r->config.device, device_error_str(result));
-        return result;
+        return exit_status(result, EX_UNAVAILABLE);
     }
     device_node_warn(r->config.device);
     look(r, &seen);
     if (seen.look == HOST_LOOK_CHANGED && seen.page_verdict != PAGE_OK) {
         log_err("%s cannot be used: %s", r->config.device, page_verdict_str(seen.page_verdict));
-        return -ENODEV;
+        return EX_UNAVAILABLE;
     }
     device_forget(r->device);
-    return 0;
+    return EXIT_SUCCESS;
 }
 
-static void not_remembered(const char *what, const char *path, const char *why)
+static int measure_counter(struct runner *r)
 {
-    log_warning("%s%s cannot be read (%s): a disruption while vmclockd was not running would not "
-                "be noticed",
-        what, path, why);
+    clock_source_measure(&r->clock_source);
+    return EXIT_SUCCESS;
 }
 
-/* Another start may be able to read what this one could not, and so miss nothing. */
-static bool is_for_another_start(int error)
+static int create_loop(struct runner *r)
 {
-    return runner_exit_status(error, EXIT_SUCCESS) != EXIT_SUCCESS;
+    const struct event_loop_handlers handlers = {.on_tick = on_tick,
+        .on_housekeeping = on_housekeeping,
+        .on_wake = on_wake,
+        .on_device = on_device,
+        .on_chronyd = on_chronyd,
+        .on_signal = on_signal,
+        .context = r};
+    const int result = event_loop_create(&handlers, &r->loop);
+
+    r->notifications.loop = r->loop;
+    return result < 0 ? cannot_start(result) : EXIT_SUCCESS;
 }
 
-/* 0 or -errno. */
 static int init_tracker(struct runner *r)
 {
-    struct tracker_saved saved = {.valid = false};
+    struct tracker_saved saved;
     struct tracker_config config;
-    struct state_file *const state = &r->publisher.state;
     uint32_t seed = 0;
-    int result;
+    int result = last_process_boot_id(r->publisher.boot_id);
 
-    result = state_file_boot_id(r->publisher.boot_id);
+    if (result == 0)
+        result = last_process_take(&r->config, r->publisher.boot_id, &r->publisher.state, &saved);
     if (result < 0)
-        not_remembered("this boot's id", "", strerror(-result));
-    if (is_for_another_start(result))
-        return result;
-    result = state_file_read(r->config.state_file, state);
-    if (result == 0 && state->owner != 0 && state->owner != geteuid()) {
-        not_remembered("the state file ", r->config.state_file, "it belongs to another user");
-    } else if (result == 0) {
-        saved = state_file_saved(state, r->publisher.boot_id, &r->config.tracker.recovery);
-        chronyd_remove_stale(r->config.command_socket, state_file_value(state, "pid"));
-    } else if (result != -ENOENT) {
-        not_remembered("the state file ", r->config.state_file, strerror(-result));
-        if (is_for_another_start(result))
-            return result;
-    }
+        return cannot_start(result);
     /* Not to be guessed by whoever would answer in chronyd's place; not worth waiting for. */
     if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0)
         seed = (uint32_t)counter_read();
     tracker_config(r, &r->config, &config);
     tracker_init(&r->tracker, &config, &saved, seed, system_clock_monotonic_ns());
-    return 0;
-}
-
-static void measure_counter(struct runner *r)
-{
-    const double stated_hz = (double)counter_stated_hz();
-    double ratio;
-
-    r->counter_period_sec = system_clock_counter_period();
-    ratio = stated_hz * r->counter_period_sec;
-    if (ratio != 0 && (ratio < 0.99 || ratio > 1.01))
-        log_warning("the counter runs at %.0f Hz, not at the %.0f that its register states: going "
-                    "by what was measured",
-            1 / r->counter_period_sec, stated_hz);
-}
-
-/* Before anything is changed, or removed: 0, or -errno where that has to be left to another. */
-static int lock_all(struct runner *r)
-{
-    int result = lock_state_file(&r->state_lock, r->config.state_file);
-
-    if (result != -EBUSY && !is_for_another_start(result) && !r->dry_run)
-        result = lock_chronyd(&r->chronyd_lock, r->config.command_socket);
-    return result == -EBUSY || is_for_another_start(result) ? result : 0;
+    return EXIT_SUCCESS;
 }
 
 /* Two timers: the page's, and the second's, which leaves time for a watchdog of less. */
@@ -642,66 +561,46 @@ static int start_timers(struct runner *r)
     if (result == 0)
         result = event_loop_set_interval(r->loop, r->config.tracker.watch_interval_ns);
     r->tick_at_ns = system_clock_monotonic_ns();
-    return result;
+    return result < 0 ? cannot_start(result) : EXIT_SUCCESS;
 }
 
-int runner_create(const struct config *config, bool dry_run, struct runner **ret_runner)
+static int start_clock_source(struct runner *r)
 {
-    struct event_loop_handlers handlers = {.on_tick = on_tick,
-        .on_housekeeping = on_housekeeping,
-        .on_wake = on_wake,
-        .on_device = on_device,
-        .on_chronyd = on_chronyd,
-        .on_signal = on_signal};
-    struct runner *r = calloc(1, sizeof(*r));
-    int result;
+    clock_source_start(&r->clock_source);
+    return EXIT_SUCCESS;
+}
 
-    if (!r) {
-        log_err("vmclockd cannot start: %s", strerror(ENOMEM));
-        return EXIT_FAILURE;
-    }
-    signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to die */
+static void init(struct runner *r, const struct config *config, bool dry_run)
+{
     r->config = *config;
     r->dry_run = dry_run;
     r->publisher.config = &r->config;
     r->publisher.tracker = &r->tracker;
+    r->notifications.path = r->config.device;
     r->watchdog_at_ns = r->wake_at_ns = INT64_MAX;
-    handlers.context = r;
+    r->sock_fd = -1;
     lock_init(&r->state_lock);
     lock_init(&r->chronyd_lock);
     chronyd_init(&r->chronyd, r->config.command_socket);
-    r->sock_fd = sock_sender_open();
-    result = r->sock_fd < 0 ? r->sock_fd : lock_all(r);
-    if (result < 0) {
-        if (result != -EBUSY)
-            log_err("vmclockd cannot start: %s", strerror(-result));
+}
+
+int runner_create(const struct config *config, bool dry_run, struct runner **ret_runner)
+{
+    static int (*const steps[])(struct runner *) = {open_sender, lock_all, open_device,
+        measure_counter, create_loop, init_tracker, start_timers, start_clock_source};
+    struct runner *r = calloc(1, sizeof(*r));
+    int status = r ? EXIT_SUCCESS : cannot_start(-ENOMEM);
+
+    signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to die */
+    if (r)
+        init(r, config, dry_run);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && status == EXIT_SUCCESS; i++)
+        status = steps[i](r);
+    if (status == EXIT_SUCCESS)
+        *ret_runner = r;
+    else
         runner_destroy(r);
-        return EXIT_FAILURE;
-    }
-    result = open_device(r);
-    if (result < 0) {
-        runner_destroy(r);
-        return runner_exit_status(result, EX_UNAVAILABLE);
-    }
-    measure_counter(r);
-    result = event_loop_create(&handlers, &r->loop);
-    if (result == 0)
-        result = init_tracker(r);
-    if (result == 0)
-        result = start_timers(r);
-    if (result < 0) {
-        log_err("vmclockd cannot start: %s", strerror(-result));
-        runner_destroy(r);
-        return EXIT_FAILURE;
-    }
-    result = system_clock_source_is_counter(&r->clock_source_is_counter);
-    if (!r->clock_source_is_counter && COUNTER_NATIVE != VMCLOCK_COUNTER_NONE)
-        log_warning("the kernel's clock source %s%s: samples are noisier, and the frequency is "
-                    "not corrected after a disruption",
-            result < 0 ? "cannot be read, by " : "is not " COUNTER_CLOCK_SOURCE,
-            result < 0 ? strerror(-result) : "");
-    *ret_runner = r;
-    return EXIT_SUCCESS;
+    return status;
 }
 
 void runner_destroy(struct runner *r)
