@@ -13,23 +13,21 @@
 #include <unistd.h>
 
 #include "daemon/chrony_settings.h"
-#include "daemon/chronyd.h"
+#include "daemon/chronyd_link.h"
 #include "daemon/clock_source.h"
 #include "daemon/counter.h"
-#include "daemon/device.h"
-#include "daemon/device_node.h"
 #include "daemon/event_loop.h"
 #include "daemon/exit_status.h"
 #include "daemon/last_process.h"
 #include "daemon/lock.h"
 #include "daemon/log.h"
-#include "daemon/notifications.h"
 #include "daemon/notify.h"
 #include "daemon/publisher.h"
 #include "daemon/reload.h"
 #include "daemon/sock_sender.h"
 #include "daemon/state_file.h"
 #include "daemon/system_clock.h"
+#include "daemon/watched_device.h"
 
 #define SECOND_NS       INT64_C(1000000000)
 #define STOP_NS         SECOND_NS /* for chronyd to confirm what is put back */
@@ -44,16 +42,12 @@ struct runner {
     struct tracker_orders orders;
     struct publisher publisher;
     struct event_loop *loop;
-    struct device *device; /* NULL: lost */
-    struct device_view view;
-    struct chronyd chronyd;
-    int sock_fd, lost_error;
-    struct lock state_lock, chronyd_lock;
-    bool busy, dry_run, ready, stopping, locked_out;
-    bool connected;       /* to a chronyd, once */
-    bool another_chronyd; /* it may read another chrony.conf than the one before */
+    struct watched_device device;
     struct clock_source clock_source;
-    struct notifications notifications;
+    struct chronyd_link link;
+    struct lock state_lock;
+    int sock_fd;
+    bool dry_run, ready, stopping, locked_out;
     int64_t tick_at_ns;     /* the last one */
     int64_t quiet_until_ns; /* until then a tick has but the page to look at */
     int64_t wake_at_ns;     /* what the loop was told; INT64_MAX: it has come */
@@ -64,26 +58,6 @@ struct runner {
 };
 
 /* --- what is seen -------------------------------------------------------------------------- */
-
-static void look(struct runner *r, struct observation *seen)
-{
-    enum device_look result = r->device ? device_look(r->device, &r->view) : DEVICE_LOST;
-
-    seen->page = &r->view.page;
-    seen->page_verdict = r->view.verdict;
-    seen->counter = r->view.counter;
-    seen->seq_count = r->view.seq_count;
-    r->busy = result == DEVICE_BUSY;
-    switch (result) {
-    case DEVICE_UNCHANGED: break;
-    case DEVICE_CHANGED: seen->look = HOST_LOOK_CHANGED; break;
-    case DEVICE_BUSY: seen->look = HOST_LOOK_BUSY; break;
-    case DEVICE_LOST:
-        seen->look = HOST_LOOK_LOST;
-        seen->look_error = r->device ? ENXIO : r->lost_error;
-        break;
-    }
-}
 
 /* Bring what the last orders asked for; a page that changes meanwhile makes it worthless. */
 static void gather(struct runner *r, struct observation *seen)
@@ -105,7 +79,7 @@ static void gather(struct runner *r, struct observation *seen)
         seen->n_realtime = r->config.readings;
         system_clock_read(CLOCK_REALTIME, seen->n_realtime, r->realtime);
         seen->look = HOST_LOOK_NONE;
-        look(r, seen);
+        watched_device_look(&r->device, seen);
         if (seen->look != HOST_LOOK_NONE)
             seen->measured = 0;
         else
@@ -116,7 +90,7 @@ static void gather(struct runner *r, struct observation *seen)
 /* One datagram from chronyd, if there is one. */
 static bool receive(struct runner *r, struct observation *seen)
 {
-    const ssize_t n = chronyd_receive(&r->chronyd, r->reply, sizeof(r->reply));
+    const ssize_t n = chronyd_receive(&r->link.chronyd, r->reply, sizeof(r->reply));
 
     if (n < 0)
         return false;
@@ -129,48 +103,11 @@ static bool receive(struct runner *r, struct observation *seen)
 
 /* --- what is ordered ------------------------------------------------------------------------ */
 
-static void disconnect(struct runner *r)
-{
-    event_loop_watch_chronyd(r->loop, -1);
-    chronyd_close(&r->chronyd);
-}
-
 /* This vmclockd is one too many, and has said so. */
 static void lock_out(struct runner *r)
 {
     r->locked_out = true;
     event_loop_stop(r->loop);
-}
-
-static int connect_chronyd(struct runner *r)
-{
-    int result = lock_chronyd(&r->chronyd_lock, r->config.command_socket);
-
-    if (result == -EBUSY) {
-        lock_out(r);
-        return result;
-    }
-    result = chronyd_open(&r->chronyd);
-    r->another_chronyd = r->another_chronyd || (result == 0 && r->connected);
-    r->connected = r->connected || result == 0;
-    return result < 0 ? result : event_loop_watch_chronyd(r->loop, r->chronyd.fd);
-}
-
-static int send_command(struct runner *r)
-{
-    int result = 0;
-
-    if (r->chronyd.fd >= 0 && !chronyd_has_way_back(&r->chronyd)) {
-        log_debug("%s is not ours any more: binding it again", r->chronyd.own.sun_path);
-        disconnect(r);
-    }
-    if (r->chronyd.fd < 0)
-        result = connect_chronyd(r);
-    if (result == 0)
-        result = chronyd_send(&r->chronyd, r->orders.command, r->orders.command_length);
-    if (result < 0)
-        disconnect(r);
-    return result;
 }
 
 /* Do what was ordered; what comes of it is for the next step. */
@@ -184,7 +121,9 @@ static void execute(struct runner *r, struct observation *ret_next)
     if (orders->save_before_command)
         publisher_save(&r->publisher, true);
     if (orders->command_length) {
-        result = send_command(r);
+        result = chronyd_link_send(&r->link, orders->command, orders->command_length);
+        if (r->link.is_locked_out)
+            lock_out(r);
         log_debug("%s to chronyd: %s", chrony_command_str(orders->command_id),
             result < 0 ? strerror(-result) : "sent");
         if (result < 0) {
@@ -205,13 +144,13 @@ static void step(struct runner *r, struct observation *seen)
     for (int i = 0; i < STEPS_AT_ONCE; i++) {
         seen->now_ns = system_clock_monotonic_ns();
         seen->clock_source_is_counter = r->clock_source.is_counter;
-        seen->chronyd_id = r->chronyd.id;
+        seen->chronyd_id = r->link.chronyd.id;
         if (i > 0)
-            look(r, seen);
+            watched_device_look(&r->device, seen);
         if (r->orders.measure && tracker_is_due(&r->config.tracker, &r->orders, seen->now_ns))
             gather(r, seen);
         if (r->orders.awaits_reply) {
-            seen->command_queued = chronyd_has_queued(&r->chronyd);
+            seen->command_queued = chronyd_has_queued(&r->link.chronyd);
             /* Time is not up for a reply that has come while we were kept from running. */
             if (seen->chronyd == CHRONY_NOTHING && seen->now_ns >= r->orders.reply_deadline_ns)
                 receive(r, seen);
@@ -225,14 +164,6 @@ static void step(struct runner *r, struct observation *seen)
 }
 
 /* --- what there is time for between ticks ----------------------------------------------------- */
-
-static void lose_device(struct runner *r, int error)
-{
-    notifications_stop(&r->notifications);
-    device_close(r->device);
-    r->device = NULL;
-    r->lost_error = -error;
-}
 
 static void tracker_config(
     const struct runner *r, const struct config *config, struct tracker_config *ret_config)
@@ -256,7 +187,6 @@ static void take_chrony_settings(struct runner *r)
     const int32_t limit = recovery->makestep_limit;
     struct tracker_config tracker;
 
-    r->another_chronyd = false;
     chrony_settings_take(&r->config, warn);
     if (recovery->makestep_threshold_sec == threshold_sec && recovery->makestep_limit == limit)
         return;
@@ -266,25 +196,18 @@ static void take_chrony_settings(struct runner *r)
     tracker_reconfigure(&r->tracker, &tracker);
 }
 
-static void housekeeping(struct runner *r, int64_t now_ns)
+/* True: the device was lost, or is back. */
+static bool housekeeping(struct runner *r, int64_t now_ns)
 {
-    int result;
+    bool has_changed;
 
     if (lock_state_file(&r->state_lock, r->config.state_file) == -EBUSY) {
         lock_out(r);
-        return;
+        return false;
     }
-    if (r->another_chronyd)
+    if (chronyd_link_take_another(&r->link))
         take_chrony_settings(r);
-    if (r->device) {
-        result = device_check(r->device);
-        if (result < 0)
-            lose_device(r, result);
-    } else if (device_open(r->config.device, &r->device) < 0) {
-        r->device = NULL;
-    }
-    if (r->device && r->orders.notifies)
-        notifications_start(&r->notifications, r->device);
+    has_changed = watched_device_check(&r->device, r->orders.notifies);
     clock_source_watch(&r->clock_source);
     publisher_flush(&r->publisher);
     publisher_save(&r->publisher, true);
@@ -294,6 +217,7 @@ static void housekeeping(struct runner *r, int64_t now_ns)
         r->watchdog_at_ns = now_ns + r->watchdog_ns * 3 / 4; /* or a pass too early would not do */
     if (!r->ready)
         r->ready = notify("READY=1");
+    return has_changed;
 }
 
 /* A reply comes within microseconds: the news have time until it is there, or until the second's
@@ -324,7 +248,7 @@ static void wait_for_next(struct runner *r, int64_t now_ns)
     }
     if (r->stopping && r->stop_at_ns < at_ns)
         at_ns = r->stop_at_ns;
-    if ((r->busy || publisher_has_news(&r->publisher)) && now_ns + SOON_NS < at_ns)
+    if ((r->device.busy || publisher_has_news(&r->publisher)) && now_ns + SOON_NS < at_ns)
         at_ns = now_ns + SOON_NS;
     r->quiet_until_ns = at_ns - watch_ns + slack_ns;
     if (r->tick_at_ns < r->quiet_until_ns || at_ns == r->wake_at_ns)
@@ -344,9 +268,9 @@ static void go_on(struct runner *r, struct observation *seen, bool was_busy, int
 
 static void look_and_go_on(struct runner *r, struct observation *seen)
 {
-    const bool was_busy = r->busy;
+    const bool was_busy = r->device.busy;
 
-    look(r, seen);
+    watched_device_look(&r->device, seen);
     go_on(r, seen, was_busy, system_clock_monotonic_ns());
 }
 
@@ -354,9 +278,9 @@ static void on_tick(void *context)
 {
     struct runner *r = context;
     struct observation seen = r->last_results;
-    const bool was_busy = r->busy;
+    const bool was_busy = r->device.busy;
 
-    look(r, &seen);
+    watched_device_look(&r->device, &seen);
     r->tick_at_ns = system_clock_monotonic_ns();
     if (seen.look != HOST_LOOK_NONE || was_busy || r->tick_at_ns >= r->quiet_until_ns)
         go_on(r, &seen, was_busy, r->tick_at_ns);
@@ -374,11 +298,9 @@ static void on_wake(void *context)
 static void on_housekeeping(void *context)
 {
     struct runner *r = context;
-    const struct device *before = r->device;
     struct observation seen = r->last_results;
 
-    housekeeping(r, system_clock_monotonic_ns());
-    if (r->device != before) /* lost, or back */
+    if (housekeeping(r, system_clock_monotonic_ns()))
         look_and_go_on(r, &seen);
 }
 
@@ -387,7 +309,7 @@ static void on_device(void *context)
     struct runner *r = context;
     struct observation seen = r->last_results;
 
-    if (r->device && notifications_take(&r->notifications, r->device))
+    if (r->device.device && notifications_take(&r->device.notifications, r->device.device))
         look_and_go_on(r, &seen);
 }
 
@@ -395,12 +317,12 @@ static void on_chronyd(void *context)
 {
     struct runner *r = context;
 
-    for (int i = 0; i < REPLIES_AT_ONCE && r->chronyd.fd >= 0; i++) {
+    for (int i = 0; i < REPLIES_AT_ONCE && r->link.chronyd.fd >= 0; i++) {
         struct observation seen = r->last_results;
 
         if (!receive(r, &seen))
             break;
-        look(r, &seen);
+        watched_device_look(&r->device, &seen);
         step(r, &seen);
     }
     wait_for_next(r, system_clock_monotonic_ns());
@@ -418,8 +340,7 @@ static void reload(struct runner *r)
         r->config = fresh;
         tracker_config(r, &fresh, &tracker);
         tracker_reconfigure(&r->tracker, &tracker);
-        if (r->device)
-            device_forget(r->device);
+        watched_device_forget(&r->device);
         event_loop_set_interval(r->loop, fresh.tracker.watch_interval_ns);
         r->tick_at_ns = system_clock_monotonic_ns();
         log_notice("the configuration %s was read anew", fresh.file);
@@ -476,7 +397,7 @@ static int lock_all(struct runner *r)
     int result = lock_state_file(&r->state_lock, r->config.state_file);
 
     if (result != -EBUSY && !exit_status_is_for_another_start(result) && !r->dry_run)
-        result = lock_chronyd(&r->chronyd_lock, r->config.command_socket);
+        result = lock_chronyd(&r->link.lock, r->config.command_socket);
     if (result == -EBUSY) /* which has been logged */
         return EXIT_FAILURE;
     return exit_status_is_for_another_start(result) ? cannot_start(result) : EXIT_SUCCESS;
@@ -484,23 +405,9 @@ static int lock_all(struct runner *r)
 
 static int open_device(struct runner *r)
 {
-    struct observation seen = {0};
-    const int result = device_open(r->config.device, &r->device);
+    const int result = watched_device_open(&r->device);
 
-    if (result < 0) {
-        log_err("%s cannot be used: %s; QEMU 10.0 (-device vmclock), Firecracker 1.14 and EC2 have "
-                "the device, Linux 6.13 with CONFIG_PTP_1588_CLOCK_VMCLOCK has its driver",
-            r->config.device, device_error_str(result));
-        return exit_status(result, EX_UNAVAILABLE);
-    }
-    device_node_warn(r->config.device);
-    look(r, &seen);
-    if (seen.look == HOST_LOOK_CHANGED && seen.page_verdict != PAGE_OK) {
-        log_err("%s cannot be used: %s", r->config.device, page_verdict_str(seen.page_verdict));
-        return EX_UNAVAILABLE;
-    }
-    device_forget(r->device);
-    return EXIT_SUCCESS;
+    return result < 0 ? exit_status(result, EX_UNAVAILABLE) : EXIT_SUCCESS;
 }
 
 static int measure_counter(struct runner *r)
@@ -520,7 +427,7 @@ static int create_loop(struct runner *r)
         .context = r};
     const int result = event_loop_create(&handlers, &r->loop);
 
-    r->notifications.loop = r->loop;
+    r->device.notifications.loop = r->link.loop = r->loop;
     return result < 0 ? cannot_start(result) : EXIT_SUCCESS;
 }
 
@@ -576,12 +483,11 @@ static void init(struct runner *r, const struct config *config, bool dry_run)
     r->dry_run = dry_run;
     r->publisher.config = &r->config;
     r->publisher.tracker = &r->tracker;
-    r->notifications.path = r->config.device;
+    r->device.path = r->device.notifications.path = r->config.device;
     r->watchdog_at_ns = r->wake_at_ns = INT64_MAX;
     r->sock_fd = -1;
     lock_init(&r->state_lock);
-    lock_init(&r->chronyd_lock);
-    chronyd_init(&r->chronyd, r->config.command_socket);
+    chronyd_link_init(&r->link, r->config.command_socket);
 }
 
 int runner_create(const struct config *config, bool dry_run, struct runner **ret_runner)
@@ -610,10 +516,9 @@ void runner_destroy(struct runner *r)
     if (r->loop)
         event_loop_watch_device(r->loop, -1);
     event_loop_destroy(r->loop);
-    chronyd_close(&r->chronyd);
-    lock_release(&r->chronyd_lock);
+    chronyd_link_close(&r->link);
     lock_release(&r->state_lock);
-    device_close(r->device);
+    watched_device_close(&r->device);
     if (r->sock_fd >= 0)
         close(r->sock_fd);
     free(r);
@@ -627,7 +532,7 @@ int runner_run(struct runner *r)
     log_notice("watching %s every %g ms%s", r->config.device,
         (double)r->config.tracker.watch_interval_ns / 1e6,
         r->dry_run ? ", dry run: chronyd is sent nothing" : "");
-    look(r, &seen);
+    watched_device_look(&r->device, &seen);
     step(r, &seen);
     wait_for_next(r, system_clock_monotonic_ns());
     result = r->locked_out ? -EBUSY : event_loop_run(r->loop);
