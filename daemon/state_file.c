@@ -105,6 +105,25 @@ bool state_file_value_is(const struct state_file *state, const char *key, const 
     return value && strcmp(value, expected) == 0;
 }
 
+const char *state_file_text(const struct state_file *state, const char *key)
+{
+    const char *value = state_file_value(state, key);
+
+    return value ? value : "unknown";
+}
+
+double state_file_number(const struct state_file *state, const char *key)
+{
+    const char *value = state_file_value(state, key);
+
+    return value ? strtod(value, NULL) : 0;
+}
+
+bool state_file_is_blind(const struct state_file *state)
+{
+    return !state_file_value(state, "disruption_marker");
+}
+
 bool state_file_all_is_well(const struct state_file *state)
 {
     return (state_file_value_is(state, "state", "feeding") ||

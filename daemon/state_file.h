@@ -35,6 +35,13 @@ int state_file_read(const char *path, struct state_file *ret_state);
 const char *state_file_value(const struct state_file *state, const char *key);
 bool state_file_value_is(const struct state_file *state, const char *key, const char *expected);
 
+/* For people, "unknown" without a value; as a number, 0 without one. */
+const char *state_file_text(const struct state_file *state, const char *key);
+double state_file_number(const struct state_file *state, const char *key);
+
+/* Whether the page, and so the marker, is not seen. */
+bool state_file_is_blind(const struct state_file *state);
+
 /* Is the daemon at work, chronyd in sync, do samples reach it, and is the clock right by them? */
 bool state_file_all_is_well(const struct state_file *state);
 
