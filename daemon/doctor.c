@@ -167,7 +167,7 @@ static void check_daemon(struct doctor *d)
             state_reader_error_str(r));
         doctor_mend(d, "systemctl enable --now vmclockd; journalctl -u vmclockd says why it ended");
     } else if (!state_file_all_is_well(&state)) {
-        status_report_warn(&none, &state, take_complaint, &complaints);
+        status_warnings(&none, &state, NULL, take_complaint, &complaints);
         if (complaints.n == 0)
             take_complaint("runs, and not all is well", &complaints);
     } else {

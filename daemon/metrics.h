@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The state file as Prometheus reads it: the one home of the metrics' names and units, which are
- * base units by its conventions.
+ * The state file as Prometheus reads it; what is a metric, and by which name and unit, stands in
+ * the table of the keys.
  */
 #ifndef DAEMON_METRICS_H
 #define DAEMON_METRICS_H

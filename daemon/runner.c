@@ -13,18 +13,21 @@
 #include <unistd.h>
 
 #include "daemon/chrony_settings.h"
-#include "daemon/chronyd.h"
+#include "daemon/chronyd_link.h"
+#include "daemon/clock_source.h"
 #include "daemon/counter.h"
-#include "daemon/device.h"
 #include "daemon/event_loop.h"
+#include "daemon/exit_status.h"
+#include "daemon/last_process.h"
 #include "daemon/lock.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
-#include "daemon/device_node.h"
 #include "daemon/publisher.h"
+#include "daemon/reload.h"
 #include "daemon/sock_sender.h"
 #include "daemon/state_file.h"
 #include "daemon/system_clock.h"
+#include "daemon/watched_device.h"
 
 #define SECOND_NS       INT64_C(1000000000)
 #define STOP_NS         SECOND_NS /* for chronyd to confirm what is restored */
@@ -39,52 +42,22 @@ struct runner {
     struct tracker_orders orders;
     struct publisher publisher;
     struct event_loop *loop;
-    struct device *device; /* NULL: lost */
-    struct device_view view;
-    struct chronyd chronyd;
-    int sock_fd, lost_error;
-    struct lock state_lock, chronyd_lock;
-    bool busy, dry_run, ready, stopping, notified, locked_out;
-    bool connected;       /* to a chronyd, once */
-    bool another_chronyd; /* it may read another chrony.conf than the one before */
-    bool clock_source_is_counter;
-    double counter_period_sec;
+    struct watched_device device;
+    struct clock_source clock_source;
+    struct chronyd_link link;
+    struct lock state_lock;
+    int sock_fd;
+    bool dry_run, ready, stopping, locked_out;
     int64_t tick_at_ns;     /* the last one */
     int64_t quiet_until_ns; /* until then a tick has but the page to look at */
     int64_t wake_at_ns;     /* what the loop was told; INT64_MAX: it has come */
     int64_t stop_at_ns, watchdog_at_ns, watchdog_ns;
     struct observation last_results; /* what came of the last orders */
-    struct {
-        enum chrony_command_id id;
-        uint8_t bytes[CHRONY_REQUEST_MAX];
-        size_t length;
-        bool unsent; /* chronyd's queue had no room */
-    } command;       /* the last one */
     struct cross_timestamp realtime[CROSS_TIMESTAMPS_MAX], raw[CROSS_TIMESTAMPS_MAX];
     uint8_t reply[CHRONY_REPLY_MAX];
 };
 
 /* --- what is seen -------------------------------------------------------------------------- */
-
-static void look(struct runner *r, struct observation *seen)
-{
-    enum device_look result = r->device ? device_look(r->device, &r->view) : DEVICE_LOST;
-
-    seen->page = &r->view.page;
-    seen->page_verdict = r->view.verdict;
-    seen->counter = r->view.counter;
-    seen->seq_count = r->view.seq_count;
-    r->busy = result == DEVICE_BUSY;
-    switch (result) {
-    case DEVICE_UNCHANGED: break;
-    case DEVICE_CHANGED: seen->look = HOST_LOOK_CHANGED; break;
-    case DEVICE_BUSY: seen->look = HOST_LOOK_BUSY; break;
-    case DEVICE_LOST:
-        seen->look = HOST_LOOK_LOST;
-        seen->look_error = r->device ? ENXIO : r->lost_error;
-        break;
-    }
-}
 
 /* Bring what the last orders asked for; a page that changes meanwhile makes it worthless. */
 static void gather(struct runner *r, struct observation *seen)
@@ -106,7 +79,7 @@ static void gather(struct runner *r, struct observation *seen)
         seen->n_realtime = r->config.readings;
         system_clock_read(CLOCK_REALTIME, seen->n_realtime, r->realtime);
         seen->look = HOST_LOOK_NONE;
-        look(r, seen);
+        watched_device_look(&r->device, seen);
         if (seen->look != HOST_LOOK_NONE)
             seen->measured = 0;
         else
@@ -117,7 +90,7 @@ static void gather(struct runner *r, struct observation *seen)
 /* One datagram from chronyd, if there is one. */
 static bool receive(struct runner *r, struct observation *seen)
 {
-    const ssize_t n = chronyd_receive(&r->chronyd, r->reply, sizeof(r->reply));
+    const ssize_t n = chronyd_receive(&r->link.chronyd, r->reply, sizeof(r->reply));
 
     if (n < 0)
         return false;
@@ -130,12 +103,6 @@ static bool receive(struct runner *r, struct observation *seen)
 
 /* --- what is ordered ------------------------------------------------------------------------ */
 
-static void disconnect(struct runner *r)
-{
-    event_loop_watch_chronyd(r->loop, -1);
-    chronyd_close(&r->chronyd);
-}
-
 /* This vmclockd is one too many, and has logged it. */
 static void lock_out(struct runner *r)
 {
@@ -143,57 +110,14 @@ static void lock_out(struct runner *r)
     event_loop_stop(r->loop);
 }
 
-static int connect_chronyd(struct runner *r)
+/* `result` of sending a command; `ret` is told if chronyd is gone. */
+static void take_sent(struct runner *r, int result, struct observation *ret)
 {
-    int result = lock_chronyd(&r->chronyd_lock, r->config.command_socket);
-
-    if (result == -EBUSY) {
+    if (r->link.is_locked_out)
         lock_out(r);
-        return result;
-    }
-    result = chronyd_open(&r->chronyd);
-    r->another_chronyd = r->another_chronyd || (result == 0 && r->connected);
-    r->connected = r->connected || result == 0;
-    return result < 0 ? result : event_loop_watch_chronyd(r->loop, r->chronyd.fd);
-}
-
-/*
- * A command that chronyd's queue has no room for, full of other clients' as it is when chronyd is
- * stopped, is kept and sent later: the core has to take it for unread, and not for unanswered.
- * What was meant for one chronyd is not sent to the next, which may need none of it.
- */
-static int send_command(struct runner *r)
-{
-    const uint64_t id = r->chronyd.fd >= 0 ? r->chronyd.id : 0;
-    int result = 0;
-
-    if (r->chronyd.fd >= 0 && !chronyd_has_way_back(&r->chronyd)) {
-        log_debug("%s is not ours any more: binding it again", r->chronyd.own.sun_path);
-        disconnect(r);
-    }
-    if (r->chronyd.fd < 0)
-        result = connect_chronyd(r);
-    if (result == 0 && id != 0 && r->chronyd.id != id)
-        result = -ECONNREFUSED;
-    if (result == 0)
-        result = chronyd_send(&r->chronyd, r->command.bytes, r->command.length);
-    r->command.unsent = result == -EAGAIN;
-    if (r->command.unsent)
-        return 0;
-    if (result < 0)
-        disconnect(r);
-    return result;
-}
-
-/* Have the last command sent; `ret` is told if chronyd is gone. */
-static void send_or_be_gone(struct runner *r, struct observation *ret)
-{
-    const int result = send_command(r);
-
-    log_debug("%s to chronyd: %s", chrony_command_str(r->command.id),
-        result < 0          ? strerror(-result)
-        : r->command.unsent ? "its queue is full"
-                            : "sent");
+    log_debug("to chronyd: %s", result < 0          ? strerror(-result)
+                                : r->link.is_unsent ? "its queue is full"
+                                                    : "sent");
     if (result < 0) {
         ret->chronyd = CHRONY_GONE;
         ret->chronyd_error = -result;
@@ -210,10 +134,9 @@ static void execute(struct runner *r, struct observation *ret_next)
     if (orders->save_before_command)
         publisher_save(&r->publisher, true);
     if (orders->command_length) {
-        memcpy(r->command.bytes, orders->command, orders->command_length);
-        r->command.length = orders->command_length;
-        r->command.id = orders->command_id;
-        send_or_be_gone(r, ret_next);
+        log_debug("%s is for chronyd", chrony_command_str(orders->command_id));
+        take_sent(
+            r, chronyd_link_send(&r->link, orders->command, orders->command_length), ret_next);
     }
     if (orders->send_sample) {
         ret_next->sample_sent = true;
@@ -227,16 +150,16 @@ static void step(struct runner *r, struct observation *seen)
 {
     for (int i = 0; i < STEPS_AT_ONCE; i++) {
         seen->now_ns = system_clock_monotonic_ns();
-        seen->clock_source_is_counter = r->clock_source_is_counter;
-        seen->chronyd_id = r->chronyd.id;
+        seen->clock_source_is_counter = r->clock_source.is_counter;
+        seen->chronyd_id = r->link.chronyd.id;
         if (i > 0)
-            look(r, seen);
+            watched_device_look(&r->device, seen);
         if (r->orders.measure && tracker_is_due(&r->config.tracker, &r->orders, seen->now_ns))
             gather(r, seen);
         if (r->orders.awaits_reply) {
-            if (r->command.unsent)
-                send_or_be_gone(r, seen);
-            seen->command_queued = r->command.unsent || chronyd_has_queued(&r->chronyd);
+            if (r->link.is_unsent)
+                take_sent(r, chronyd_link_send_again(&r->link), seen);
+            seen->command_queued = chronyd_link_has_unread(&r->link);
             /* Time is not up for a reply that has come while we were kept from running. */
             if (seen->chronyd == CHRONY_NOTHING && seen->now_ns >= r->orders.reply_deadline_ns)
                 receive(r, seen);
@@ -251,67 +174,12 @@ static void step(struct runner *r, struct observation *seen)
 
 /* --- what there is time for between ticks ----------------------------------------------------- */
 
-static void lose_device(struct runner *r, int error)
-{
-    event_loop_watch_device(r->loop, -1);
-    device_close(r->device);
-    r->device = NULL;
-    r->notified = false;
-    r->lost_error = -error;
-}
-
-/* By notification as well, where the page promises it and the kernel can. */
-static void watch_notifications(struct runner *r)
-{
-    int result;
-
-    if (!r->device || r->notified || !r->orders.notifies)
-        return;
-    r->notified = true; /* tried once for each device */
-    result = event_loop_watch_device(r->loop, device_fd(r->device));
-    if (result < 0)
-        log_info("%s: the kernel has no notifications (%s): watched by timer alone",
-            r->config.device, strerror(-result));
-    else
-        log_info("%s: watched by notification and by timer", r->config.device);
-}
-
-/* What one reading of CLOCK_REALTIME takes, at best, and so by how much it is uncertain. */
-static double reading_ns(const struct runner *r)
-{
-    struct cross_timestamp readings[16];
-    const struct cross_timestamp *best;
-
-    system_clock_read(CLOCK_REALTIME, 16, readings);
-    best = cross_timestamp_narrowest(readings, 16);
-    return best ? (double)(best->counter_after - best->counter_before) * r->counter_period_sec * 1e9
-                : 0;
-}
-
-/* The kernel drops a counter that it finds unstable, at any time. */
-static void watch_clock_source(struct runner *r)
-{
-    const bool before = r->clock_source_is_counter;
-
-    /* Where it cannot be read, it is what it was. */
-    if (system_clock_source_is_counter(&r->clock_source_is_counter) < 0 ||
-        r->clock_source_is_counter == before || COUNTER_NATIVE == VMCLOCK_COUNTER_NONE)
-        return;
-    if (r->clock_source_is_counter)
-        log_notice("the kernel's clock source is %s again: a reading takes %.0f ns",
-            COUNTER_CLOCK_SOURCE, reading_ns(r));
-    else
-        log_warning("the kernel's clock source is no longer %s: a reading takes %.0f ns, and the "
-                    "frequency is not corrected after a disruption",
-            COUNTER_CLOCK_SOURCE, reading_ns(r));
-}
-
 static void tracker_config(
     const struct runner *r, const struct config *config, struct tracker_config *ret_config)
 {
     *ret_config = config->tracker;
     ret_config->reader.counter = COUNTER_NATIVE;
-    ret_config->reader.period_sec = r->counter_period_sec;
+    ret_config->reader.period_sec = r->clock_source.period_sec;
     ret_config->dry_run = r->dry_run;
 }
 
@@ -328,7 +196,6 @@ static void take_chrony_settings(struct runner *r)
     const int32_t limit = recovery->makestep_limit;
     struct tracker_config tracker;
 
-    r->another_chronyd = false;
     chrony_settings_take(&r->config, warn);
     if (recovery->makestep_threshold_sec == threshold_sec && recovery->makestep_limit == limit)
         return;
@@ -338,25 +205,19 @@ static void take_chrony_settings(struct runner *r)
     tracker_reconfigure(&r->tracker, &tracker);
 }
 
-static void housekeeping(struct runner *r, int64_t now_ns)
+/* True: the device was lost, or is back. */
+static bool housekeeping(struct runner *r, int64_t now_ns)
 {
-    int result;
+    bool has_changed;
 
     if (lock_state_file(&r->state_lock, r->config.state_file) == -EBUSY) {
         lock_out(r);
-        return;
+        return false;
     }
-    if (r->another_chronyd)
+    if (chronyd_link_take_another(&r->link))
         take_chrony_settings(r);
-    if (r->device) {
-        result = device_check(r->device);
-        if (result < 0)
-            lose_device(r, result);
-    } else if (device_open(r->config.device, &r->device) < 0) {
-        r->device = NULL;
-    }
-    watch_notifications(r);
-    watch_clock_source(r);
+    has_changed = watched_device_check(&r->device, r->orders.notifies);
+    clock_source_watch(&r->clock_source);
     publisher_flush(&r->publisher);
     publisher_save(&r->publisher, true);
     publisher_write_metrics(&r->publisher, now_ns);
@@ -365,6 +226,7 @@ static void housekeeping(struct runner *r, int64_t now_ns)
         r->watchdog_at_ns = now_ns + r->watchdog_ns * 3 / 4; /* or a pass too early would not do */
     if (!r->ready)
         r->ready = notify("READY=1");
+    return has_changed;
 }
 
 /* A reply comes within microseconds: the news have time until it is there, or until the second's
@@ -395,7 +257,7 @@ static void wait_for_next(struct runner *r, int64_t now_ns)
     }
     if (r->stopping && r->stop_at_ns < at_ns)
         at_ns = r->stop_at_ns;
-    if ((r->busy || publisher_has_news(&r->publisher)) && now_ns + SOON_NS < at_ns)
+    if ((r->device.busy || publisher_has_news(&r->publisher)) && now_ns + SOON_NS < at_ns)
         at_ns = now_ns + SOON_NS;
     r->quiet_until_ns = at_ns - watch_ns + slack_ns;
     if (r->tick_at_ns < r->quiet_until_ns || at_ns == r->wake_at_ns)
@@ -415,9 +277,9 @@ static void go_on(struct runner *r, struct observation *seen, bool was_busy, int
 
 static void look_and_go_on(struct runner *r, struct observation *seen)
 {
-    const bool was_busy = r->busy;
+    const bool was_busy = r->device.busy;
 
-    look(r, seen);
+    watched_device_look(&r->device, seen);
     go_on(r, seen, was_busy, system_clock_monotonic_ns());
 }
 
@@ -425,9 +287,9 @@ static void on_tick(void *context)
 {
     struct runner *r = context;
     struct observation seen = r->last_results;
-    const bool was_busy = r->busy;
+    const bool was_busy = r->device.busy;
 
-    look(r, &seen);
+    watched_device_look(&r->device, &seen);
     r->tick_at_ns = system_clock_monotonic_ns();
     if (seen.look != HOST_LOOK_NONE || was_busy || r->tick_at_ns >= r->quiet_until_ns)
         go_on(r, &seen, was_busy, r->tick_at_ns);
@@ -445,11 +307,9 @@ static void on_wake(void *context)
 static void on_housekeeping(void *context)
 {
     struct runner *r = context;
-    const struct device *before = r->device;
     struct observation seen = r->last_results;
 
-    housekeeping(r, system_clock_monotonic_ns());
-    if (r->device != before) /* lost, or back */
+    if (housekeeping(r, system_clock_monotonic_ns()))
         look_and_go_on(r, &seen);
 }
 
@@ -458,42 +318,23 @@ static void on_device(void *context)
     struct runner *r = context;
     struct observation seen = r->last_results;
 
-    if (!r->device)
-        return;
-    if (device_hung_up(r->device)) {
-        event_loop_watch_device(r->loop, -1);
-        log_info("%s: the kernel gives no notifications: watched by timer alone", r->config.device);
-        return;
-    }
-    look_and_go_on(r, &seen);
+    if (r->device.device && notifications_take(&r->device.notifications, r->device.device))
+        look_and_go_on(r, &seen);
 }
 
 static void on_chronyd(void *context)
 {
     struct runner *r = context;
 
-    for (int i = 0; i < REPLIES_AT_ONCE && r->chronyd.fd >= 0; i++) {
+    for (int i = 0; i < REPLIES_AT_ONCE && r->link.chronyd.fd >= 0; i++) {
         struct observation seen = r->last_results;
 
         if (!receive(r, &seen))
             break;
-        look(r, &seen);
+        watched_device_look(&r->device, &seen);
         step(r, &seen);
     }
     wait_for_next(r, system_clock_monotonic_ns());
-}
-
-static void complain(const char *sentence)
-{
-    log_err("%s", sentence);
-}
-
-static void keep_path(const char *key, char *fresh, const char *present)
-{
-    if (strcmp(fresh, present) == 0)
-        return;
-    log_warning("%s = %s takes effect at the next start; still %s", key, fresh, present);
-    memcpy(fresh, present, CONFIG_PATH_MAX);
 }
 
 static void reload(struct runner *r)
@@ -502,21 +343,13 @@ static void reload(struct runner *r)
     struct config fresh;
 
     notify("RELOADING=1\nMONOTONIC_USEC=%" PRId64, system_clock_monotonic_ns() / 1000);
-    if (config_read(r->config.file_named ? r->config.file : NULL, complain, &fresh) < 0) {
-        log_err("the configuration is left as it was");
-    } else {
-        chrony_settings_take(&fresh, warn);
-        keep_path("device", fresh.device, r->config.device);
-        keep_path("sock", fresh.sock, r->config.sock);
-        keep_path("command-socket", fresh.command_socket, r->config.command_socket);
-        keep_path("state-file", fresh.state_file, r->config.state_file);
+    if (reload_config(&r->config, &fresh) == 0) {
         if (strcmp(fresh.metrics_file, r->config.metrics_file) != 0)
             publisher_remove_metrics(&r->publisher);
         r->config = fresh;
         tracker_config(r, &fresh, &tracker);
         tracker_reconfigure(&r->tracker, &tracker);
-        if (r->device)
-            device_forget(r->device);
+        watched_device_forget(&r->device);
         event_loop_set_interval(r->loop, fresh.tracker.watch_interval_ns);
         r->tick_at_ns = system_clock_monotonic_ns();
         log_notice("the configuration %s was read again", fresh.file);
@@ -551,107 +384,79 @@ static void on_signal(int number, void *context)
 /* --- the beginning and the end ------------------------------------------------------------------
  */
 
-/* Worth another start, by the service manager; it makes none for 69 and 78. */
-int runner_exit_status(int error, int otherwise)
+/* --- the steps of a start, in order: each returns 0, or the status to exit with -----------------
+ */
+
+static int cannot_start(int error)
 {
-    switch (-error) {
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-    case EAGAIN:
-    case EINTR: return EXIT_FAILURE;
-    default: return otherwise;
-    }
+    log_err("vmclockd cannot start: %s", strerror(-error));
+    return EXIT_FAILURE;
+}
+
+static int open_sender(struct runner *r)
+{
+    r->sock_fd = sock_sender_open();
+    return r->sock_fd < 0 ? cannot_start(r->sock_fd) : EXIT_SUCCESS;
+}
+
+/* Before anything is changed, or removed: where that has to be left to another, there is no start.
+ */
+static int lock_all(struct runner *r)
+{
+    int result = lock_state_file(&r->state_lock, r->config.state_file);
+
+    if (result != -EBUSY && !exit_status_is_for_another_start(result) && !r->dry_run)
+        result = lock_chronyd(&r->link.lock, r->config.command_socket);
+    if (result == -EBUSY) /* which has been logged */
+        return EXIT_FAILURE;
+    return exit_status_is_for_another_start(result) ? cannot_start(result) : EXIT_SUCCESS;
 }
 
 static int open_device(struct runner *r)
 {
-    struct observation seen = {0};
-    const int result = device_open(r->config.device, &r->device);
+    const int result = watched_device_open(&r->device);
 
-    if (result < 0) {
-        log_err("%s cannot be used: %s; QEMU 10.0 (-device vmclock), Firecracker 1.14 and EC2 have "
-                "the device, Linux 6.13 with CONFIG_PTP_1588_CLOCK_VMCLOCK has its driver",
-            r->config.device, device_error_str(result));
-        return result;
-    }
-    device_node_warn(r->config.device);
-    look(r, &seen);
-    if (seen.look == HOST_LOOK_CHANGED && seen.page_verdict != PAGE_OK) {
-        log_err("%s cannot be used: %s", r->config.device, page_verdict_str(seen.page_verdict));
-        return -ENODEV;
-    }
-    device_forget(r->device);
-    return 0;
+    return result < 0 ? exit_status(result, EX_UNAVAILABLE) : EXIT_SUCCESS;
 }
 
-static void not_remembered(const char *what, const char *path, const char *why)
+static int measure_counter(struct runner *r)
 {
-    log_warning("%s%s cannot be read (%s): a disruption while vmclockd was not running would not "
-                "be noticed",
-        what, path, why);
+    clock_source_measure(&r->clock_source);
+    return EXIT_SUCCESS;
 }
 
-/* Another start may be able to read what this one could not, and so miss nothing. */
-static bool is_for_another_start(int error)
+static int create_loop(struct runner *r)
 {
-    return runner_exit_status(error, EXIT_SUCCESS) != EXIT_SUCCESS;
+    const struct event_loop_handlers handlers = {.on_tick = on_tick,
+        .on_housekeeping = on_housekeeping,
+        .on_wake = on_wake,
+        .on_device = on_device,
+        .on_chronyd = on_chronyd,
+        .on_signal = on_signal,
+        .context = r};
+    const int result = event_loop_create(&handlers, &r->loop);
+
+    r->device.notifications.loop = r->link.loop = r->loop;
+    return result < 0 ? cannot_start(result) : EXIT_SUCCESS;
 }
 
-/* 0 or -errno. */
 static int init_tracker(struct runner *r)
 {
-    struct tracker_saved saved = {.valid = false};
+    struct tracker_saved saved;
     struct tracker_config config;
-    struct state_file *const state = &r->publisher.state;
     uint32_t seed = 0;
-    int result;
+    int result = last_process_boot_id(r->publisher.boot_id);
 
-    result = state_file_boot_id(r->publisher.boot_id);
+    if (result == 0)
+        result = last_process_take(&r->config, r->publisher.boot_id, &r->publisher.state, &saved);
     if (result < 0)
-        not_remembered("this boot's id", "", strerror(-result));
-    if (is_for_another_start(result))
-        return result;
-    result = state_file_read(r->config.state_file, state);
-    if (result == 0 && state->owner != 0 && state->owner != geteuid()) {
-        not_remembered("the state file ", r->config.state_file, "it belongs to another user");
-    } else if (result == 0) {
-        saved = state_file_saved(state, r->publisher.boot_id, &r->config.tracker.recovery);
-        chronyd_remove_stale(r->config.command_socket, state_file_value(state, "pid"));
-    } else if (result != -ENOENT) {
-        not_remembered("the state file ", r->config.state_file, strerror(-result));
-        if (is_for_another_start(result))
-            return result;
-    }
+        return cannot_start(result);
     /* Another process must not guess it to answer in chronyd's place; not worth waiting for. */
     if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0)
         seed = (uint32_t)counter_read();
     tracker_config(r, &r->config, &config);
     tracker_init(&r->tracker, &config, &saved, seed, system_clock_monotonic_ns());
-    return 0;
-}
-
-static void measure_counter(struct runner *r)
-{
-    const double stated_hz = (double)counter_stated_hz();
-    double ratio;
-
-    r->counter_period_sec = system_clock_counter_period();
-    ratio = stated_hz * r->counter_period_sec;
-    if (ratio != 0 && (ratio < 0.99 || ratio > 1.01))
-        log_warning("the counter runs at %.0f Hz, not at the %.0f that its register states: going "
-                    "by what was measured",
-            1 / r->counter_period_sec, stated_hz);
-}
-
-/* Before anything is changed, or removed: 0, or -errno where that has to be left to another. */
-static int lock_all(struct runner *r)
-{
-    int result = lock_state_file(&r->state_lock, r->config.state_file);
-
-    if (result != -EBUSY && !is_for_another_start(result) && !r->dry_run)
-        result = lock_chronyd(&r->chronyd_lock, r->config.command_socket);
-    return result == -EBUSY || is_for_another_start(result) ? result : 0;
+    return EXIT_SUCCESS;
 }
 
 /* Two timers: the page's, and the second's, which leaves time for a watchdog of less. */
@@ -672,66 +477,45 @@ static int start_timers(struct runner *r)
     if (result == 0)
         result = event_loop_set_interval(r->loop, r->config.tracker.watch_interval_ns);
     r->tick_at_ns = system_clock_monotonic_ns();
-    return result;
+    return result < 0 ? cannot_start(result) : EXIT_SUCCESS;
 }
 
-int runner_create(const struct config *config, bool dry_run, struct runner **ret_runner)
+static int start_clock_source(struct runner *r)
 {
-    struct event_loop_handlers handlers = {.on_tick = on_tick,
-        .on_housekeeping = on_housekeeping,
-        .on_wake = on_wake,
-        .on_device = on_device,
-        .on_chronyd = on_chronyd,
-        .on_signal = on_signal};
-    struct runner *r = calloc(1, sizeof(*r));
-    int result;
+    clock_source_start(&r->clock_source);
+    return EXIT_SUCCESS;
+}
 
-    if (!r) {
-        log_err("vmclockd cannot start: %s", strerror(ENOMEM));
-        return EXIT_FAILURE;
-    }
-    signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to die */
+static void init(struct runner *r, const struct config *config, bool dry_run)
+{
     r->config = *config;
     r->dry_run = dry_run;
     r->publisher.config = &r->config;
     r->publisher.tracker = &r->tracker;
+    r->device.path = r->device.notifications.path = r->config.device;
     r->watchdog_at_ns = r->wake_at_ns = INT64_MAX;
-    handlers.context = r;
+    r->sock_fd = -1;
     lock_init(&r->state_lock);
-    lock_init(&r->chronyd_lock);
-    chronyd_init(&r->chronyd, r->config.command_socket);
-    r->sock_fd = sock_sender_open();
-    result = r->sock_fd < 0 ? r->sock_fd : lock_all(r);
-    if (result < 0) {
-        if (result != -EBUSY)
-            log_err("vmclockd cannot start: %s", strerror(-result));
+    chronyd_link_init(&r->link, r->config.command_socket);
+}
+
+int runner_create(const struct config *config, bool dry_run, struct runner **ret_runner)
+{
+    static int (*const steps[])(struct runner *) = {open_sender, lock_all, open_device,
+        measure_counter, create_loop, init_tracker, start_timers, start_clock_source};
+    struct runner *r = calloc(1, sizeof(*r));
+    int status = r ? EXIT_SUCCESS : cannot_start(-ENOMEM);
+
+    signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to die */
+    if (r)
+        init(r, config, dry_run);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && status == EXIT_SUCCESS; i++)
+        status = steps[i](r);
+    if (status == EXIT_SUCCESS)
+        *ret_runner = r;
+    else
         runner_destroy(r);
-        return EXIT_FAILURE;
-    }
-    result = open_device(r);
-    if (result < 0) {
-        runner_destroy(r);
-        return runner_exit_status(result, EX_UNAVAILABLE);
-    }
-    measure_counter(r);
-    result = event_loop_create(&handlers, &r->loop);
-    if (result == 0)
-        result = init_tracker(r);
-    if (result == 0)
-        result = start_timers(r);
-    if (result < 0) {
-        log_err("vmclockd cannot start: %s", strerror(-result));
-        runner_destroy(r);
-        return EXIT_FAILURE;
-    }
-    result = system_clock_source_is_counter(&r->clock_source_is_counter);
-    if (!r->clock_source_is_counter && COUNTER_NATIVE != VMCLOCK_COUNTER_NONE)
-        log_warning("the kernel's clock source %s%s: samples are noisier, and the frequency is "
-                    "not corrected after a disruption",
-            result < 0 ? "cannot be read, by " : "is not " COUNTER_CLOCK_SOURCE,
-            result < 0 ? strerror(-result) : "");
-    *ret_runner = r;
-    return EXIT_SUCCESS;
+    return status;
 }
 
 void runner_destroy(struct runner *r)
@@ -741,10 +525,9 @@ void runner_destroy(struct runner *r)
     if (r->loop)
         event_loop_watch_device(r->loop, -1);
     event_loop_destroy(r->loop);
-    chronyd_close(&r->chronyd);
-    lock_release(&r->chronyd_lock);
+    chronyd_link_close(&r->link);
     lock_release(&r->state_lock);
-    device_close(r->device);
+    watched_device_close(&r->device);
     if (r->sock_fd >= 0)
         close(r->sock_fd);
     free(r);
@@ -758,7 +541,7 @@ int runner_run(struct runner *r)
     log_notice("watching %s every %g ms%s", r->config.device,
         (double)r->config.tracker.watch_interval_ns / 1e6,
         r->dry_run ? ", dry run: chronyd is sent nothing" : "");
-    look(r, &seen);
+    watched_device_look(&r->device, &seen);
     step(r, &seen);
     wait_for_next(r, system_clock_monotonic_ns());
     result = r->locked_out ? -EBUSY : event_loop_run(r->loop);

@@ -10,9 +10,6 @@
 
 struct runner;
 
-/* The exit status for an -errno: 1 where the system was short of something, else `otherwise`. */
-int runner_exit_status(int error, int otherwise);
-
 /*
  * Open the device and make all ready, with what the state file remembers. 0 or the status to exit
  * with; what is wrong has been logged. `config` is copied.

@@ -5,22 +5,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "daemon/journal.h"
 #include "daemon/replace_file.h"
+#include "daemon/state_key.h"
 #include "daemon/system_clock.h"
 
 #define BOOT_ID    "/proc/sys/kernel/random/boot_id"
 #define FILE_BYTES 8192
-#define FRESH_NS   INT64_C(1000000000) /* for how long a reading may be late */
 
 int state_file_boot_id(char ret_id[STATE_BOOT_ID_MAX])
 {
@@ -109,6 +105,25 @@ bool state_file_value_is(const struct state_file *state, const char *key, const 
     return value && strcmp(value, expected) == 0;
 }
 
+const char *state_file_text(const struct state_file *state, const char *key)
+{
+    const char *value = state_file_value(state, key);
+
+    return value ? value : "unknown";
+}
+
+double state_file_number(const struct state_file *state, const char *key)
+{
+    const char *value = state_file_value(state, key);
+
+    return value ? strtod(value, NULL) : 0;
+}
+
+bool state_file_is_blind(const struct state_file *state)
+{
+    return !state_file_value(state, "disruption_marker");
+}
+
 bool state_file_all_is_well(const struct state_file *state)
 {
     return (state_file_value_is(state, "state", "feeding") ||
@@ -127,7 +142,7 @@ static uint64_t hex_value(const struct state_file *state, const char *key)
     return value ? strtoull(value, NULL, 16) : 0;
 }
 
-/* "THRESHOLD LIMIT", as put_restore() writes it. */
+/* "THRESHOLD LIMIT", as the key put_back.makestep has it. */
 static bool parse_makestep(const char *text, double *ret_threshold_sec, int32_t *ret_limit)
 {
     char *rest, *end;
@@ -205,267 +220,37 @@ struct tracker_saved state_file_saved(
 
 /* --- writing ------------------------------------------------------------------------------- */
 
-static void put(struct state_file *state, const char *key, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void put(struct state_file *state, const char *key, const char *format, ...)
+/* One key, each of its values. */
+static void describe_key(
+    const struct state_key *key, struct state_source *source, struct state_file *state)
 {
-    va_list arguments;
-
-    assert(state->n < STATE_ENTRIES_MAX);
-    snprintf(state->entries[state->n].key, sizeof(state->entries[0].key), "%s", key);
-    va_start(arguments, format);
-    vsnprintf(state->entries[state->n].value, sizeof(state->entries[0].value), format, arguments);
-    va_end(arguments);
-    state->n++;
-}
-
-static void put_ms(struct state_file *s, const char *key, int64_t since_ns, int64_t at_ns)
-{
-    if (at_ns)
-        put(s, key, "%.3f", (double)(at_ns - since_ns) / 1e6);
-    else
-        put(s, key, "%s", "");
-}
-
-/* A moment of CLOCK_MONOTONIC as a date, by the clock as it is now: corrected since, maybe. */
-static void put_date(struct state_file *s, const char *key, int64_t at_ns)
-{
-    struct timespec now;
-    int64_t ms;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 -
-         (system_clock_monotonic_ns() - at_ns) / 1000000;
-    put(s, key, "%" PRId64 ".%03" PRId64, ms / 1000, ms % 1000);
-}
-
-/* What chronyd is owed, for the next start. */
-static void put_restore(struct state_file *s, const struct restore *restore)
-{
-    char server[CONFIG_SERVER_MAX];
-
-    put(s, "put_back", "%s", restore_is_pending(restore) ? "yes" : "no");
-    if (!restore_is_pending(restore))
-        return;
-    put(s, "put_back.chronyd", "0x%" PRIx64, restore->chronyd_id);
-    if (restore->makestep)
-        put(s, "put_back.makestep", "%.9g %" PRId32, restore->makestep_threshold_sec,
-            restore->makestep_limit);
-    else
-        put(s, "put_back.makestep", "none");
-    put(s, "put_back.makestep_used", "%s", restore->makestep_used ? "yes" : "no");
-    for (unsigned i = 0; restore->polls && i < restore->n_servers; i++) {
-        config_server_str(&restore->servers[i], server, sizeof(server));
-        put(s, "put_back.server", "%s", server);
+    source->offset = key->offset;
+    for (source->index = 0; !key->is_known || key->is_known(source); source->index++) {
+        assert(state->n < STATE_ENTRIES_MAX);
+        snprintf(state->entries[state->n].key, sizeof(state->entries[0].key), "%s", key->name);
+        key->take(source, state->entries[state->n].value);
+        state->n++;
+        if (!key->repeats)
+            break;
     }
-}
-
-static void put_disruption(struct state_file *s, const struct tracker *t)
-{
-    if (t->host.disruption.at_ns == 0)
-        return;
-    put_date(s, "last_disruption.at", t->host.disruption.at_ns);
-    put(s, "last_disruption.marker_before", "0x%" PRIx64, t->host.disruption.marker_before);
-    put(s, "last_disruption.marker", "0x%" PRIx64, t->host.marker);
-    put(s, "last_disruption.kind", "%s", disruption_kind_str(t->host.disruption.kind));
-}
-
-static void put_recovery(struct state_file *s, const struct tracker *t)
-{
-    const struct recovery *r = &t->recoveries.recovery;
-    const enum recovery_corrector corrected_by = recovery_corrected_by(r);
-
-    if (r->started_ns == 0 || t->config.dry_run) /* a dry run's is pretended */
-        return;
-    put_date(s, "last_recovery.at", r->started_ns);
-    put(s, "last_recovery.started_ns", "%" PRId64, r->started_ns);
-    put(s, "last_recovery.cause", "%s", recovery_cause_str(r->cause));
-    put(s, "last_recovery.marker", "0x%" PRIx64, t->host.marker);
-    put(s, "last_recovery.state", "%s", recovery_state_str(r->state));
-    put(s, "last_recovery.outcome", "%s", recovery_outcome_str(r->outcome));
-    put_ms(s, "last_recovery.reset_ms", r->started_ns, r->reset_ns);
-    put_ms(s, "last_recovery.synchronised_ms", r->started_ns,
-        r->outcome == RECOVERY_OUTCOME_SYNCHRONISED ? r->ended_ns : 0);
-    if (corrected_by != RECOVERY_CORRECTOR_NONE)
-        put(s, "last_recovery.corrected_by", "%s", recovery_corrector_str(corrected_by));
-    if (corrected_by != RECOVERY_CORRECTOR_PAGE)
-        return;
-    put_ms(s, "last_recovery.corrected_ms", r->started_ns, r->corrected_ns);
-    put(s, "last_recovery.corrected_ppm", "%.6f", 0 - r->rate_ppm);
-    if (isnan(r->remaining_sec)) /* the rate alone */
-        return;
-    put(s, "last_recovery.corrected_ns", "%.0f", rint(r->offset_sec * 1e9) + 0.0);
-    put(s, "last_recovery.remaining_ns", "%.0f", rint(r->remaining_sec * 1e9) + 0.0);
-}
-
-static const char *maintenance_str(const struct vmclock_page *page)
-{
-    return page_has(page, VMCLOCK_FLAG_DISRUPTION_IMMINENT) ? "imminent"
-           : page_has(page, VMCLOCK_FLAG_DISRUPTION_SOON)   ? "soon"
-                                                            : "none";
-}
-
-static const char *page_str(const struct tracker *t)
-{
-    return t->host.lost ? "the device is lost"
-           : t->host.busy || (t->host.busy_since_ns && t->host.page.magic == 0)
-               ? "the host is writing"
-           : t->host.page_verdict == PAGE_OK ? clock_verdict_str(t->host.verdict)
-                                             : page_verdict_str(t->host.page_verdict);
-}
-
-/* A time of CLOCK_MONOTONIC as one that has passed. */
-static void put_age(struct state_file *s, const char *key, int64_t since_ns, int64_t now_ns)
-{
-    put(s, key, "%.3f", (double)(now_ns - since_ns) / 1e9);
-}
-
-/* What is on the page now; of one that cannot be seen what was on it, by other keys. */
-static void put_page(struct state_file *s, const struct tracker *t, int64_t now_ns)
-{
-    const struct vmclock_page *page = &t->host.page;
-    const bool seen = page->magic != 0;
-
-    put(s, "page", "%s", page_str(t));
-    if (t->host.known) {
-        put(s, "saved.maintenance", "%s", maintenance_str(page));
-        if (page_has(page, VMCLOCK_FLAG_VM_GENERATION_PRESENT))
-            put(s, "saved.vm_generation", "0x%" PRIx64, page->vm_generation);
-    }
-    if (seen && !host_in_trouble(&t->host)) {
-        put(s, "disruption_marker", "0x%" PRIx64, t->host.marker);
-        put(s, "clock_status", "%s", page_clock_status_str(page->clock_status));
-        if (page_has(page, VMCLOCK_FLAG_VM_GENERATION_PRESENT))
-            put(s, "vm_generation", "0x%" PRIx64, page->vm_generation);
-        put(s, "maintenance", "%s", maintenance_str(page));
-    } else if (seen) {
-        put(s, "last_known.disruption_marker", "0x%" PRIx64, t->host.marker);
-        put(s, "last_known.clock_status", "%s", page_clock_status_str(page->clock_status));
-        put_age(s, "last_known.page_age_s", t->host.good_ns, now_ns);
-    }
-}
-
-static void put_offset(struct state_file *s, const struct tracker *t, int64_t now_ns)
-{
-    const int64_t fresh_ns = t->config.sample_interval_ns + FRESH_NS;
-    const bool known = t->feeder.has_offset && now_ns - t->feeder.offset_ns <= fresh_ns;
-
-    if (known)
-        put(s, "offset_ns", "%" PRId64, t->feeder.offset.ns);
-    if (known && t->feeder.offset.has_bound &&
-        t->feeder.offset.bound_ns < INT64_MAX) /* it has saturated */
-        put(s, "error_bound_ns", "%" PRIu64, t->feeder.offset.bound_ns);
-    if (!known && t->feeder.offset_ns) {
-        put(s, "last_known.offset_ns", "%" PRId64, t->feeder.offset.ns);
-        put_age(s, "last_known.offset_age_s", t->feeder.offset_ns, now_ns);
-    }
-}
-
-/* Why samples that a clock should have given are not sent. */
-static const char *withheld_str(const struct tracker *t, int64_t now_ns)
-{
-    if (t->host.mode != TRACKER_MODE_CLOCK || t->stopping)
-        return NULL;
-    if (!t->host.has_time)
-        return page_str(t);
-    if (recovery_holds_samples(&t->recoveries.recovery))
-        return "the clock is being corrected";
-    if (t->feeder.withheld)
-        return t->feeder.verdict == CLOCK_OK ? "their error bound is over max-error"
-                                             : clock_verdict_str(t->feeder.verdict);
-    return health_withheld_ns(&t->health, now_ns) ? "the page changes during each reading" : NULL;
-}
-
-static void put_samples(struct state_file *s, const struct tracker *t, int64_t now_ns)
-{
-    const char *withheld = withheld_str(t, now_ns);
-    const bool tried = t->host.mode == TRACKER_MODE_CLOCK && !withheld;
-
-    put(s, "samples_flow", "%s",
-        t->feeder.flowing && tried && !t->feeder.error && !t->config.dry_run ? "yes" : "no");
-    if (withheld)
-        put(s, "samples_withheld", "%s", withheld);
-    if (tried && t->feeder.error)
-        put(s, "sock_error", "%s", strerror(t->feeder.error));
-}
-
-static void put_health(struct state_file *s, const struct tracker *t, int64_t now_ns)
-{
-    const struct {
-        const char *key;
-        int64_t ns;
-    } reasons[] = {
-        {"health.withheld_s", health_withheld_ns(&t->health, now_ns)},
-        {"health.offset_s", health_offset_ns(&t->health)},
-        {"health.reference_s", health_reference_ns(&t->health, now_ns)},
-    };
-
-    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
-        if (reasons[i].ns)
-            put(s, reasons[i].key, "%.3f", (double)reasons[i].ns / 1e9);
-}
-
-/* Of what it says nothing is known while it does not answer. */
-static void put_chronyd(struct state_file *s, const struct tracker *t)
-{
-    char refid[9];
-
-    put(s, "chronyd.id", "0x%" PRIx64, t->client.known.id);
-    put(s, "chronyd.had_reference", "%s", t->client.known.had_reference ? "yes" : "no");
-    put(s, "chronyd.reachable", "%s", t->client.known.reachable ? "yes" : "no");
-    put(s, "chronyd.silent", "%s", t->client.known.silent ? "yes" : "no");
-    if (!t->client.known.reachable || !t->client.known.tracked)
-        return;
-    put(s, "chronyd.synchronised", "%s", t->client.known.synchronised ? "yes" : "no");
-    journal_refid(t->client.known.refid, refid, sizeof(refid));
-    if (t->client.known.refid)
-        put(s, "chronyd.refid", "%s", refid);
 }
 
 void state_file_describe(const struct config *config, const struct tracker *tracker,
     const char *boot_id, bool running, struct state_file *ret_state)
 {
-    const struct tracker *t = tracker;
-    struct state_file *s = ret_state;
-    const struct tracker_saved saved = tracker_saved(t);
     char namespace[STATE_NAMESPACE_MAX];
-    const int64_t now_ns = system_clock_monotonic_ns();
-    struct timespec now;
+    struct state_source source = {.config = config,
+        .tracker = tracker,
+        .saved = tracker_saved(tracker),
+        .boot_id = boot_id,
+        .pid_namespace = namespace,
+        .running = running,
+        .now_ns = system_clock_monotonic_ns()};
 
-    s->n = 0;
-    clock_gettime(CLOCK_REALTIME, &now);
     state_file_pid_namespace(namespace);
-    put(s, "version", "%s", VERSION);
-    put(s, "boot_id", "%s", boot_id);
-    if (saved.valid)
-        put(s, "confirmed_marker", "0x%" PRIx64, saved.confirmed_marker);
-    put_restore(s, &saved.restore);
-    put(s, "pid", "%ld", (long)getpid());
-    put(s, "pid_namespace", "%s", namespace);
-    put(s, "running", "%s", running ? "yes" : "no");
-    put(s, "dry_run", "%s", t->config.dry_run ? "yes" : "no");
-    put(s, "updated", "%lld.%03ld", (long long)now.tv_sec, now.tv_nsec / 1000000);
-    put(s, "updated_boottime_ns", "%" PRId64, system_clock_boottime_ns());
-    put(s, "device", "%s", config->device);
-    put(s, "sock", "%s", config->sock);
-    put(s, "command_socket", "%s", config->command_socket);
-    put(s, "refid", "%s", config->refid);
-    put(s, "state", "%s", tracker_state_str(tracker_state(t)));
-    if (t->host.mode != TRACKER_MODE_UNKNOWN)
-        put(s, "mode", "%s", tracker_mode_str(t->host.mode));
-    put_page(s, t, now_ns);
-    put(s, "disruptions", "%" PRIu64, t->host.disruptions);
-    put(s, "recoveries", "%" PRIu64, t->recoveries.count);
-    put(s, "samples_sent", "%" PRIu64, t->feeder.sent);
-    put(s, "contradictions", "%" PRIu64, t->host.contradictions);
-    put_offset(s, t, now_ns);
-    put_samples(s, t, now_ns);
-    put_health(s, t, now_ns);
-    put_disruption(s, t);
-    put_recovery(s, t);
-    put_chronyd(s, t);
-    put(s, "end", "%s", "yes");
+    ret_state->n = 0;
+    for (size_t i = 0; i < state_n_keys; i++)
+        describe_key(&state_keys[i], &source, ret_state);
 }
 
 int state_file_write(const char *path, const struct state_file *state)

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "daemon/config.h"
+#include "daemon/state_key.h"
 
 #define STATE_ENTRIES_MAX   96
 #define STATE_BOOT_ID_MAX   40
@@ -23,8 +23,8 @@ struct state_file {
     pid_t process; /* state_reader_read(): whose it is, and alive; 0: it cannot be told */
     unsigned n;
     struct {
-        char key[40];
-        char value[CONFIG_PATH_MAX];
+        char key[STATE_KEY_MAX];
+        char value[STATE_VALUE_MAX];
     } entries[STATE_ENTRIES_MAX];
 };
 
@@ -34,6 +34,13 @@ int state_file_read(const char *path, struct state_file *ret_state);
 /* A value; NULL: there is none, or it is empty. */
 const char *state_file_value(const struct state_file *state, const char *key);
 bool state_file_value_is(const struct state_file *state, const char *key, const char *expected);
+
+/* For people, "unknown" without a value; as a number, 0 without one. */
+const char *state_file_text(const struct state_file *state, const char *key);
+double state_file_number(const struct state_file *state, const char *key);
+
+/* Whether the page, and so the marker, is not seen. */
+bool state_file_is_blind(const struct state_file *state);
 
 /* Is the daemon at work, chronyd in sync, do samples reach it, and is the clock right by them? */
 bool state_file_all_is_well(const struct state_file *state);

@@ -13,220 +13,57 @@
 
 /* --- for programs -------------------------------------------------------------------------- */
 
-enum kind { TEXT, INTEGER, REAL, YES_NO };
-
-/* The state file's keys that are members; a dot makes an object within the object. */
-static const struct {
-    const char *key;
-    enum kind kind;
-} members[] = {
-    {"version", TEXT},
-    {"state", TEXT},
-    {"mode", TEXT},
-    {"page", TEXT},
-    {"device", TEXT},
-    {"dry_run", YES_NO},
-    {"disruption_marker", TEXT},
-    {"vm_generation", TEXT},
-    {"clock_status", TEXT},
-    {"maintenance", TEXT},
-    {"offset_ns", INTEGER},
-    {"error_bound_ns", INTEGER},
-    {"disruptions", INTEGER},
-    {"recoveries", INTEGER},
-    {"samples_sent", INTEGER},
-    {"samples_withheld", TEXT},
-    {"contradictions", INTEGER},
-    {"sock_error", TEXT},
-    {"last_disruption.at", REAL},
-    {"last_disruption.kind", TEXT},
-    {"last_disruption.marker_before", TEXT},
-    {"last_disruption.marker", TEXT},
-    {"last_recovery.at", REAL},
-    {"last_recovery.cause", TEXT},
-    {"last_recovery.marker", TEXT},
-    {"last_recovery.state", TEXT},
-    {"last_recovery.outcome", TEXT},
-    {"last_recovery.reset_ms", REAL},
-    {"last_recovery.corrected_by", TEXT},
-    {"last_recovery.corrected_ms", REAL},
-    {"last_recovery.synchronised_ms", REAL},
-    {"last_recovery.corrected_ppm", REAL},
-    {"last_recovery.corrected_ns", INTEGER},
-    {"last_recovery.remaining_ns", INTEGER},
-    {"chronyd.reachable", YES_NO},
-    {"chronyd.synchronised", YES_NO},
-    {"chronyd.refid", TEXT},
-    {"pid", INTEGER},
-    {"updated", REAL},
-};
-
-#define N_MEMBERS (sizeof(members) / sizeof(members[0]))
-
-static json_t *json_value(const char *value, enum kind kind)
+static json_t *json_value(const char *value, enum state_kind kind)
 {
     if (!value)
         return json_null();
     switch (kind) {
-    case INTEGER: return json_integer(strtoll(value, NULL, 10));
-    case REAL: return json_real(strtod(value, NULL));
-    case YES_NO: return json_boolean(strcmp(value, "yes") == 0);
-    case TEXT: break;
+    case STATE_INTEGER: return json_integer(strtoll(value, NULL, 10));
+    case STATE_REAL: return json_real(strtod(value, NULL));
+    case STATE_YES_NO: return json_boolean(strcmp(value, "yes") == 0);
+    case STATE_TEXT: break;
     }
     return json_string(value);
-}
-
-/* --- what is wrong ------------------------------------------------------------------------- */
-
-struct warnings {
-    const struct status_mistakes *mistakes;
-    const struct state_file *state;
-    const char *error;
-    void (*take)(const char *text, void *context);
-    void *context;
-};
-
-static void warn(const struct warnings *w, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void warn(const struct warnings *w, const char *format, ...)
-{
-    char text[STATUS_MISTAKE_BYTES + 128];
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    w->take(text, w->context);
-}
-
-static const char *text_of(const struct state_file *state, const char *key)
-{
-    const char *value = state_file_value(state, key);
-
-    return value ? value : "unknown";
-}
-
-static double number_of(const struct state_file *state, const char *key)
-{
-    const char *value = state_file_value(state, key);
-
-    return value ? strtod(value, NULL) : 0;
-}
-
-static bool in_clock_mode(const struct state_file *state)
-{
-    return state_file_value_is(state, "mode", "clock");
-}
-
-static void warn_of_chronyd(const struct warnings *w)
-{
-    const struct state_file *state = w->state;
-    const char *refid = state_file_value(state, "chronyd.refid");
-    const char *stale = state_file_value(state, "health.reference_s");
-    char span[FORMAT_MAX];
-
-    if (state_file_value_is(state, "dry_run", "yes"))
-        warn(w, "this is a dry run: chronyd is asked nothing and sent nothing");
-    else if (state_file_value_is(state, "chronyd.silent", "yes"))
-        warn(w, "chronyd reads commands and its replies do not come back");
-    else if (!state_file_value_is(state, "chronyd.reachable", "yes"))
-        warn(w, "chronyd does not answer at %s: is it running?", text_of(state, "command_socket"));
-    else if (!state_file_value(state, "chronyd.synchronised"))
-        warn(w, "chronyd does not tell whether it is synchronised");
-    else if (!state_file_value_is(state, "chronyd.synchronised", "yes") && refid &&
-             in_clock_mode(state))
-        warn(w, "chronyd follows %s, not %s", refid, text_of(state, "refid"));
-    else if (!state_file_value_is(state, "chronyd.synchronised", "yes"))
-        warn(w, "chronyd is not synchronised");
-    if (stale)
-        warn(w, "chronyd has not updated its reference for %s",
-            format_span(number_of(state, "health.reference_s"), span));
-}
-
-/* Whether the page, and so the marker, is seen. */
-static bool is_blind(const struct state_file *state)
-{
-    return !state_file_value(state, "disruption_marker");
-}
-
-static void warn_of_page(const struct warnings *w)
-{
-    const struct state_file *state = w->state;
-    const char *page = text_of(state, "page");
-
-    if (state_file_value_is(state, "state", "starting"))
-        warn(w, "no valid page was seen yet: %s", page);
-    else if (is_blind(state) && in_clock_mode(state))
-        warn(w, "the host gives no time now, and no disruption is seen: %s", page);
-    else if (is_blind(state))
-        warn(w, "no disruption is seen: %s", page);
-    else if (state_file_value_is(state, "state", "holdover"))
-        warn(w, "the host gives no time now: %s", page);
-}
-
-static void warn_of_samples(const struct warnings *w)
-{
-    const struct state_file *state = w->state;
-    const char *sock_error = state_file_value(state, "sock_error");
-    const char *withheld = state_file_value(state, "samples_withheld");
-    char text[FORMAT_MAX], span[FORMAT_MAX];
-
-    if (sock_error)
-        warn(w, "samples cannot be sent to %s: %s", text_of(state, "sock"), sock_error);
-    if (withheld && state_file_value(state, "health.withheld_s"))
-        warn(w, "samples are withheld: %s, for %s", withheld,
-            format_span(number_of(state, "health.withheld_s"), span));
-    else if (withheld && !state_file_value_is(state, "state", "holdover"))
-        warn(w, "samples are withheld: %s", withheld);
-    if (state_file_value(state, "health.offset_s") && state_file_value(state, "offset_ns"))
-        warn(w, "the clock is off by %s, and has been off for %s",
-            format_ns(number_of(state, "offset_ns"), text),
-            format_span(number_of(state, "health.offset_s"), span));
-    else if (state_file_value(state, "health.offset_s"))
-        warn(w, "the clock was off when it was measured last");
-}
-
-/* What keeps all from being well, and what deserves attention besides. */
-static void warn_of_all(const struct warnings *w)
-{
-    const struct state_file *state = w->state;
-    const unsigned n = w->mistakes->n < STATUS_MISTAKES_MAX ? w->mistakes->n : STATUS_MISTAKES_MAX;
-
-    if (w->error)
-        warn(w, "%s", w->error);
-    for (unsigned i = 0; i < n; i++)
-        warn(w, "%s%s", w->mistakes->sentences[i],
-            w->error ? "" : "; vmclockd goes on with what it had");
-    if (w->mistakes->n > n)
-        warn(w, "the configuration has %u more mistakes", w->mistakes->n - n);
-    if (w->error)
-        return;
-    if (state_file_value_is(state, "state", "recovering"))
-        warn(w, "a recovery is under way: %s", text_of(state, "last_recovery.state"));
-    warn_of_page(w);
-    warn_of_chronyd(w);
-    warn_of_samples(w);
-    if (state_file_value_is(state, "maintenance", "imminent"))
-        warn(w, "the host announces a disruption within about an hour");
-    if (state_file_value_is(state, "maintenance", "soon"))
-        warn(w, "the host announces a disruption within about a day");
-    if (in_clock_mode(state) && state_file_value_is(state, "clock_status", "free-running"))
-        warn(w, "the host's clock runs free: it is not synchronised, its error grows");
-    if (number_of(state, "contradictions") > 0)
-        warn(w, "the host's error bounds were wrong %s times: they cannot be relied on",
-            text_of(state, "contradictions"));
-}
-
-void status_report_warn(const struct status_mistakes *mistakes, const struct state_file *state,
-    void (*take)(const char *text, void *context), void *context)
-{
-    warn_of_all(&(struct warnings){mistakes, state, NULL, take, context});
 }
 
 static void append_warning(const char *text, void *context)
 {
     json_array_append_new(context, json_string(text));
+}
+
+/* The name of the object that a member is in, and its own name there; empty: the whole. */
+static const char *split(const char *key, char ret_object[STATE_KEY_MAX])
+{
+    const char *dot = strchr(key, '.');
+
+    snprintf(ret_object, STATE_KEY_MAX, "%.*s", dot ? (int)(dot - key) : 0, key);
+    return dot ? dot + 1 : key;
+}
+
+static void add_member(json_t *root, const struct state_key *key, const char *value)
+{
+    char name[STATE_KEY_MAX];
+    const char *member = split(key->name, name);
+    json_t *object = name[0] ? json_object_get(root, name) : root;
+
+    if (!object) {
+        object = json_object();
+        json_object_set_new(root, name, object);
+    }
+    json_object_set_new(object, member, json_value(value, key->kind));
+}
+
+/* The objects of which what is vital is not known. */
+static void drop_objects(json_t *root, const struct state_file *state)
+{
+    char name[STATE_KEY_MAX];
+
+    for (size_t i = 0; i < state_n_keys; i++) {
+        if (!state_keys[i].is_vital || state_file_value(state, state_keys[i].name))
+            continue;
+        split(state_keys[i].name, name);
+        json_object_set_new(root, name, json_null());
+    }
 }
 
 json_t *status_report_json(
@@ -236,33 +73,15 @@ json_t *status_report_json(
     const struct state_file *const known = error ? &nothing : state;
     json_t *root = json_object(), *list = json_array();
 
-    for (size_t i = 0; i < N_MEMBERS; i++) {
-        const char *value = state_file_value(known, members[i].key);
-        const char *dot = strchr(members[i].key, '.');
-        char name[32];
-        json_t *object;
-
-        if (!dot) {
-            json_object_set_new(root, members[i].key, json_value(value, members[i].kind));
-            continue;
-        }
-        snprintf(name, sizeof(name), "%.*s", (int)(dot - members[i].key), members[i].key);
-        object = json_object_get(root, name);
-        if (!object) {
-            object = json_object();
-            json_object_set_new(root, name, object);
-        }
-        json_object_set_new(object, dot + 1, json_value(value, members[i].kind));
-    }
-    if (!state_file_value(known, "last_disruption.at"))
-        json_object_set_new(root, "last_disruption", json_null());
-    if (!state_file_value(known, "last_recovery.cause"))
-        json_object_set_new(root, "last_recovery", json_null());
+    for (size_t i = 0; i < state_n_keys; i++)
+        if (state_keys[i].in_json)
+            add_member(root, &state_keys[i], state_file_value(known, state_keys[i].name));
+    drop_objects(root, known);
     json_object_set_new(root, "all_is_well", json_boolean(state_file_all_is_well(known)));
     json_object_set_new(root, "error", error ? json_string(error) : json_null());
     if (error && state->process > 0)
         json_object_set_new(root, "pid", json_integer(state->process));
-    warn_of_all(&(struct warnings){mistakes, known, error, append_warning, list});
+    status_warnings(mistakes, known, error, append_warning, list);
     json_object_set_new(root, "warnings", list);
     return root;
 }
@@ -285,14 +104,15 @@ const char *status_report_after(const struct state_file *state, const char *key,
 
     if (!state_file_value(state, key))
         return otherwise;
-    snprintf(ret_text, FORMAT_MAX, "after %.32s", format_ns(number_of(state, key) * 1e6, span));
+    snprintf(
+        ret_text, FORMAT_MAX, "after %.32s", format_ns(state_file_number(state, key) * 1e6, span));
     return ret_text;
 }
 
 const char *status_report_corrected(const struct state_file *state, char *ret_text, size_t size)
 {
-    const double ns = number_of(state, "last_recovery.corrected_ns");
-    const double ppm = number_of(state, "last_recovery.corrected_ppm");
+    const double ns = state_file_number(state, "last_recovery.corrected_ns");
+    const double ppm = state_file_number(state, "last_recovery.corrected_ppm");
     char offset[FORMAT_MAX], left[FORMAT_MAX];
 
     if (state_file_value_is(state, "last_recovery.corrected_by", "chronyd"))
@@ -300,7 +120,7 @@ const char *status_report_corrected(const struct state_file *state, char *ret_te
     if (state_file_value(state, "last_recovery.corrected_ns"))
         snprintf(ret_text, size, "%s%s and %+.4f ppm, %s left", ns > 0 ? "+" : "",
             format_ns(ns, offset), ppm,
-            format_ns(number_of(state, "last_recovery.remaining_ns"), left));
+            format_ns(state_file_number(state, "last_recovery.remaining_ns"), left));
     else
         snprintf(ret_text, size, "%+.4f ppm, the offset is left to chronyd", ppm);
     return ret_text;
@@ -320,7 +140,7 @@ const char *status_report_outcome(const struct state_file *state)
     for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
         if (state_file_value_is(state, "last_recovery.outcome", outcomes[i].outcome))
             return outcomes[i].means;
-    return text_of(state, "last_recovery.outcome");
+    return state_file_text(state, "last_recovery.outcome");
 }
 
 const char *status_report_chronyd(const struct state_file *state, char *ret_text, size_t size)
@@ -397,9 +217,9 @@ static void print_state(const struct state_file *state)
             line("State", "%s: %s", states[i].state, states[i].means);
     if (state_file_value_is(state, "state", "feeding"))
         line("State", "feeding: %s", feeding_means(state));
-    line("Mode", "%s: %s", text_of(state, "mode"),
+    line("Mode", "%s: %s", state_file_text(state, "mode"),
         state_file_value_is(state, "page", "a clock") ? "the page is a clock"
-                                                      : text_of(state, "page"));
+                                                      : state_file_text(state, "page"));
 }
 
 /* What was known before it ceased to be. */
@@ -409,27 +229,28 @@ static void print_last_known(
     char ago[FORMAT_MAX];
 
     line(label, "not known%s%s%s%s%s", value ? "; last known " : "", value ? value : "",
-        value ? ", " : "", value ? format_span(number_of(state, age_key), ago) : "",
+        value ? ", " : "", value ? format_span(state_file_number(state, age_key), ago) : "",
         value ? " ago" : "");
 }
 
 static void print_clock(const struct state_file *state)
 {
     char offset[FORMAT_MAX], bound[FORMAT_MAX];
-    const char *maintenance = text_of(state, "maintenance");
+    const char *maintenance = state_file_text(state, "maintenance");
 
     if (state_file_value(state, "offset_ns") && state_file_value(state, "error_bound_ns"))
         line("Offset", "%s; the host is wrong by at most %s",
-            format_ns(number_of(state, "offset_ns"), offset),
-            format_ns(number_of(state, "error_bound_ns"), bound));
+            format_ns(state_file_number(state, "offset_ns"), offset),
+            format_ns(state_file_number(state, "error_bound_ns"), bound));
     else if (state_file_value(state, "offset_ns"))
         line("Offset", "%s; the host gives no bound of its error",
-            format_ns(number_of(state, "offset_ns"), offset));
+            format_ns(state_file_number(state, "offset_ns"), offset));
     else if (state_file_value(state, "last_known.offset_ns"))
         print_last_known(state, "Offset",
-            format_ns(number_of(state, "last_known.offset_ns"), offset), "last_known.offset_age_s");
+            format_ns(state_file_number(state, "last_known.offset_ns"), offset),
+            "last_known.offset_age_s");
     if (state_file_value(state, "clock_status"))
-        line("Host's clock", "%s%s%s", text_of(state, "clock_status"),
+        line("Host's clock", "%s%s%s", state_file_text(state, "clock_status"),
             strcmp(maintenance, "none") == 0 ? "" : ", maintenance is ",
             strcmp(maintenance, "none") == 0 ? "" : maintenance);
     else
@@ -441,17 +262,17 @@ static void print_marker(const struct state_file *state)
 {
     const char *generation = state_file_value(state, "vm_generation");
 
-    if (is_blind(state))
+    if (state_file_is_blind(state))
         print_last_known(state, "Marker", state_file_value(state, "last_known.disruption_marker"),
             "last_known.page_age_s");
     else
-        line("Marker", "%s%s%s", text_of(state, "disruption_marker"),
+        line("Marker", "%s%s%s", state_file_text(state, "disruption_marker"),
             generation ? ", generation " : "", generation ? generation : "");
 }
 
 static void print_disruption(const struct state_file *state)
 {
-    const double at = number_of(state, "last_disruption.at");
+    const double at = state_file_number(state, "last_disruption.at");
     char date[FORMAT_MAX], ago[FORMAT_MAX];
 
     if (at <= 0) {
@@ -461,7 +282,8 @@ static void print_disruption(const struct state_file *state)
     line("Last disruption", "%s, %s ago", format_date(at, date),
         format_span((double)time(NULL) - at, ago));
     line("", "%s, marker %s -> %s", status_report_kind(state),
-        text_of(state, "last_disruption.marker_before"), text_of(state, "last_disruption.marker"));
+        state_file_text(state, "last_disruption.marker_before"),
+        state_file_text(state, "last_disruption.marker"));
 }
 
 static void print_recovery(const struct state_file *state)
@@ -476,7 +298,7 @@ static void print_recovery(const struct state_file *state)
     };
     const char *never =
         state_file_value_is(state, "last_recovery.outcome", "running") ? "not yet" : "no";
-    const char *means = text_of(state, "last_recovery.cause");
+    const char *means = state_file_text(state, "last_recovery.cause");
     char when[FORMAT_MAX], what[128];
 
     if (!state_file_value(state, "last_recovery.cause"))
@@ -484,8 +306,9 @@ static void print_recovery(const struct state_file *state)
     for (size_t i = 0; i < sizeof(causes) / sizeof(causes[0]); i++)
         if (strcmp(means, causes[i].cause) == 0)
             means = causes[i].means;
-    line("Last recovery", "%s, %s: %s", format_date(number_of(state, "last_recovery.at"), when),
-        means, status_report_outcome(state));
+    line("Last recovery", "%s, %s: %s",
+        format_date(state_file_number(state, "last_recovery.at"), when), means,
+        status_report_outcome(state));
     if (!state_file_value_is(state, "last_recovery.cause", "start"))
         line("  chronyd reset", "%s",
             status_report_after(state, "last_recovery.reset_ms", never, when));
@@ -508,7 +331,7 @@ void status_report_print(const struct status_mistakes *mistakes, const struct st
     char chronyd[128];
 
     print_headline(!error && state_file_all_is_well(state), colour);
-    warn_of_all(&(struct warnings){mistakes, state, error, print_warning, &colour});
+    status_warnings(mistakes, state, error, print_warning, &colour);
     if (error)
         return;
     putchar('\n');
@@ -518,8 +341,10 @@ void status_report_print(const struct status_mistakes *mistakes, const struct st
     print_disruption(state);
     print_recovery(state);
     print_marker(state);
-    line("Counted", "disruptions %s, recoveries %s, samples %s", text_of(state, "disruptions"),
-        text_of(state, "recoveries"), text_of(state, "samples_sent"));
-    line("Device", "%s", text_of(state, "device"));
-    line("Process", "%s", text_of(state, "pid"));
+    line("Counted", "disruptions %s, recoveries %s, samples %s",
+        state_file_text(state, "disruptions"), state_file_text(state, "recoveries"),
+        state_file_text(state, "samples_sent"));
+    for (size_t i = 0; i < state_n_keys; i++)
+        if (state_keys[i].label)
+            line(state_keys[i].label, "%s", state_file_text(state, state_keys[i].name));
 }

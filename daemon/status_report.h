@@ -6,16 +6,7 @@
 #include <jansson.h>
 
 #include "daemon/format.h"
-#include "daemon/state_file.h"
-
-#define STATUS_MISTAKES_MAX  8
-#define STATUS_MISTAKE_BYTES ((size_t)CONFIG_PATH_MAX * 3)
-
-/* What is wrong in the configuration of a vmclockd that runs on with the one it had. */
-struct status_mistakes {
-    unsigned n; /* more than STATUS_MISTAKES_MAX are counted and not kept */
-    char sentences[STATUS_MISTAKES_MAX][STATUS_MISTAKE_BYTES];
-};
+#include "daemon/status_warnings.h"
 
 /*
  * A new object with every key of the interface; what is not known is null. `error` says why nothing
@@ -36,10 +27,6 @@ const char *status_report_corrected(const struct state_file *state, char *ret_te
 const char *status_report_chronyd(const struct state_file *state, char *ret_text, size_t size);
 
 const char *status_report_outcome(const struct state_file *state);
-
-/* Each warning, as a sentence. */
-void status_report_warn(const struct status_mistakes *mistakes, const struct state_file *state,
-    void (*take)(const char *text, void *context), void *context);
 
 /* Warnings first, at most 80 columns; `colour` for a terminal; of an `error`, that alone. */
 void status_report_print(const struct status_mistakes *mistakes, const struct state_file *state,

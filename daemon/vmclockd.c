@@ -8,6 +8,7 @@
 
 #include "daemon/chrony_settings.h"
 #include "daemon/config.h"
+#include "daemon/exit_status.h"
 #include "daemon/log.h"
 #include "daemon/runner.h"
 
@@ -72,7 +73,7 @@ int main(int argc, char **argv)
     log_init(verbose);
     r = config_read(file, complain, &config);
     if (r < 0)
-        return runner_exit_status(r, EX_CONFIG);
+        return exit_status(r, EX_CONFIG);
     chrony_settings_take(&config, warn);
     if (test_only) {
         config_print(&config, stdout);

@@ -60,10 +60,19 @@ static bool changed(const struct watch *w, const char *key)
     return strcmp(value_of(w->before, key), value_of(w->now, key)) != 0;
 }
 
-static void old_and_new(const struct watch *w, const char *name, const char *key)
+static void events_of_keys(const struct watch *w, enum state_news news)
 {
-    if (changed(w, key))
-        event(w, name, "%s -> %s", value_of(w->before, key), value_of(w->now, key));
+    for (size_t i = 0; i < state_n_keys; i++) {
+        const struct state_key *key = &state_keys[i];
+
+        if (key->news != news || !changed(w, key->name))
+            continue;
+        if (key->is_news_alone)
+            event(w, key->event, "%s", value_of(w->now, key->name));
+        else
+            event(w, key->event, "%s -> %s", value_of(w->before, key->name),
+                value_of(w->now, key->name));
+    }
 }
 
 static void events_of_host(const struct watch *w)
@@ -80,12 +89,8 @@ static void events_of_host(const struct watch *w)
         if (n > 1)
             event(w, "disruption", "%llu of them at once", n);
     }
-    old_and_new(w, "generation", "vm_generation");
-    old_and_new(w, "mode", "mode");
-    if (changed(w, "page"))
-        event(w, "page", "%s", value_of(w->now, "page"));
-    old_and_new(w, "clock_status", "clock_status");
-    old_and_new(w, "maintenance", "maintenance");
+    events_of_keys(w, STATE_NEWS_DISRUPTION);
+    events_of_keys(w, STATE_NEWS_HOST);
 }
 
 static void events_of_recovery(const struct watch *w)
@@ -159,7 +164,7 @@ static void events_of_chronyd(const struct watch *w)
         changed(w, "chronyd.refid"))
         event(w, "chronyd", "%s", status_report_chronyd(w->now, text, sizeof(text)));
     events_of_samples(w);
-    old_and_new(w, "state", "state");
+    events_of_keys(w, STATE_NEWS_DAEMON);
 }
 
 static void event_now(const struct watch *w)

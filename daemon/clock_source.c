@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/clock_source.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "daemon/counter.h"
+#include "daemon/log.h"
+#include "daemon/system_clock.h"
+
+#define READINGS 16
+
+void clock_source_measure(struct clock_source *source)
+{
+    const double stated_hz = (double)counter_stated_hz();
+    double ratio;
+
+    source->period_sec = system_clock_counter_period();
+    ratio = stated_hz * source->period_sec;
+    if (ratio != 0 && (ratio < 0.99 || ratio > 1.01))
+        log_warning("the counter runs at %.0f Hz, not at the %.0f that its register states: going "
+                    "by what was measured",
+            1 / source->period_sec, stated_hz);
+}
+
+void clock_source_start(struct clock_source *source)
+{
+    const int result = system_clock_source_is_counter(&source->is_counter);
+
+    if (!source->is_counter && COUNTER_NATIVE != VMCLOCK_COUNTER_NONE)
+        log_warning("the kernel's clock source %s%s: samples are noisier, and the frequency is "
+                    "not corrected after a disruption",
+            result < 0 ? "cannot be read, by " : "is not " COUNTER_CLOCK_SOURCE,
+            result < 0 ? strerror(-result) : "");
+}
+
+/* What one reading of CLOCK_REALTIME takes, at best, and so by how much it is uncertain. */
+static double reading_ns(const struct clock_source *source)
+{
+    struct cross_timestamp readings[READINGS];
+    const struct cross_timestamp *best;
+
+    system_clock_read(CLOCK_REALTIME, READINGS, readings);
+    best = cross_timestamp_narrowest(readings, READINGS);
+    return best ? (double)(best->counter_after - best->counter_before) * source->period_sec * 1e9
+                : 0;
+}
+
+void clock_source_watch(struct clock_source *source)
+{
+    const bool before = source->is_counter;
+
+    /* Where it cannot be read, it is what it was. */
+    if (system_clock_source_is_counter(&source->is_counter) < 0 || source->is_counter == before ||
+        COUNTER_NATIVE == VMCLOCK_COUNTER_NONE)
+        return;
+    if (source->is_counter)
+        log_notice("the kernel's clock source is %s again: a reading takes %.0f ns",
+            COUNTER_CLOCK_SOURCE, reading_ns(source));
+    else
+        log_warning("the kernel's clock source is no longer %s: a reading takes %.0f ns, and the "
+                    "frequency is not corrected after a disruption",
+            COUNTER_CLOCK_SOURCE, reading_ns(source));
+}

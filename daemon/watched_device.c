@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/watched_device.h"
+
+#include <errno.h>
+
+#include "daemon/device_node.h"
+#include "daemon/log.h"
+
+int watched_device_open(struct watched_device *watched)
+{
+    struct observation seen = {0};
+    const int result = device_open(watched->path, &watched->device);
+
+    if (result < 0) {
+        watched->device = NULL;
+        log_err("%s cannot be used: %s; QEMU 10.0 (-device vmclock), Firecracker 1.14 and EC2 have "
+                "the device, Linux 6.13 with CONFIG_PTP_1588_CLOCK_VMCLOCK has its driver",
+            watched->path, device_error_str(result));
+        return result;
+    }
+    device_node_warn(watched->path);
+    watched_device_look(watched, &seen);
+    if (seen.look == HOST_LOOK_CHANGED && seen.page_verdict != PAGE_OK) {
+        log_err("%s cannot be used: %s", watched->path, page_verdict_str(seen.page_verdict));
+        return -ENODEV;
+    }
+    device_forget(watched->device);
+    return 0;
+}
+
+void watched_device_close(struct watched_device *watched)
+{
+    device_close(watched->device);
+    watched->device = NULL;
+}
+
+void watched_device_look(struct watched_device *watched, struct observation *seen)
+{
+    const enum device_look result =
+        watched->device ? device_look(watched->device, &watched->view) : DEVICE_LOST;
+
+    seen->page = &watched->view.page;
+    seen->page_verdict = watched->view.verdict;
+    seen->counter = watched->view.counter;
+    seen->seq_count = watched->view.seq_count;
+    watched->busy = result == DEVICE_BUSY;
+    switch (result) {
+    case DEVICE_UNCHANGED: break;
+    case DEVICE_CHANGED: seen->look = HOST_LOOK_CHANGED; break;
+    case DEVICE_BUSY: seen->look = HOST_LOOK_BUSY; break;
+    case DEVICE_LOST:
+        seen->look = HOST_LOOK_LOST;
+        seen->look_error = watched->device ? ENXIO : watched->lost_error;
+        break;
+    }
+}
+
+void watched_device_forget(struct watched_device *watched)
+{
+    if (watched->device)
+        device_forget(watched->device);
+}
+
+bool watched_device_check(struct watched_device *watched, bool notifies)
+{
+    const struct device *before = watched->device;
+
+    if (watched->device) {
+        const int result = device_check(watched->device);
+
+        if (result < 0) {
+            notifications_stop(&watched->notifications);
+            watched_device_close(watched);
+            watched->lost_error = -result;
+        }
+    } else if (device_open(watched->path, &watched->device) < 0) {
+        watched->device = NULL;
+    }
+    if (watched->device && notifies)
+        notifications_start(&watched->notifications, watched->device);
+    return watched->device != before;
+}
