@@ -219,9 +219,9 @@ fuzz: packages-fuzz
 RUNS ?= 300000
 
 soak-virtual: packages-check
-	@$(MAKE) --no-print-directory $(BUILD)/check_tracker $(BUILD)/walk_recovery
+	@$(MAKE) --no-print-directory $(BUILD)/check_tracker_random $(BUILD)/walk_recovery
 	$(BUILD)/walk_recovery reload
-	CK_RUN_CASE=random CK_FORK=no RANDOM_RUNS=$(RUNS) $(BUILD)/check_tracker
+	CK_FORK=no RANDOM_RUNS=$(RUNS) $(BUILD)/check_tracker_random
 
 bench: packages-check
 	@$(MAKE) --no-print-directory all $(addprefix $(BUILD)/bench/,detect empty_timer lock_memory.so)
