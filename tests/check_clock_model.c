@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "tests/suite.h"
+#include "refclock/clock_model.h"
 
 #include <inttypes.h>
-#include <math.h>
-#include <string.h>
 
-#include "refclock/sock_sample.h"
-#include "tests/wide.h"
+#include "tests/suite.h"
 
 static struct vmclock_page page;
 static struct clock_model model;
@@ -18,20 +15,7 @@ static const struct {
     uint64_t expected_sec, expected_frac, bound_ns;
 } vectors[] = {
 #define VECTOR(...)  {__VA_ARGS__},
-#define PRODUCT(...) /* below */
-#include "tests/clock_vectors.h"
-#undef VECTOR
-#undef PRODUCT
-};
-
-static const struct {
-    uint64_t ticks, period;
-    unsigned shift;
-    bool fits;
-    uint64_t sec, frac;
-} products[] = {
-#define VECTOR(...)  /* above */
-#define PRODUCT(...) {__VA_ARGS__},
+#define PRODUCT(...) /* check_fixed.c has them */
 #include "tests/clock_vectors.h"
 };
 
@@ -103,20 +87,6 @@ START_TEST(time_and_bound_are_what_rational_arithmetic_says)
         bound = clock_model_bound_ns(&model, vectors[i].counter);
         ck_assert_msg(bound >= vectors[i].bound_ns && bound - vectors[i].bound_ns <= 1,
             "vector %zu: the bound is %" PRIu64 ", not %" PRIu64, i, bound, vectors[i].bound_ns);
-    }
-}
-END_TEST
-
-START_TEST(ticks_times_period_is_exact_for_every_shift)
-{
-    for (size_t i = 0; i < sizeof(products) / sizeof(products[0]); i++) {
-        struct fixed product = {0, 0};
-
-        ck_assert_msg(
-            fixed_from_ticks(products[i].ticks, products[i].period, products[i].shift, &product) ==
-                    products[i].fits &&
-                (uint64_t)product.sec == products[i].sec && product.frac == products[i].frac,
-            "product %zu", i);
     }
 }
 END_TEST
@@ -447,38 +417,6 @@ START_TEST(the_bound_needs_both_terms_and_grows_with_the_distance)
 }
 END_TEST
 
-START_TEST(the_narrowest_reading_is_taken_and_a_backward_one_never)
-{
-    const struct cross_timestamp readings[] = {
-        {1000, 1500, (int64_t)REFERENCE_SEC, 500000000},
-        {2000, 1990, (int64_t)REFERENCE_SEC, 500000000}, /* the counter went backwards */
-        {3000, 3100, (int64_t)REFERENCE_SEC, 500001000},
-        {4000, 4010, (int64_t)REFERENCE_SEC, 1000000000}, /* not a timespec */
-    };
-    const struct cross_timestamp *best = cross_timestamp_narrowest(readings, 4);
-    struct sock_sample sample;
-    struct offset offset;
-
-    ck_assert_ptr_eq(best, &readings[2]);
-    ck_assert_ptr_null(cross_timestamp_narrowest(readings + 1, 1));
-    good_page();
-    page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
-    ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
-    ck_assert_int_eq(cross_timestamp_offset(best, &model, &offset), CLOCK_OK);
-    ck_assert_double_eq_tol(offset.sec, 1050e-9, 1e-12); /* 3050 - 1000 ns, less 1000 */
-    ck_assert_int_eq(offset.ns, 1050);
-    ck_assert_uint_eq(offset.width_ns, 100);
-    /* half of it, one tick of the counter, and 1 ns for what is rounded */
-    ck_assert_uint_eq(offset.bound_ns, clock_model_bound_ns(&model, 3050) + 50 + 1 + 1);
-
-    sock_sample_init(&sample, &offset);
-    ck_assert_int_eq(sample.tv.tv_sec, (time_t)REFERENCE_SEC);
-    ck_assert_int_eq(sample.tv.tv_usec, 500001);
-    ck_assert_int_eq(sample.magic, 0x534f434b);
-    ck_assert_int_eq(sample.pulse, 0);
-}
-END_TEST
-
 START_TEST(one_clock_continues_itself_and_no_other)
 {
     struct clock_model earlier;
@@ -500,77 +438,7 @@ START_TEST(one_clock_continues_itself_and_no_other)
 }
 END_TEST
 
-START_TEST(fixed_point_carries_borrows_and_saturates)
-{
-    struct fixed sum;
-
-    ck_assert(fixed_add((struct fixed){1, UINT64_MAX}, (struct fixed){0, 1}, &sum));
-    ck_assert_int_eq(sum.sec, 2);
-    ck_assert_uint_eq(sum.frac, 0);
-    ck_assert(fixed_sub((struct fixed){0, 0}, (struct fixed){0, 1}, &sum));
-    ck_assert_int_eq(sum.sec, -1);
-    ck_assert_double_eq(fixed_to_double(sum), -0x1p-64);
-    ck_assert_int_eq(fixed_to_ns((struct fixed){-1, 0}), -1000000000);
-    ck_assert_int_eq(fixed_to_ns((struct fixed){INT64_MAX, 0}), INT64_MAX);
-    ck_assert_int_eq(fixed_to_ns((struct fixed){INT64_MIN, 0}), INT64_MIN);
-    ck_assert_int_eq(fixed_to_ns((struct fixed){INT64_MAX / 1000000000, UINT64_MAX}), INT64_MAX);
-    ck_assert(!fixed_add((struct fixed){INT64_MAX, UINT64_MAX}, (struct fixed){0, 1}, &sum));
-    ck_assert(
-        !fixed_add((struct fixed){INT64_MAX, UINT64_MAX}, (struct fixed){INT64_MAX, 1}, &sum));
-    ck_assert(!fixed_add((struct fixed){INT64_MAX, 0}, (struct fixed){INT64_MAX, 0}, &sum));
-    ck_assert(!fixed_sub((struct fixed){INT64_MIN, 0}, (struct fixed){0, 1}, &sum));
-    ck_assert(fixed_add((struct fixed){INT64_MIN, 1}, (struct fixed){INT64_MAX, UINT64_MAX}, &sum));
-    ck_assert_int_eq(sum.sec, 0);
-}
-END_TEST
-
-START_TEST(every_nanosecond_goes_there_and_back)
-{
-    for (uint32_t nsec = 0; nsec < 1000000000; nsec += nsec < 1000 ? 1 : 99991) {
-        const struct fixed fixed = fixed_from_timespec(-7, nsec);
-
-        ck_assert_uint_eq(fixed.frac, wide_fraction(nsec, 1000000000));
-        ck_assert_int_eq(fixed_to_ns(fixed), (int64_t)nsec - INT64_C(7000000000));
-    }
-    ck_assert_uint_eq(fixed_from_timespec(0, 999999999).frac, wide_fraction(999999999, 1000000000));
-}
-END_TEST
-
-START_TEST(a_page_is_decoded_from_its_bytes)
-{
-    uint8_t raw[VMCLOCK_FIELDS_END] = {'V', 'C', 'L', 'K', 0, 0x10, 0, 0, 1, 0, 1, 1, 4, 0, 0, 0,
-        0xef, 0xcd, 0xab, 0x89, 0x67, 0x45, 0x23, 0x01, 0x41, 0x01};
-
-    raw[VMCLOCK_AT_TAI_OFFSET_SEC] = 0xdb; /* -37 */
-    raw[VMCLOCK_AT_TAI_OFFSET_SEC + 1] = 0xff;
-    raw[VMCLOCK_AT_VM_GENERATION] = 9;
-    ck_assert_int_eq(page_decode(raw, &page), PAGE_OK);
-    ck_assert_uint_eq(page.disruption_marker, UINT64_C(0x0123456789abcdef));
-    ck_assert_uint_eq(page.seq_count, 4);
-    ck_assert_int_eq(page.tai_offset_sec, -37);
-    ck_assert_uint_eq(page.vm_generation, 9);
-    ck_assert(page_has(&page, VMCLOCK_FLAG_VM_GENERATION_PRESENT));
-    ck_assert(page_has(&page, VMCLOCK_FLAG_TIME_MAXERROR_VALID));
-
-    raw[4] = 0x60; /* a size that ends before time_maxerror and the generation */
-    raw[5] = 0;
-    ck_assert_int_eq(page_decode(raw, &page), PAGE_OK);
-    ck_assert_uint_eq(page.vm_generation, 0);
-    ck_assert(!page_has(&page, VMCLOCK_FLAG_VM_GENERATION_PRESENT));
-    ck_assert(!page_has(&page, VMCLOCK_FLAG_TIME_MAXERROR_VALID));
-    raw[4] = 0x17; /* not even the marker */
-    ck_assert_int_eq(page_decode(raw, &page), PAGE_BAD_SIZE);
-    raw[6] = 0xff;
-    ck_assert_int_eq(page_decode(raw, &page), PAGE_BAD_SIZE);
-    raw[8] = 2;
-    ck_assert_int_eq(page_decode(raw, &page), PAGE_BAD_VERSION);
-    raw[0] = 0;
-    ck_assert_int_eq(page_decode(raw, &page), PAGE_BAD_MAGIC);
-}
-END_TEST
-
-RUN_SUITE("clock model", time_and_bound_are_what_rational_arithmetic_says,
-    ticks_times_period_is_exact_for_every_shift, a_page_in_tai_gives_utc,
+RUN_SUITE("clock model", time_and_bound_are_what_rational_arithmetic_says, a_page_in_tai_gives_utc,
     a_page_in_utc_needs_no_tai_offset, a_counter_before_the_reference_gives_the_time_before_it,
     only_synchronised_and_free_running_clocks_are_relied_on,
     only_utc_and_tai_give_time_and_the_others_a_period, the_smearing_hint_changes_nothing,
@@ -582,7 +450,4 @@ RUN_SUITE("clock model", time_and_bound_are_what_rational_arithmetic_says,
     the_leap_second_itself_gives_no_time_and_one_that_has_been_changes_nothing,
     a_leap_second_is_applied_wherever_reference_and_now_are,
     a_clock_continues_itself_over_a_leap_second, the_months_end_is_found_in_every_month,
-    the_bound_needs_both_terms_and_grows_with_the_distance,
-    the_narrowest_reading_is_taken_and_a_backward_one_never,
-    one_clock_continues_itself_and_no_other, fixed_point_carries_borrows_and_saturates,
-    every_nanosecond_goes_there_and_back, a_page_is_decoded_from_its_bytes)
+    the_bound_needs_both_terms_and_grows_with_the_distance, one_clock_continues_itself_and_no_other)
