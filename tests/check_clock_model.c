@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "tests/clock_page.h"
 #include "tests/suite.h"
 
 static struct vmclock_page page;
@@ -19,31 +20,15 @@ static const struct {
 #include "tests/clock_vectors.h"
 };
 
-/* 1 ns a tick; counter 1000 is 2024-06-01 00:00:00.5 UTC. */
-#define PERIOD_1_NS   UINT64_C(0x89705F4136B4A597)
-#define REFERENCE_SEC UINT64_C(1717200000)
 #define MONTH_END_SEC INT64_C(1719792000) /* 2024-07-01 */
+
+static struct clock_reader reader;
 
 static void good_page(void)
 {
-    page = (struct vmclock_page){
-        .magic = VMCLOCK_MAGIC,
-        .size = 4096,
-        .version = 1,
-        .counter_id = VMCLOCK_COUNTER_X86_TSC,
-        .time_type = VMCLOCK_TIME_TAI,
-        .flags = VMCLOCK_FLAG_TAI_OFFSET_VALID,
-        .clock_status = VMCLOCK_STATUS_SYNCHRONISED,
-        .tai_offset_sec = 37,
-        .period_shift = 29,
-        .period_frac_sec = PERIOD_1_NS,
-        .counter_value = 1000,
-        .time_sec = REFERENCE_SEC + 37,
-        .time_frac_sec = UINT64_C(1) << 63,
-    };
+    page = clock_page;
+    reader = clock_page_reader;
 }
-
-static struct clock_reader reader = {VMCLOCK_COUNTER_X86_TSC, 0, true};
 
 static enum clock_verdict verdict_of_page(void)
 {
@@ -54,7 +39,7 @@ static enum clock_verdict time_at(int64_t sec, struct clock_time *ret_time)
 {
     ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
     return clock_model_time(
-        &model, (uint64_t)(1000 + (sec - (int64_t)REFERENCE_SEC) * 1000000000), ret_time);
+        &model, (uint64_t)(1000 + (sec - (int64_t)CLOCK_PAGE_SEC) * 1000000000), ret_time);
 }
 
 START_TEST(time_and_bound_are_what_rational_arithmetic_says)
@@ -96,8 +81,8 @@ START_TEST(a_page_in_tai_gives_utc)
     struct clock_time time;
 
     good_page();
-    ck_assert_int_eq(time_at((int64_t)REFERENCE_SEC + 10, &time), CLOCK_OK);
-    ck_assert_int_eq(time.utc.sec, (int64_t)REFERENCE_SEC + 10);
+    ck_assert_int_eq(time_at((int64_t)CLOCK_PAGE_SEC + 10, &time), CLOCK_OK);
+    ck_assert_int_eq(time.utc.sec, (int64_t)CLOCK_PAGE_SEC + 10);
     ck_assert_double_eq_tol((double)time.utc.frac, 0x1p63, 1e7);
 }
 END_TEST
@@ -108,10 +93,10 @@ START_TEST(a_page_in_utc_needs_no_tai_offset)
 
     good_page();
     page.time_type = VMCLOCK_TIME_UTC;
-    page.time_sec = REFERENCE_SEC;
+    page.time_sec = CLOCK_PAGE_SEC;
     page.flags = 0;
-    ck_assert_int_eq(time_at((int64_t)REFERENCE_SEC, &time), CLOCK_OK);
-    ck_assert_int_eq(time.utc.sec, (int64_t)REFERENCE_SEC);
+    ck_assert_int_eq(time_at((int64_t)CLOCK_PAGE_SEC, &time), CLOCK_OK);
+    ck_assert_int_eq(time.utc.sec, (int64_t)CLOCK_PAGE_SEC);
 }
 END_TEST
 
@@ -120,9 +105,9 @@ START_TEST(a_counter_before_the_reference_gives_the_time_before_it)
     struct clock_time time;
 
     good_page();
-    ck_assert_int_eq(time_at((int64_t)REFERENCE_SEC - 60, &time), CLOCK_OK);
-    ck_assert_int_eq(time.utc.sec, (int64_t)REFERENCE_SEC - 60);
-    ck_assert_int_eq(time_at((int64_t)REFERENCE_SEC - 3700, &time), CLOCK_REFERENCE_IN_FUTURE);
+    ck_assert_int_eq(time_at((int64_t)CLOCK_PAGE_SEC - 60, &time), CLOCK_OK);
+    ck_assert_int_eq(time.utc.sec, (int64_t)CLOCK_PAGE_SEC - 60);
+    ck_assert_int_eq(time_at((int64_t)CLOCK_PAGE_SEC - 3700, &time), CLOCK_REFERENCE_IN_FUTURE);
 }
 END_TEST
 
@@ -205,7 +190,7 @@ START_TEST(a_period_of_nothing_or_too_little_is_refused)
     ck_assert_int_eq(verdict_of_page(), CLOCK_BAD_PERIOD);
     page.period_frac_sec = UINT64_MAX;
     reader.period_sec = 1e-9;
-    page.period_frac_sec = PERIOD_1_NS;
+    page.period_frac_sec = CLOCK_PAGE_PERIOD;
     for (int shift = 0; shift < 64; shift++) {
         page.period_shift = (uint8_t)shift;
         ck_assert_int_eq(verdict_of_page() == CLOCK_OK, shift == 29);
@@ -402,7 +387,7 @@ START_TEST(the_bound_needs_both_terms_and_grows_with_the_distance)
 {
     good_page();
     page.time_maxerror_ns = 100;
-    page.period_maxerror = PERIOD_1_NS / 1000000; /* 1 ppm */
+    page.period_maxerror = CLOCK_PAGE_PERIOD / 1000000; /* 1 ppm */
     page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID;
     ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
     ck_assert(!model.has_bound);
@@ -432,7 +417,7 @@ START_TEST(one_clock_continues_itself_and_no_other)
     ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
     ck_assert(!clock_model_continues(&earlier, &model));
     page.time_frac_sec = UINT64_C(1) << 63;
-    page.period_frac_sec += PERIOD_1_NS / 5000000; /* 0.2 ppm */
+    page.period_frac_sec += CLOCK_PAGE_PERIOD / 5000000; /* 0.2 ppm */
     ck_assert_int_eq(verdict_of_page(), CLOCK_OK);
     ck_assert(!clock_model_continues(&earlier, &model));
 }
