@@ -90,6 +90,15 @@ START_TEST(the_rate_error_is_known_after_a_second_and_stays_so_through_a_disrupt
 }
 END_TEST
 
+START_TEST(no_rate_is_learnt_from_a_counter_that_went_back)
+{
+    take(UINT64_C(1) << 40, (UINT64_C(1) << 40) + 10);
+    take_raw(0);
+    take_raw(1);
+    ck_assert(watch.back && !watch.rate.known);
+}
+END_TEST
+
 START_TEST(it_is_not_known_by_a_frequency_that_cannot_be_or_a_counter_that_went_back)
 {
     static const double absurd[] = {NAN, INFINITY, 1.1e5, -1.1e5};
@@ -110,4 +119,5 @@ RUN_LOOPS_AFTER(setup, "counter watch",
     {no_readings_say_nothing, 1},
     {the_raw_clock_is_due_each_second_and_a_moment_after_a_disruption, 1},
     {the_rate_error_is_known_after_a_second_and_stays_so_through_a_disruption, 1},
+    {no_rate_is_learnt_from_a_counter_that_went_back, 1},
     {it_is_not_known_by_a_frequency_that_cannot_be_or_a_counter_that_went_back, 1})

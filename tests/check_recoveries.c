@@ -21,6 +21,7 @@ static void setup(void)
     reporter = (struct reporter){.n_events = 0};
     now_ns = 100 * SECOND;
     view = (struct recoveries_view){.marker = 2};
+    order = (struct recovery_order){.send = false};
     recoveries_init(&recoveries, 1);
     reporter_begin(&reporter, now_ns);
 }
@@ -72,6 +73,23 @@ START_TEST(a_disruption_is_pending_until_its_reset_is_confirmed)
     ck_assert(!recoveries.pending);
     ck_assert_uint_eq(recoveries.confirmed_marker, 2);
     ck_assert_uint_eq(recoveries.count, 1);
+}
+END_TEST
+
+START_TEST(a_reset_that_is_refused_to_the_end_confirms_no_marker)
+{
+    unsigned reported = 0;
+
+    begin(RECOVERY_CAUSE_MARKER);
+    for (int i = 0; i < 10000 && recoveries.pending; i++, now_ns += 100 * MS) {
+        step(order.send ? RECOVERY_REPLY_REFUSED : RECOVERY_TICK);
+        reported += is_reported(EVENT_NOT_CONFIRMED);
+    }
+    ck_assert(is_reported(EVENT_UNCONFIRMED));
+    ck_assert_uint_eq(reported, 1);
+    ck_assert(!recoveries.pending);
+    ck_assert_uint_eq(recoveries.confirmed_marker, 1); /* the next start resets for it */
+    ck_assert_uint_eq(recoveries.count, 0);
 }
 END_TEST
 
@@ -171,6 +189,7 @@ START_TEST(one_that_is_abandoned_is_reported_where_one_ran)
 END_TEST
 
 RUN_LOOPS_AFTER(setup, "recoveries", {a_disruption_is_pending_until_its_reset_is_confirmed, 1},
+    {a_reset_that_is_refused_to_the_end_confirms_no_marker, 1},
     {the_start_of_chronyd_is_no_disruption, 1},
     {a_dry_run_confirms_no_marker_and_counts_no_recovery, 1},
     {resets_follow_each_other_by_a_watch_interval_and_in_a_storm_by_a_second, 1},
