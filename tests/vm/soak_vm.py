@@ -5,7 +5,7 @@ is a disruption with one confirmed reset, nothing else is, and vmclockd keeps ne
 descriptors. Then vmclockd is stopped for a minute, and the marker of a full page flaps for some.
 Run setup.sh and build first; `make soak` does.
 
-usage: soak.py [MIGRATIONS [SECONDS-OF-FLAPPING]]"""
+usage: soak_vm.py [MIGRATIONS [SECONDS-OF-FLAPPING]]"""
 
 import contextlib
 import os
