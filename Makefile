@@ -218,7 +218,7 @@ soak: packages-soak soak-virtual
 	BUILD=$(BUILD) tests/integration/soak.py --valgrind scripted $$(($(COUNT) / 100))
 	BUILD=$(BUILD) tests/integration/soak.py --valgrind marker $$(($(COUNT) / 100))
 	tests/vm/setup.sh
-	tests/vm/soak.py $$(($(COUNT) / 2000))
+	tests/vm/soak_vm.py $$(($(COUNT) / 2000))
 
 fuzz-sources: # what every harness is linked with
 	@echo $(patsubst $(BUILD)/%.o,%.c,$(shared) $(refclock))
@@ -231,18 +231,18 @@ fuzz: packages-fuzz
 RUNS ?= 300000
 
 soak-virtual: packages-check
-	@$(MAKE) --no-print-directory $(BUILD)/check_tracker $(BUILD)/walk_recovery
+	@$(MAKE) --no-print-directory $(BUILD)/check_tracker_random $(BUILD)/walk_recovery
 	$(BUILD)/walk_recovery reload
-	CK_RUN_CASE=random CK_FORK=no RANDOM_RUNS=$(RUNS) $(BUILD)/check_tracker
+	CK_FORK=no RANDOM_RUNS=$(RUNS) $(BUILD)/check_tracker_random
 
 bench: packages-check
 	@$(MAKE) --no-print-directory all $(addprefix $(BUILD)/bench/,detect empty_timer lock_memory.so)
 	BUILD=$(BUILD) tests/bench/run.py
 	tests/vm/setup.sh
-	tests/vm/bench_recovery.py
-	tests/vm/bench_steady.py
-	tests/vm/bench_detect.py
-	tests/vm/bench_reading.py
+	tests/bench/bench_recovery.py
+	tests/bench/bench_steady.py
+	tests/bench/bench_detect.py
+	tests/bench/bench_reading.py
 
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 	@mkdir -p $(@D)

@@ -22,7 +22,7 @@
  * Read after all that comes before in the program, and before all that comes after. The kernel's
  * clocks have a barrier of their own before they read the counter; with the one behind this
  * reading the middle of the narrowest of 4 brackets or more is 3 to 4 ns from what the kernel's
- * exact cross-timestamps say (tests/vm/bench_reading.py, in emulation), without it up to 30 ns.
+ * exact cross-timestamps say (tests/bench/bench_reading.py, in emulation), without it up to 30 ns.
  */
 static inline uint64_t counter_read(void)
 {

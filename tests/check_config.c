@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "daemon/config.h"
-#include "daemon/state_file.h"
 
 static char path[] = "/tmp/check_config.XXXXXX";
 static char said[4096];
@@ -201,81 +200,7 @@ START_TEST(numbers_are_printed_as_they_are_taken)
 }
 END_TEST
 
-/* --- the state file --------------------------------------------------------------------------- */
-
-static struct tracker tracker;
-
-START_TEST(the_state_file_is_read_back_by_the_same_boot_only)
-{
-    const struct tracker_saved nothing = {.valid = false};
-    struct tracker_saved saved;
-    struct state_file state;
-
-    ck_assert_int_eq(read_text("boost = 192.0.2.1 4 6\nboost = 2001:db8::1 -2 10\n"), 0);
-    snprintf(config.state_file, sizeof(config.state_file), "/tmp/check_state.%d/state", getpid());
-    tracker_init(&tracker, &config.tracker, &nothing, 1, 0);
-    tracker.host.known = true;
-    tracker.recoveries.confirmed_marker = UINT64_C(0xfedcba9876543210);
-    state_file_describe(&config, &tracker, "boot-1", true, &state);
-    ck_assert_int_eq(state_file_write(config.state_file, &state), 0);
-    ck_assert_int_eq(state_file_read(config.state_file, &state), 0);
-    saved = state_file_saved(&state, "boot-1", &config.tracker.recovery);
-    ck_assert(saved.valid && !restore_is_pending(&saved.restore));
-    ck_assert_uint_eq(saved.confirmed_marker, UINT64_C(0xfedcba9876543210));
-    ck_assert(!state_file_saved(&state, "boot-2", &config.tracker.recovery).valid);
-    ck_assert(restore_remember(
-        &tracker.restore, &config.tracker.recovery, CHRONY_MODIFY_MINPOLL, false, 0xabc, 0));
-    state_file_describe(&config, &tracker, "boot-1", true, &state);
-    ck_assert_int_eq(state_file_write(config.state_file, &state), 0);
-    ck_assert_int_eq(state_file_read(config.state_file, &state), 0);
-    saved = state_file_saved(&state, "boot-1", &config.tracker.recovery);
-    ck_assert(saved.restore.polls && !saved.restore.makestep);
-    ck_assert_uint_eq(saved.restore.chronyd_id, 0xabc);
-    ck_assert_uint_eq(saved.restore.n_servers, 2);
-    ck_assert_mem_eq(saved.restore.servers, config.tracker.recovery.servers,
-        2 * sizeof(saved.restore.servers[0]));
-    ck_assert(restore_remember(
-        &tracker.restore, &config.tracker.recovery, CHRONY_MODIFY_MAKESTEP, true, 0xabc, 0));
-    state_file_describe(&config, &tracker, "boot-1", true, &state);
-    saved = state_file_saved(&state, "boot-1", &config.tracker.recovery);
-    ck_assert(saved.restore.makestep && saved.restore.makestep_used);
-    ck_assert_int_eq(saved.restore.makestep_limit, 0);
-    ck_assert_double_eq(saved.restore.makestep_threshold_sec, 1);
-    unlink(config.state_file);
-    *strrchr(config.state_file, '/') = '\0';
-    ck_assert_int_eq(rmdir(config.state_file), 0);
-}
-END_TEST
-
-START_TEST(a_state_file_that_is_torn_is_not_believed)
-{
-    struct state_file state;
-    char whole[4096];
-    FILE *file;
-    size_t n;
-
-    ck_assert_int_eq(read_text(""), 0);
-    snprintf(config.state_file, sizeof(config.state_file), "/tmp/check_torn.%d", getpid());
-    state_file_describe(&config, &tracker, "boot", true, &state);
-    ck_assert_int_eq(state_file_write(config.state_file, &state), 0);
-    file = fopen(config.state_file, "r");
-    n = fread(whole, 1, sizeof(whole), file);
-    fclose(file);
-    for (size_t cut = 0; cut < n - 1; cut++) {
-        file = fopen(config.state_file, "w");
-        fwrite(whole, 1, cut, file);
-        fclose(file);
-        ck_assert_int_eq(state_file_read(config.state_file, &state), -EBADMSG);
-    }
-    unlink(config.state_file);
-    ck_assert_int_eq(state_file_read(config.state_file, &state), -ENOENT);
-    ck_assert_int_eq(state_file_read("/tmp", &state), -EISDIR);
-}
-END_TEST
-
-RUN_SUITE("configuration and state file", an_empty_file_gives_the_defaults,
-    values_comments_and_blanks_are_read, every_mistake_names_file_line_and_key,
-    what_is_no_configuration_is_refused, all_mistakes_are_said_at_once,
-    a_named_file_must_be_there_and_be_a_file, what_is_printed_is_read_back_as_the_same,
-    numbers_are_printed_as_they_are_taken, the_state_file_is_read_back_by_the_same_boot_only,
-    a_state_file_that_is_torn_is_not_believed)
+RUN_SUITE("configuration", an_empty_file_gives_the_defaults, values_comments_and_blanks_are_read,
+    every_mistake_names_file_line_and_key, what_is_no_configuration_is_refused,
+    all_mistakes_are_said_at_once, a_named_file_must_be_there_and_be_a_file,
+    what_is_printed_is_read_back_as_the_same, numbers_are_printed_as_they_are_taken)

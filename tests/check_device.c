@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "daemon/device.h"
-#include "daemon/device_node.h"
 
 static char path[] = "/tmp/check_device.XXXXXX";
 static uint8_t *host; /* the page as the host has it */
@@ -165,24 +164,9 @@ START_TEST(what_is_no_device_is_refused_with_the_reason)
 }
 END_TEST
 
-START_TEST(the_kernels_under_which_a_reader_can_forge_are_known)
-{
-    static const char *const bad[] = {"6.13", "6.13.0-rc1", "6.13.1", "6.18.46", "6.18.46-arch1",
-        "6.19.0", "6.19", "7.0.3-generic", "7.1.10", "7.2.0", "7.2", "7.2.0-1-amd64"};
-    static const char *const good[] = {"6.12.99", "6.1.0-43-amd64", "5.15", "6.18.47",
-        "6.18.47-rc1", "7.1.11", "7.2.1", "7.3.0", "10.0", "", "6", "linux", "6.x", "-6.13.1"};
-
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        ck_assert_msg(node_release_is_forgeable(bad[i]), "%s", bad[i]);
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-        ck_assert_msg(!node_release_is_forgeable(good[i]), "%s", good[i]);
-}
-END_TEST
-
 RUN_SUITE("device", an_unchanged_page_is_reported_once,
     a_new_marker_is_seen_also_under_the_old_sequence,
     a_page_that_is_being_written_is_busy_and_nothing_else,
     a_page_that_changes_while_it_is_read_is_never_seen_half_written,
     a_file_that_is_truncated_under_the_mapping_is_lost_not_fatal,
-    a_path_that_is_gone_or_replaced_is_noticed, what_is_no_device_is_refused_with_the_reason,
-    the_kernels_under_which_a_reader_can_forge_are_known)
+    a_path_that_is_gone_or_replaced_is_noticed, what_is_no_device_is_refused_with_the_reason)

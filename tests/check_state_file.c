@@ -2,10 +2,13 @@
 /* What the state file shows is so now, or is not shown. */
 #include "tests/suite.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "daemon/config.h"
 #include "daemon/state_file.h"
 #include "daemon/system_clock.h"
 #include "tests/virtual.h"
@@ -194,7 +197,96 @@ START_TEST(all_is_well_without_a_reason_that_it_is_not)
 }
 END_TEST
 
-RUN_LOOPS("state file", {nothing_of_a_page_that_cannot_be_seen_is_shown_as_of_now, 2},
+/* --- the file --------------------------------------------------------------------------------- */
+
+static struct tracker tracker;
+
+static void complain(const char *sentence)
+{
+    ck_abort_msg("%s", sentence);
+}
+
+static void configure(const char *text)
+{
+    char path[] = "/tmp/check_state_file.XXXXXX";
+    const int fd = mkstemp(path);
+    const size_t n = strlen(text);
+
+    ck_assert_int_eq(write(fd, text, n), (ssize_t)n);
+    close(fd);
+    ck_assert_int_eq(config_read(path, complain, &config), 0);
+    unlink(path);
+}
+
+START_TEST(the_state_file_is_read_back_by_the_same_boot_only)
+{
+    const struct tracker_saved nothing = {.valid = false};
+    struct tracker_saved saved;
+
+    configure("boost = 192.0.2.1 4 6\nboost = 2001:db8::1 -2 10\n");
+    snprintf(config.state_file, sizeof(config.state_file), "/tmp/check_state.%d/state", getpid());
+    tracker_init(&tracker, &config.tracker, &nothing, 1, 0);
+    tracker.host.known = true;
+    tracker.recoveries.confirmed_marker = UINT64_C(0xfedcba9876543210);
+    state_file_describe(&config, &tracker, "boot-1", true, &state);
+    ck_assert_int_eq(state_file_write(config.state_file, &state), 0);
+    ck_assert_int_eq(state_file_read(config.state_file, &state), 0);
+    saved = state_file_saved(&state, "boot-1", &config.tracker.recovery);
+    ck_assert(saved.valid && !restore_is_pending(&saved.restore));
+    ck_assert_uint_eq(saved.confirmed_marker, UINT64_C(0xfedcba9876543210));
+    ck_assert(!state_file_saved(&state, "boot-2", &config.tracker.recovery).valid);
+    ck_assert(restore_remember(
+        &tracker.restore, &config.tracker.recovery, CHRONY_MODIFY_MINPOLL, false, 0xabc, 0));
+    state_file_describe(&config, &tracker, "boot-1", true, &state);
+    ck_assert_int_eq(state_file_write(config.state_file, &state), 0);
+    ck_assert_int_eq(state_file_read(config.state_file, &state), 0);
+    saved = state_file_saved(&state, "boot-1", &config.tracker.recovery);
+    ck_assert(saved.restore.polls && !saved.restore.makestep);
+    ck_assert_uint_eq(saved.restore.chronyd_id, 0xabc);
+    ck_assert_uint_eq(saved.restore.n_servers, 2);
+    ck_assert_mem_eq(saved.restore.servers, config.tracker.recovery.servers,
+        2 * sizeof(saved.restore.servers[0]));
+    ck_assert(restore_remember(
+        &tracker.restore, &config.tracker.recovery, CHRONY_MODIFY_MAKESTEP, true, 0xabc, 0));
+    state_file_describe(&config, &tracker, "boot-1", true, &state);
+    saved = state_file_saved(&state, "boot-1", &config.tracker.recovery);
+    ck_assert(saved.restore.makestep && saved.restore.makestep_used);
+    ck_assert_int_eq(saved.restore.makestep_limit, 0);
+    ck_assert_double_eq(saved.restore.makestep_threshold_sec, 1);
+    unlink(config.state_file);
+    *strrchr(config.state_file, '/') = '\0';
+    ck_assert_int_eq(rmdir(config.state_file), 0);
+}
+END_TEST
+
+START_TEST(a_state_file_that_is_torn_is_not_believed)
+{
+    char whole[4096];
+    FILE *file;
+    size_t n;
+
+    configure("");
+    snprintf(config.state_file, sizeof(config.state_file), "/tmp/check_torn.%d", getpid());
+    state_file_describe(&config, &tracker, "boot", true, &state);
+    ck_assert_int_eq(state_file_write(config.state_file, &state), 0);
+    file = fopen(config.state_file, "r");
+    n = fread(whole, 1, sizeof(whole), file);
+    fclose(file);
+    for (size_t cut = 0; cut < n - 1; cut++) {
+        file = fopen(config.state_file, "w");
+        fwrite(whole, 1, cut, file);
+        fclose(file);
+        ck_assert_int_eq(state_file_read(config.state_file, &state), -EBADMSG);
+    }
+    unlink(config.state_file);
+    ck_assert_int_eq(state_file_read(config.state_file, &state), -ENOENT);
+    ck_assert_int_eq(state_file_read("/tmp", &state), -EISDIR);
+}
+END_TEST
+
+RUN_LOOPS("state file", {the_state_file_is_read_back_by_the_same_boot_only, 1},
+    {a_state_file_that_is_torn_is_not_believed, 1},
+    {nothing_of_a_page_that_cannot_be_seen_is_shown_as_of_now, 2},
     {what_a_daemon_of_0_1_0_has_saved_is_read, 1}, {a_bound_that_has_saturated_is_none, 1},
     {an_offset_that_is_not_measured_any_more_is_none, 1},
     {only_what_was_corrected_from_the_page_has_figures, N_CORRECTIONS},

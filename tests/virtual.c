@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "tests/chrony_reply.h"
+
 #define LATENCY_NS   INT64_C(40000) /* of chronyd, one way */
 #define SLEW_RATE    0.083333
 #define PERIOD_SHIFT 29
@@ -149,12 +151,6 @@ static uint32_t get32(const uint8_t *at)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-static void put32(uint8_t *at, uint32_t value)
-{
-    for (int i = 0; i < 4; i++)
-        at[i] = (uint8_t)(value >> (24 - 8 * i));
-}
-
 void virtual_chronyd_stop(struct virtual_machine *vm)
 {
     vm->connection_dead = vm->connection_dead || vm->alive;
@@ -212,7 +208,7 @@ static void select_ntp(struct virtual_machine *vm)
     vm->ntp_due_ns = INT64_MAX;
 }
 
-static int carry_out(struct virtual_machine *vm, const uint8_t *request)
+static uint16_t carry_out(struct virtual_machine *vm, const uint8_t *request)
 {
     const enum chrony_command_id id = (enum chrony_command_id)(request[4] << 8 | request[5]);
     const double number = chrony_float_decode(get32(request + 20));
@@ -279,27 +275,23 @@ static void record_execution(struct virtual_machine *vm, uint32_t sequence)
 static void handle_request(struct virtual_machine *vm, const uint8_t *request, int64_t delay_ns)
 {
     uint8_t *reply = vm->replies[vm->n_replies].bytes;
-    int status;
+    uint16_t status;
 
     record_execution(vm, get32(request + 8));
     status = carry_out(vm, request);
     if (delay_ns < 0 || vm->mute || vm->n_replies == VIRTUAL_QUEUE)
         return;
-    memset(reply, 0, CHRONY_REQUEST_MAX);
-    reply[0] = 6;
-    reply[1] = 2;
-    memcpy(reply + 4, request + 4, 2);
-    reply[9] = (uint8_t)status;
-    memcpy(reply + 16, request + 8, 4);
-    put32(reply + 28, vm->refid);
+    chrony_reply_make(request, status, reply);
+    chrony_reply_put32(reply + 28, vm->refid);
     reply[28 + 27] = vm->refid ? 0 : 3;
-    put32(reply + 28 + 32, (uint32_t)(VIRTUAL_EPOCH + vm->updated_ns / VIRTUAL_SEC));
-    put32(reply + 28 + 36, (uint32_t)(vm->updated_ns % VIRTUAL_SEC));
-    put32(reply + 28 + 72, chrony_float_encode(vm->update_interval_sec));
-    put32(reply + 28 + 40, chrony_float_encode(vm->slew_left_sec));
-    put32(
+    chrony_reply_put32(reply + 28 + 32, (uint32_t)(VIRTUAL_EPOCH + vm->updated_ns / VIRTUAL_SEC));
+    chrony_reply_put32(reply + 28 + 36, (uint32_t)(vm->updated_ns % VIRTUAL_SEC));
+    chrony_reply_put32(reply + 28 + 72, chrony_float_encode(vm->update_interval_sec));
+    chrony_reply_put32(reply + 28 + 40, chrony_float_encode(vm->slew_left_sec));
+    chrony_reply_put32(
         reply + 28 + 64, chrony_float_encode(vm->refid == VIRTUAL_NTP ? vm->ntp_delay_sec : 1e-5));
-    put32(reply + 28 + 52, chrony_float_encode(vm->frequency_lie_ppm - (double)vm->freq / 65536));
+    chrony_reply_put32(
+        reply + 28 + 52, chrony_float_encode(vm->frequency_lie_ppm - (double)vm->freq / 65536));
     vm->replies[vm->n_replies++].at_ns = vm->now_ns + LATENCY_NS + delay_ns;
 }
 

@@ -1,14 +1,43 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every state that the recovery can get into, by every event, page and measurement, until nothing
- * new is found; after each step what must always be true is checked, and from each state the way
- * out is gone. What is numeric in a recovery is reduced to what it can make a difference for: times
- * to whether they have passed, offsets and rates to one for each side of each limit.
+ * A walk through every state that a recovery can get into.
  *
- * Beside the recovery walks a witness, which knows only what chronyd was sent and what came back.
+ * A node is all that a `struct recovery` remembers and that can make a difference, beside one of
+ * six configurations: each step policy, with servers to boost and a burst, and without. What is
+ * numeric is reduced to that difference: a time to whether it has passed, an offset, a rate or a
+ * correction to one for each side of each limit. An edge is whatever may happen next:
  *
- * walk_recovery [reload]: with the word, the configuration may be read again between any two steps,
- * and be another of those that otherwise have a walk each.
+ *     a step, by each event (reply, refusal, silence, a late reply, chronyd gone, or time alone),
+ *             page, offset, rate and correction that can matter in that state
+ *     a new recovery begins, at once or after a pause, with or without the reset of the one before
+ *             still unread
+ *     time passes: since the start, the reset, the release of samples, the start of a slew
+ *     the configuration becomes any of the other five (`walk_recovery reload` only)
+ *
+ * It begins where no recovery ever ran, calls recovery_step() for each edge, adds the nodes that
+ * are new, and ends when there are none: some two million of them, by some 350 million steps.
+ *
+ * Beside the recovery walks a witness, which knows only what chronyd was sent and what came back:
+ * which commands may or may not have been carried out, whether chronyd is slewing, whether it has
+ * forgotten what it knew. After each step it must be true that:
+ *
+ *  - Something is awaited: a reply, a measurement or a time ahead. It never hangs and never spins.
+ *  - No DFREQ, DOFFSET2 or MAKESTEP is sent while one of them may or may not have been carried out,
+ *    none by another figure than was measured just now, and none beyond a configured limit.
+ *  - No step goes back where that is not allowed. makestep, servers and bursts are left alone where
+ *    the configuration, or the start of chronyd, asks for that.
+ *  - Samples are held back while the clock is being corrected.
+ *  - The phases follow each other, and each sends few commands, whatever is answered.
+ *  - A confirmed reset is claimed where chronyd has forgotten, and only there.
+ *
+ * From each node the way out is walked as well: with a chronyd that answers, whatever the page and
+ * the measurements, the recovery ends in time, and says how.
+ *
+ * So it finds a reply that a state has no answer to, a loop that only a rare order of losses leads
+ * into, a command that is carried out twice, and a limit that one path goes around; it prints the
+ * shortest way there. It does not see what is wrong in the same way in the recovery and in the
+ * rules here, nor what depends on how large a number is within its side of a limit: the tracker's
+ * tests at random (check_tracker_random.c) and the fuzzer (fuzz/fuzz_tracker.c) go there.
  */
 #include <math.h>
 #include <stdarg.h>

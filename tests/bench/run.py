@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 
-import lab
+import testbed
 
 MIB = 1024 * 1024
 
@@ -53,12 +53,12 @@ CHANGES = 500
 def detect(interval_ms, ideal, how=(), measure=()):
     """Times in ms from the marker's change to RESET_SOURCES; `how` runs the watcher, `measure`
     both sides of it."""
-    with lab.Lab() as place:
+    with testbed.Lab() as place:
         conf = place.configuration(f"watch-interval = {interval_ms}ms")
-        watcher = ["--ideal"] if ideal else [lab.program("vmclockd"), "-c", conf]
+        watcher = ["--ideal"] if ideal else [testbed.program("vmclockd"), "-c", conf]
         with open(place.log, "wb") as log:
             result = subprocess.run(
-                [*measure, lab.program("bench/detect"), place.directory,
+                [*measure, testbed.program("bench/detect"), place.directory,
                  str(interval_ms * 1000000), str(CHANGES), *how, *watcher], stdout=subprocess.PIPE, stderr=log, check=False)
         if result.returncode:
             raise place.complaint("detect failed")
@@ -93,7 +93,7 @@ def fit(points):
 
 def record(readings, seconds, how=()):
     """(s, ns) of the samples that chronyd is sent."""
-    with lab.Lab() as place:
+    with testbed.Lab() as place:
         place.start_chronyd()
         host = place.start_host()
         daemon = place.start_daemon(f"readings = {readings}", how=how)
@@ -104,7 +104,7 @@ def record(readings, seconds, how=()):
         place.check(host)
         place.check(daemon)
     if len(samples) < seconds:
-        raise lab.Failed(f"only {len(samples)} samples in {seconds} s")
+        raise testbed.Failed(f"only {len(samples)} samples in {seconds} s")
     return [((us - samples[0][0]) / 1e6, offset * 1e9) for us, offset in samples]
 
 
@@ -132,7 +132,7 @@ def noise(options):
 # detect wants a path
 CHRT = shutil.which("chrt") or "chrt"
 ORDINARY = [CHRT, "--other", "0"]
-LOCKED = ["env", "LD_PRELOAD=" + os.path.join(lab.BUILD, "bench/lock_memory.so")]
+LOCKED = ["env", "LD_PRELOAD=" + os.path.join(testbed.BUILD, "bench/lock_memory.so")]
 # What the service could be run with, by the unit's names.
 SCHEDULING = (
     ("nothing", ORDINARY),
@@ -149,7 +149,7 @@ SCHEDULING = (
 @contextlib.contextmanager
 def full_load():
     """Two processes for each processor that want all of it."""
-    with lab.Lab() as place:
+    with testbed.Lab() as place:
         for _ in range(2 * os.cpu_count()):
             place.start(["sh", "-c", "while :; do :; done"])
         yield
@@ -169,10 +169,10 @@ def memory_reclaimed():
     group = next((path for path in ("/sys/fs/cgroup", "/sys/fs/cgroup/memory")
                   if os.path.exists(path + "/cgroup.procs")), None)
     if not group:
-        raise lab.Failed("no cgroup of memory can be made here")
+        raise testbed.Failed("no cgroup of memory can be made here")
     group += "/vmclockd-bench"
     os.mkdir(group)
-    libraries = tempfile.mkdtemp(prefix="libraries.", dir=lab.BUILD)  # not in memory
+    libraries = tempfile.mkdtemp(prefix="libraries.", dir=testbed.BUILD)  # not in memory
     ended = threading.Event()
 
     def reclaim():
@@ -185,7 +185,7 @@ def memory_reclaimed():
 
     reclaiming = threading.Thread(target=reclaim)
     try:
-        program = lab.program("vmclockd")
+        program = testbed.program("vmclockd")
         for path in re.findall(r"=> (/\S+)", subprocess.run(["ldd", program], stdout=subprocess.PIPE,
                                                             check=True, text=True).stdout):
             forget(shutil.copy(path, libraries))
@@ -193,7 +193,7 @@ def memory_reclaimed():
         reclaiming.start()
         yield [*ORDINARY, "sh", "-c", 'echo $$ >"$0"; exec "$@"', group + "/cgroup.procs",
                "env", "LD_LIBRARY_PATH=" + libraries]
-        read_again = re.search(r"^pgmajfault (\d+)", lab.read_text(group + "/memory.stat"), re.M)
+        read_again = re.search(r"^pgmajfault (\d+)", testbed.read_text(group + "/memory.stat"), re.M)
         print(f"  memory reclaimed: {read_again[1]} page faults that had to read")
     finally:
         ended.set()
@@ -234,22 +234,22 @@ def usage(process):
     """What a single-threaded process has used, to the ns."""
     proc = f"/proc/{process.pid}"
     kib = {key: int(value) for key, value in re.findall(
-        r"^(\w+):\s+(\d+)", lab.read_text(f"{proc}/smaps_rollup") + lab.read_text(f"{proc}/status"),
+        r"^(\w+):\s+(\d+)", testbed.read_text(f"{proc}/smaps_rollup") + testbed.read_text(f"{proc}/status"),
         re.M)}
-    stat = lab.read_text(f"{proc}/stat").rpartition(")")[2].split()
+    stat = testbed.read_text(f"{proc}/stat").rpartition(")")[2].split()
     heap = sum(int(end, 16) - int(start, 16) for start, end in re.findall(
-        r"^(\w+)-(\w+) .*\[heap\]$", lab.read_text(f"{proc}/maps"), re.M))
-    return Usage(time.monotonic_ns(), int(lab.read_text(f"{proc}/schedstat").split()[0]),
+        r"^(\w+)-(\w+) .*\[heap\]$", testbed.read_text(f"{proc}/maps"), re.M))
+    return Usage(time.monotonic_ns(), int(testbed.read_text(f"{proc}/schedstat").split()[0]),
                  kib["voluntary_ctxt_switches"], int(stat[7]), kib["Private_Dirty"] * 1024,
                  kib["Rss"] * 1024, heap)
 
 
 def watch_cost(host_options, seconds, growth=False):
     """Usage of the empty timer and of vmclockd, side by side, at the start and at the end."""
-    with lab.Lab() as place:
+    with testbed.Lab() as place:
         place.start_chronyd()
         place.start_host(*host_options)
-        both = [place.start([lab.program("bench/empty_timer"), "10000000"]), place.start_daemon()]
+        both = [place.start([testbed.program("bench/empty_timer"), "10000000"]), place.start_daemon()]
         time.sleep(5)
         before = [usage(process) for process in both]
         end = time.monotonic() + seconds
@@ -299,7 +299,7 @@ def count_calls(pid, output):
         return None
     subprocess.run(["timeout", "-s", "INT", "5", "strace", "-c", "-o", output, "-p", str(pid)],
                    stderr=subprocess.DEVNULL, check=False)
-    lines = [line.split() for line in lab.read_text(output).splitlines()]
+    lines = [line.split() for line in testbed.read_text(output).splitlines()]
     return {line[-1]: int(line[3]) / 5 for line in lines
             if len(line) >= 5 and line[3].isdigit() and line[-1] != "total"} or None
 
@@ -319,7 +319,7 @@ def cost(options):
                  cost_row(f"vmclockd, {name}", daemon, timer)]
     table(["", "% of a core", "above", "wake-ups/s", "us each", "dirty KiB", "resident KiB",
            "heap grew", "dirty grew", "faults"], rows)
-    with lab.Lab() as place:
+    with testbed.Lab() as place:
         place.start_chronyd()
         place.start_host()
         daemon = place.start_daemon()
@@ -352,7 +352,7 @@ def start_once(place, notified):
             pass
     except TimeoutError as error:
         place.check(daemon)
-        raise lab.Failed("READY=1 does not come") from error
+        raise testbed.Failed("READY=1 does not come") from error
     took = time.monotonic_ns() - began
     place.stop(daemon)
     place.processes.remove(daemon)
@@ -367,13 +367,13 @@ def start_once(place, notified):
 
 def version_once():
     began = time.monotonic_ns()
-    subprocess.run([lab.program("vmclockd"), "--version"], stdout=subprocess.DEVNULL, check=True)
+    subprocess.run([testbed.program("vmclockd"), "--version"], stdout=subprocess.DEVNULL, check=True)
     return (time.monotonic_ns() - began) / 1e6
 
 
 def start(_):
     print(f"start: from before the fork to READY=1, {RUNS} runs, ms")
-    with lab.Lab() as place, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+    with testbed.Lab() as place, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         notified.bind(place.path("notify"))
         notified.settimeout(10)
         place.start_chronyd()
@@ -401,10 +401,10 @@ def main():
         parser.error("no such benchmark: " + " ".join(sorted(unknown)))
     failed = False
     for name in options.names or BENCHMARKS:
-        print(f"on {lab.conditions()}")
+        print(f"on {testbed.conditions()}")
         try:
             BENCHMARKS[name](options)
-        except (lab.Failed, OSError, subprocess.SubprocessError) as error:
+        except (testbed.Failed, OSError, subprocess.SubprocessError) as error:
             print(f"{name} could not be measured: {error}", file=sys.stderr)
             failed = True
         print(flush=True)

@@ -23,9 +23,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../vm"))
 
 import lab as vmlab  # noqa: E402
-from check_vm import (SETTLE_S, Counts, expect_agreement, expect_forgotten, expect_one_reset,  # noqa: E402
-                      expect_resets, expect_samples_kept, migrate, move_on, run_cases, wait_selected)
+from cases import run_cases  # noqa: E402
 from guest import SERVER_CONF, SERVER_LINE, Guest, wait_for  # noqa: E402
+from steps import (SETTLE_S, Counts, expect_agreement, expect_forgotten, expect_one_reset, expect_resets,  # noqa: E402
+                   expect_samples_kept, migrate, move_on, wait_selected)
 
 PACKAGE_DIR = os.environ.get("PACKAGE_DIR") or os.path.join(HERE, "../../build/package")
 KERNEL_ARGUMENTS = "root=/dev/vda rw loglevel=0 systemd.show_status=0 audit=1 audit_backlog_limit=8192"

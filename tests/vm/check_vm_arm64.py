@@ -14,9 +14,10 @@ os.environ.setdefault("VM_DIR", os.path.join(HERE, "../../build/vm/arm64"))
 
 # pylint: disable=wrong-import-position  # they read VM_DIR
 import lab_arm64
-from check_vm import (CPU_LIMIT_PERCENT, Counts, boot, expect_agreement, expect_one_reset, expect_page_shown,
-                      foreign_counter, migrate_to_new_formula, run_cases, wait_selected)
+from cases import run_cases
 from guest import Guest
+from steps import (CPU_LIMIT_PERCENT, Counts, boot, expect_agreement, expect_one_reset, expect_page_shown,
+                   foreign_counter, migrate_to_new_formula, wait_selected)
 
 COUNTER_TSC = 1
 

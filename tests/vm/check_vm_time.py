@@ -8,9 +8,9 @@ usage: check_vm_time.py [--chrony SUITE|DIRECTORY] [--programs DIRECTORY] [CASE.
 import sys
 import time
 
-from check_vm import (CPU_LIMIT_PERCENT, Counts, boot, expect_agreement, expect_one_reset, main,
-                      wait_selected)
+from cases import main
 from guest import Guest, wait_for
+from steps import CPU_LIMIT_PERCENT, Counts, boot, expect_agreement, expect_one_reset, wait_selected
 
 # chronyd takes a leap second at the end of June and December only.
 JULY_2027, JANUARY_2028 = 1814400000, 1830297600

@@ -123,7 +123,7 @@ class Guest:
 
     def status(self):
         code, output = self.sh("vmclockctl status --json", check=False)
-        status = json.loads(output) if code in (0, 1) else None
+        status = json.loads(output) if code in (0, 1) and output else None
         return None if status and status["error"] else status  # it is alive, and does not write
 
     def wait_status(self, what, condition, timeout=30):

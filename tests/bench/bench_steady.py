@@ -8,7 +8,7 @@ bench_recovery.py.
 usage: bench_steady.py [--seconds N] [--wander W] [--chrony SUITE|DIRECTORY]
                        [--programs DIRECTORY] [--output DIRECTORY] [--all] [CONTENDER...]
 
-Run setup.sh and build first; `make bench` does. --all tries every setting of the PTP clock
+Run tests/vm/setup.sh and build first; `make bench` does. --all tries every setting of the PTP clock
 that was in question, not only the best and the plainest."""
 
 import argparse
@@ -20,10 +20,13 @@ import statistics
 import sys
 import time
 
-import lab as vmlab
 from bench_recovery import CHRONY_CONF, PHC, drop_in
 from bench_truth import Truth, points, rms
-from guest import Guest, wait_for
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../vm"))
+
+import lab as vmlab  # noqa: E402
+from guest import Guest, wait_for  # noqa: E402
 
 SEED = 20252
 PROBE_HZ = 100

@@ -5,7 +5,7 @@ is a disruption with one confirmed reset, nothing else is, and vmclockd keeps ne
 descriptors. Then vmclockd is stopped for a minute, and the marker of a full page flaps for some.
 Run setup.sh and build first; `make soak` does.
 
-usage: soak.py [MIGRATIONS [SECONDS-OF-FLAPPING]]"""
+usage: soak_vm.py [MIGRATIONS [SECONDS-OF-FLAPPING]]"""
 
 import contextlib
 import os
@@ -14,9 +14,10 @@ import sys
 import time
 
 import lab as vmlab
-from check_vm import Counts, Report, boot
-from check_vm_faults import MARGIN_KIB, flapping, start, stopped
+from cases import Report
 from guest import SERVER_LINE, Guest
+from misuse import MARGIN_KIB, flapping, stopped
+from steps import Counts, boot, start_with_clock
 
 STOPPED_S = 60
 BUSY = "while :; do :; done"
@@ -51,7 +52,7 @@ def soak(report, lab, migrations):
 
 
 def misuse(report, lab, seconds):
-    here, guest = start(report, lab, "f0")
+    here, guest = start_with_clock(report, lab, "f0")
     stopped(report, here, guest, STOPPED_S)
     flapping(report, here, guest, seconds)
     report.check(guest.end_vmclockd() == 0, "SIGTERM: status 0")

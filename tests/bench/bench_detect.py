@@ -6,7 +6,7 @@ timestamp of the datagram.
 
 usage: bench_detect.py [--count N] [--output DIRECTORY]
 
-Run setup.sh and build first; `make bench` does."""
+Run tests/vm/setup.sh and build first; `make bench` does."""
 
 import argparse
 import csv
@@ -16,9 +16,12 @@ import statistics
 import sys
 import time
 
-import lab as vmlab
 from bench_truth import Truth
-from guest import Guest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../vm"))
+
+import lab as vmlab  # noqa: E402
+from guest import Guest  # noqa: E402
 
 COMMAND_SOCKET = "/run/chrony/chronyd.sock"
 SEED = 20251

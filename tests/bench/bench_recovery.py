@@ -8,7 +8,7 @@ formula in force is computed out here.
 usage: bench_recovery.py [--chrony SUITE|DIRECTORY] [--programs DIRECTORY] [--quick]
                          [--output DIRECTORY] [CONTENDER...]
 
-Run setup.sh and build first; `make bench` does. Needs two processors that have nothing
+Run tests/vm/setup.sh and build first; `make bench` does. Needs two processors that have nothing
 else to do: vmclockd is measured alone, what takes seconds or minutes side by side. Of
 contenders that are not named, the results of the last run are shown."""
 
@@ -24,9 +24,12 @@ import sys
 import time
 
 import bench_plot
-import lab as vmlab
 from bench_truth import Truth, detrended, points, rms
-from guest import Guest, wait_for
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../vm"))
+
+import lab as vmlab  # noqa: E402
+from guest import Guest, wait_for  # noqa: E402
 
 BOUNDS_NS = {"100us": 100_000, "10us": 10_000, "1us": 1_000, "100ns": 100}
 SEED = 20251

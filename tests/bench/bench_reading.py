@@ -6,7 +6,7 @@ counter value), in a guest that is idle and in one whose processor others want.
 
 usage: bench_reading.py [--count N] [--output DIRECTORY]
 
-Run setup.sh and build first; `make bench` does."""
+Run tests/vm/setup.sh and build first; `make bench` does."""
 
 import argparse
 import csv
@@ -15,9 +15,12 @@ import statistics
 import struct
 import sys
 
-import lab as vmlab
 from bench_truth import NS, Truth, rms
-from guest import Guest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../vm"))
+
+import lab as vmlab  # noqa: E402
+from guest import Guest  # noqa: E402
 
 BRACKETS = 64
 RECORD = struct.Struct("=" + "QQqq" * 2 + "QqQ" * BRACKETS)  # struct reading_record

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The recovery by a marker alone, or by a period: the tracker in virtual time. */
+#include "tests/tracker_fixture.h"
+
+#include <string.h>
+
+#include "tests/suite.h"
+
+START_TEST(a_marker_alone_brings_reset_rearm_boost_and_burst_and_all_is_put_back)
+{
+    start_marker_only();
+    virtual_add_ntp(&vm);
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES, CHRONY_MODIFY_MAKESTEP, CHRONY_MODIFY_MINPOLL,
+        CHRONY_MODIFY_MAXPOLL, CHRONY_BURST);
+    ck_assert_int_eq(vm.minpoll, 0);
+    ck_assert_int_eq(vm.maxpoll, 0);
+    ck_assert_int_ge(vm.makestep_limit, 7); /* the server has been heard, maybe */
+    ck_assert_double_eq_tol(vm.makestep_threshold, 1e-4, 1e-10);
+    ck_assert(restore_is_pending(&vm.tracker.restore));
+    virtual_run(&vm, 31 * VIRTUAL_SEC);
+    ck_assert_int_eq(vm.minpoll, 6);
+    ck_assert_int_eq(vm.maxpoll, 10);
+    ck_assert_double_eq(vm.makestep_threshold, 1);
+    ck_assert(!restore_is_pending(&vm.tracker.restore));
+    ck_assert_uint_eq(vm.n_samples, 0);
+}
+END_TEST
+
+START_TEST(makestep_is_not_rearmed_where_steps_are_restricted)
+{
+    config.recovery.step = RECOVERY_STEP_FORWARD;
+    start_marker_only();
+    virtual_add_ntp(&vm);
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 40 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAKESTEP), 0);
+    ck_assert_int_eq(vm.minpoll, 6);
+}
+END_TEST
+
+START_TEST(settings_are_put_back_at_the_end_and_after_a_crash)
+{
+    struct observation stop = {.stop = true};
+    struct tracker_saved saved;
+
+    start_marker_only();
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, VIRTUAL_SEC);
+    saved = tracker_saved(&vm.tracker);
+    ck_assert_int_eq(vm.minpoll, 0);
+    if (_i == 2)
+        config.recovery.n_servers = 0; /* the server has left the configuration meanwhile */
+    if (_i != 1) {                     /* a crash, then the next start */
+        virtual_start(&vm, &config, saved);
+    } else {
+        stop.now_ns = vm.now_ns;
+        tracker_step(&vm.tracker, &stop, &vm.orders);
+        ck_assert(!vm.orders.stopped);
+        ck_assert_uint_gt(vm.orders.command_length, 0);
+        memcpy(vm.queue[0].bytes, vm.orders.command, CHRONY_REQUEST_MAX);
+        vm.queue[0].at_ns = vm.now_ns;
+        vm.n_queued = 1;
+    }
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_int_eq(vm.minpoll, 6);
+    ck_assert_int_eq(vm.maxpoll, 10);
+    ck_assert_double_eq(vm.makestep_threshold, 1);
+    ck_assert(!restore_is_pending(&vm.tracker.restore));
+    ck_assert(_i != 1 || vm.orders.stopped);
+    ck_assert_uint_eq(vm.n_resets, 1);
+}
+END_TEST
+
+START_TEST(a_server_that_a_reload_brings_into_a_recovery_is_put_back_too)
+{
+    struct tracker_saved saved;
+
+    start_marker_only();
+    virtual_add_ntp(&vm);
+    virtual_migrate(&vm, 0.005, 60);
+    while (virtual_count_commands(&vm, CHRONY_MODIFY_MINPOLL) == 0)
+        virtual_run(&vm, 1000);
+    /* The reload comes between the server's two polls, and nothing before the reply. */
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAXPOLL), 0);
+    config.recovery.servers[0].address.bytes[3] ^= 1;
+    tracker_reconfigure(&vm.tracker, &config);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAXPOLL), 1);
+    saved = tracker_saved(&vm.tracker);
+    ck_assert(restore_is_pending(&saved.restore));
+    ck_assert_uint_eq(saved.restore.n_servers, 2);
+    virtual_run(&vm, 40 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAXPOLL), 3);
+    ck_assert(!restore_is_pending(&vm.tracker.restore));
+}
+END_TEST
+
+START_TEST(a_monotonic_page_gives_its_period_and_never_a_sample)
+{
+    start_converged(5);
+    vm.page.time_type = VMCLOCK_TIME_MONOTONIC;
+    virtual_add_ntp(&vm);
+    virtual_run(&vm, 200 * VIRTUAL_MS);
+    vm.n_samples = 0;
+    virtual_migrate(&vm, 0, 60);
+    virtual_run(&vm, 40 * VIRTUAL_SEC);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES, CHRONY_DFREQ, CHRONY_MODIFY_MAKESTEP,
+        CHRONY_MODIFY_MINPOLL, CHRONY_MODIFY_MAXPOLL, CHRONY_BURST, CHRONY_MODIFY_MAKESTEP,
+        CHRONY_MODIFY_MINPOLL, CHRONY_MODIFY_MAXPOLL);
+    ck_assert_uint_eq(vm.n_samples, 0);
+}
+END_TEST
+
+START_TEST(a_period_that_chronyd_cannot_be_told_leaves_it_the_marker)
+{
+    start_converged(5);
+    vm.page.time_type = VMCLOCK_TIME_MONOTONIC;
+    virtual_add_ntp(&vm);
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    vm.has_no_dfreq = true;
+    virtual_migrate(&vm, 0.005, 40);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_double_eq_tol(vm.makestep_threshold, 1e-4, 1e-10);
+    ck_assert_int_ge(vm.makestep_limit, 7);
+    ck_assert_int_eq(vm.minpoll, 0);
+}
+END_TEST
+
+START_TEST(a_period_that_is_not_good_to_1e_8_is_not_told_to_chronyd)
+{
+    start_converged(5);
+    vm.page.flags |= VMCLOCK_FLAG_PERIOD_ESTERROR_VALID;
+    vm.page.period_esterror = vm.page.period_frac_sec / 50000000;
+    virtual_run(&vm, 200 * VIRTUAL_MS);
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ASSERT_COMMANDS(CHRONY_RESET_SOURCES, CHRONY_MODIFY_MAKESTEP, CHRONY_BURST);
+    ck_assert_uint_gt(vm.n_samples, 10);
+}
+END_TEST
+
+RUN_LOOPS_AFTER(setup, "tracker: less than a full page",
+    {a_marker_alone_brings_reset_rearm_boost_and_burst_and_all_is_put_back, 1},
+    {makestep_is_not_rearmed_where_steps_are_restricted, 1},
+    {settings_are_put_back_at_the_end_and_after_a_crash, 3},
+    {a_server_that_a_reload_brings_into_a_recovery_is_put_back_too, 1},
+    {a_monotonic_page_gives_its_period_and_never_a_sample, 1},
+    {a_period_that_chronyd_cannot_be_told_leaves_it_the_marker, 1},
+    {a_period_that_is_not_good_to_1e_8_is_not_told_to_chronyd, 1})
