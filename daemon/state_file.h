@@ -15,7 +15,7 @@
 #define STATE_BOOT_ID_MAX   40
 #define STATE_NAMESPACE_MAX 40
 
-/* Not written for that long: whoever wrote it hangs or is dead. */
+/* Not written for that long: the process that wrote it hangs or is dead. */
 #define STATE_STALE_NS INT64_C(5000000000)
 
 struct state_file {

@@ -116,7 +116,7 @@ static void migrate_by_a_host_of_any_kind(void)
     vm.formula_at_ns = vm.now_ns + late_ns;
 }
 
-/* Several within a second; in the end the clock is right, whoever wrote what when. */
+/* Several within a second; in the end the clock is right, in whatever order they came. */
 START_TEST(migrations_in_a_row_to_hosts_of_any_kind_end_with_a_right_clock)
 {
     const unsigned n = 1 + (unsigned)_i % 5;
