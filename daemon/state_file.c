@@ -132,7 +132,8 @@ bool state_file_all_is_well(const struct state_file *state)
            !state_file_value(state, "sock_error") &&
            !state_file_value(state, "health.withheld_s") &&
            !state_file_value(state, "health.offset_s") &&
-           !state_file_value(state, "health.reference_s");
+           !state_file_value(state, "health.reference_s") &&
+           !state_file_value(state, "health.unconfirmed");
 }
 
 static uint64_t hex_value(const struct state_file *state, const char *key)

@@ -408,6 +408,7 @@ const struct state_key state_keys[] = {
     {"health.withheld_s", STATE_REAL, health_withheld, WHEN(health_withheld)},
     {"health.offset_s", STATE_REAL, health_offset, WHEN(health_offset)},
     {"health.reference_s", STATE_REAL, health_reference, WHEN(health_reference)},
+    {"health.unconfirmed", STATE_YES_NO, FLAG(recoveries.unconfirmed), WHEN(health_unconfirmed)},
 
     {"last_disruption.at", STATE_REAL, DATE(host.disruption.at_ns), WHEN(disruption), JSON,
         .is_vital = true,

@@ -153,6 +153,13 @@ bool state_known_health_reference(const struct state_source *source)
     return health_reference_ns(&source->tracker->health, source->now_ns) != 0;
 }
 
+/* With a clock, what follows from it is measured. */
+bool state_known_health_unconfirmed(const struct state_source *source)
+{
+    return source->tracker->recoveries.unconfirmed &&
+           source->tracker->host.mode != TRACKER_MODE_CLOCK;
+}
+
 /* --- the last recovery, and chronyd
  * --------------------------------------------------------------- */
 

@@ -32,6 +32,7 @@ bool state_known_sock_error(const struct state_source *source);
 bool state_known_health_withheld(const struct state_source *source);
 bool state_known_health_offset(const struct state_source *source);
 bool state_known_health_reference(const struct state_source *source);
+bool state_known_health_unconfirmed(const struct state_source *source);
 
 /* The last disruption; the last recovery, who corrected the clock, if the page did, by a step. */
 bool state_known_disruption(const struct state_source *source);

@@ -134,7 +134,7 @@ const char *status_report_outcome(const struct state_file *state)
         {"unsynchronised", "chronyd had no reference within a minute"},
         {"abandoned", "left unfinished"},
         {"replaced", "another one ended it"},
-        {"unconfirmed", "chronyd was told to reset, and no reply came"},
+        {"unconfirmed", "chronyd was told to reset, and did not confirm it"},
     };
 
     for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)

@@ -55,6 +55,9 @@ static void warn_of_chronyd(const struct warnings *w)
     if (stale)
         warn(w, "chronyd has not updated its reference for %s",
             format_span(state_file_number(state, "health.reference_s"), span));
+    if (state_file_value(state, "health.unconfirmed"))
+        warn(w, "chronyd did not confirm its reset: it may go by the time before the disruption; "
+                "vmclockctl recover tells it again");
 }
 
 static void warn_of_page(const struct warnings *w)

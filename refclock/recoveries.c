@@ -97,6 +97,7 @@ static void account_reset(struct recoveries *rs, struct reporter *reporter, unsi
         return;
     if (!denied)
         rs->confirmed_marker = view->marker;
+    rs->unconfirmed = !confirmed;
     rs->count += confirmed;
     report_reset(reporter, confirmed ? EVENT_RESET_CONFIRMED : EVENT_UNCONFIRMED,
         rs->recovery.started_ns, view, denied);
@@ -190,6 +191,12 @@ void recoveries_burst_sent(struct recoveries *rs, bool by_recovery, int64_t now_
         rs->burst_interval_ns *= 2;
     }
     rs->burst_due_ns = now_ns + rs->burst_interval_ns;
+}
+
+void recoveries_meet_another(struct recoveries *rs)
+{
+    rs->unconfirmed = false;
+    recoveries_need_no_burst(rs);
 }
 
 void recoveries_need_no_burst(struct recoveries *rs)

@@ -16,6 +16,7 @@ struct recoveries {
 
     bool pending; /* a disruption whose reset is not confirmed */
     int64_t pending_since_ns;
+    bool unconfirmed; /* this chronyd did not confirm the last reset: it may go by what was before */
     bool late_reported, awaiting_reported, refusal_reported;
 
     int64_t reset_sent_ns; /* 0: none was */
@@ -55,6 +56,9 @@ void recoveries_step(struct recoveries *rs, struct reporter *reporter,
     const struct recovery_config *config, enum recovery_event event,
     const struct recovery_view *recovery_view, const struct recoveries_view *view,
     struct recovery_order *ret_order);
+
+/* Another chronyd, which knows nothing of the time before. */
+void recoveries_meet_another(struct recoveries *rs);
 
 /* A BURST is sent, by the recovery or after it; chronyd has a reference, or is another one. */
 void recoveries_burst_sent(struct recoveries *rs, bool by_recovery, int64_t now_ns);

@@ -423,7 +423,9 @@ static enum recovery_event take_chronyd(struct step *s)
     const struct chrony_news news = chrony_client_receive(&t->client, &t->reporter, &view);
 
     restore_meet(&t->restore, seen->chronyd_id);
-    if (news.referenced || t->client.known.id != id_before)
+    if (t->client.known.id != id_before)
+        recoveries_meet_another(&t->recoveries);
+    if (news.referenced)
         recoveries_need_no_burst(&t->recoveries);
     if (news.referenced)
         restore_referenced(&t->restore, now_ns);

@@ -181,8 +181,8 @@ START_TEST(what_chronyd_said_is_not_shown_while_it_does_not_answer)
 }
 END_TEST
 
-static const char *const reasons[] = {
-    "health.withheld_s", "health.offset_s", "health.reference_s", "sock_error"};
+static const char *const reasons[] = {"health.withheld_s", "health.offset_s", "health.reference_s",
+    "health.unconfirmed", "sock_error"};
 
 #define N_REASONS (int)(sizeof(reasons) / sizeof(reasons[0]))
 

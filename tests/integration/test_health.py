@@ -7,6 +7,7 @@ import unittest
 
 import page
 import real_chronyd
+import scripted_chronyd as script
 from daemon import DEGRADED, OK, Daemon
 from harness import Case, eventually
 from scripted_case import ScriptedCase
@@ -82,6 +83,29 @@ class HealthTest(Judged, ScriptedCase):
         self.assertGreater(took, 6)  # it is asked once in a second
         self.chronyd.updated = None
         self.good(daemon, 5)
+
+    def test_a_reset_that_chronyd_refused_is_not_well_until_one_is_confirmed(self):
+        for end in ("request", "another chronyd"):
+            with self.subTest(end):
+                made = self.marker()
+                self.chronyd.always(script.RESET_SOURCES, script.refuse(script.FAILED))
+                daemon = self.daemon()
+                self.good(daemon)
+                made.disrupt()
+                eventually(
+                    lambda: (daemon.status()["last_recovery"] or {}).get("outcome") == "unconfirmed"
+                )
+                self.degraded(daemon, "chronyd did not confirm its reset")
+                self.chronyd.always(script.RESET_SOURCES, script.ok)
+                if end == "request":
+                    daemon.ctl("recover")
+                else:
+                    self.chronyd.stop_listening()
+                    time.sleep(0.05)
+                    self.chronyd.listen()
+                self.good(daemon)
+                self.assertEqual(daemon.stop(), 0)
+                os.unlink(daemon.settings["state_file"])
 
     def test_what_is_not_known_is_null_absent_and_last_known_where_the_device_is_lost(self):
         self.clock()
