@@ -187,6 +187,22 @@ START_TEST(what_it_has_not_even_read_is_waited_for)
 }
 END_TEST
 
+START_TEST(a_late_reply_confirms_a_reset_where_it_was_not_refused)
+{
+    struct chrony_news news;
+
+    send(EXCHANGE_RECOVERY, CHRONY_RESET_SOURCES);
+    chrony_reply_make(request, _i ? CHRONY_UNAUTHORISED : CHRONY_OK, reply);
+    view.now_ns += SECOND;
+    ck_assert_int_eq(receive(CHRONY_NOTHING).event, RECOVERY_SILENCE);
+    view.reply_length = 28;
+    news = receive(CHRONY_REPLY);
+    ck_assert_int_eq(news.owner, EXCHANGE_NONE);
+    ck_assert_int_eq(news.event, _i ? RECOVERY_TICK : RECOVERY_LATE_RESET);
+    ck_assert(client.known.reachable && is_reported(EVENT_CHRONYD_BACK));
+}
+END_TEST
+
 START_TEST(one_that_goes_away_is_forgotten_but_for_that_it_had_a_reference)
 {
     answer_tracking(OURS, 0);
@@ -259,6 +275,7 @@ RUN_LOOPS_AFTER(setup, "chrony client", {a_reply_ends_the_command_of_its_owner, 
     {another_chronyd_at_the_socket_is_a_stranger, 1},
     {silence_is_reported_once_and_that_it_has_ended, 1},
     {what_it_has_not_even_read_is_waited_for, 1},
+    {a_late_reply_confirms_a_reset_where_it_was_not_refused, 2},
     {one_that_goes_away_is_forgotten_but_for_that_it_had_a_reference, 1},
     {one_that_was_reset_or_corrected_has_not_just_started, 1},
     {a_datagram_that_is_no_reply_is_reported_once_until_it_answers, 1},

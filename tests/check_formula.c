@@ -126,6 +126,9 @@ START_TEST(one_that_jumps_all_the_time_is_unsteady_until_ten_seconds_after_the_l
     ck_assert(!take(written_at(10 * SECOND, 10 * MS), now_ns)); /* no storm of recoveries */
     ck_assert_int_eq(formula_verdict(&formula, now_ns + 10 * SECOND), CLOCK_UNSTEADY);
     ck_assert_int_eq(formula_verdict(&formula, now_ns + 10 * SECOND + 1), CLOCK_OK);
+    now_ns += 5 * SECOND; /* it rests for seconds, and jumps again */
+    ck_assert(!take(written_at(11 * SECOND, 11 * MS), now_ns));
+    ck_assert_int_eq(formula_verdict(&formula, now_ns + 10 * SECOND), CLOCK_UNSTEADY);
 }
 END_TEST
 

@@ -185,6 +185,10 @@ START_TEST(one_that_is_abandoned_is_reported_where_one_ran)
     recoveries_abandon(&recoveries, &reporter, &view);
     ck_assert(is_reported(EVENT_ABANDONED));
     ck_assert_int_eq(recoveries.recovery.outcome, RECOVERY_OUTCOME_ABANDONED);
+    view.dry_run = true; /* which has told chronyd nothing */
+    begin(RECOVERY_CAUSE_MARKER);
+    recoveries_abandon(&recoveries, &reporter, &view);
+    ck_assert(!is_reported(EVENT_ABANDONED));
 }
 END_TEST
 

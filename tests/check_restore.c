@@ -136,10 +136,29 @@ START_TEST(a_new_configuration_is_what_is_given_back_at_once_where_it_forbids_st
 }
 END_TEST
 
+START_TEST(servers_beyond_the_room_for_them_do_not_take_that_of_others)
+{
+    struct recovery_config full = {.n_servers = RECOVERY_SERVERS_MAX}, other;
+    struct restore r = {.makestep = false};
+
+    for (unsigned i = 0; i < RECOVERY_SERVERS_MAX; i++)
+        full.servers[i] = (struct recovery_server){{{192, 0, 2, (uint8_t)i}, 1}, 4, 6};
+    ck_assert(restore_remember(&r, &full, CHRONY_MODIFY_MINPOLL, false, 1, LATEST));
+    other = full;
+    other.servers[0].address.bytes[0] = 10; /* a reload, and then another recovery */
+    other.servers[1].minpoll = 5;
+    restore_remember(&r, &other, CHRONY_MODIFY_MINPOLL, false, 1, LATEST);
+    ck_assert_uint_eq(r.n_servers, RECOVERY_SERVERS_MAX);
+    ck_assert_mem_eq(&r.servers[0], &full.servers[0], sizeof(r.servers[0]));
+    ck_assert_int_eq(r.servers[1].minpoll, 5);
+}
+END_TEST
+
 RUN_SUITE("restore", nothing_is_pending_before_a_change,
     what_was_changed_is_given_back_in_order_and_nothing_else,
     a_limit_that_was_used_up_is_given_back_as_0_also_after_a_second_change,
     it_is_due_half_a_minute_after_the_first_reference_and_not_after_the_second,
     another_chronyd_is_owed_nothing_and_one_that_is_not_known_may_be_the_same,
     a_setting_whose_reply_is_lost_three_times_is_passed_over,
-    a_new_configuration_is_what_is_given_back_at_once_where_it_forbids_steps)
+    a_new_configuration_is_what_is_given_back_at_once_where_it_forbids_steps,
+    servers_beyond_the_room_for_them_do_not_take_that_of_others)
