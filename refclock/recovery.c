@@ -319,11 +319,17 @@ static void unconfirmed(struct recovery *r, const struct recovery_config *config
     end(r, RECOVERY_OUTCOME_UNCONFIRMED, view->now_ns);
 }
 
+/* For the page: a host that is late is given its time once chronyd has been reset. */
+static int64_t waited_ns(const struct recovery *r, const struct recovery_view *view)
+{
+    return view->now_ns - (r->reset_ns ? r->reset_ns : r->started_ns);
+}
+
 /* Is there a page to go on with, or is it time to go on without? */
 static void act_await_page(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
-    const bool waited = view->now_ns - (r->reset_ns ? r->reset_ns : r->started_ns) >= HOST_WAIT_NS;
+    const bool waited = waited_ns(r, view) >= HOST_WAIT_NS;
 
     (void)config;
     /* After the wait an unproven page is used: it continues the old formula, nothing will differ.
@@ -362,7 +368,7 @@ static void act_rate(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
     if (!view->rate_known) {
-        if (view->now_ns - r->started_ns < RATE_WAIT_NS) {
+        if (waited_ns(r, view) < RATE_WAIT_NS) {
             enter(r, RECOVERY_ASK);
             r->wait_until_ns = view->now_ns + 10 * MS;
         } else if (r->cause == RECOVERY_CAUSE_START) { /* the offset alone is worth it */
@@ -420,7 +426,7 @@ static bool is_good_enough(
 static void act_offset(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
-    const bool waited = view->now_ns - r->started_ns > HOST_WAIT_NS;
+    const bool waited = waited_ns(r, view) >= HOST_WAIT_NS;
     const bool first = isnan(r->remaining_sec);
     const double offset = view->offset_sec;
     double send_sec;

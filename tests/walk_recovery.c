@@ -27,8 +27,8 @@
 enum { AGE_NEW, AGE_RATE_LATE, AGE_HOST_LATE, AGE_SYNC_LATE, AGES };
 static const int64_t ages_ns[] = {SECOND / 2, 3 * SECOND, 20 * SECOND, 100 * SECOND};
 
-enum { NOT, NEW, OLD, LATE }; /* under 5 s, 5 to 60 s, over 60 s ago */
-static const int64_t since_ns[] = {0, SECOND / 4, 10 * SECOND, 80 * SECOND};
+enum { NOT, NEW, RECENT, OLD, LATE }; /* under 1.5 s, under 5 s, 5 to 60 s, over 60 s ago */
+static const int64_t since_ns[] = {0, SECOND / 4, 3 * SECOND, 10 * SECOND, 80 * SECOND};
 
 enum { SLEW_NEW, SLEW_LATE, SLEW_HELD, SLEW_AGES }; /* before, and after what one takes; a minute */
 static const int64_t slew_ages_ns[] = {SECOND / 5, 55 * SECOND, 70 * SECOND};
@@ -200,7 +200,11 @@ static uint8_t index_of_offset(double sec)
 
 static uint8_t since(int64_t ns)
 {
-    return ns == 0 ? NOT : NOW - ns < 5 * SECOND ? NEW : NOW - ns < 60 * SECOND ? OLD : LATE;
+    return ns == 0                     ? NOT
+           : NOW - ns < 3 * SECOND / 2 ? NEW
+           : NOW - ns < 5 * SECOND     ? RECENT
+           : NOW - ns < 60 * SECOND    ? OLD
+                                       : LATE;
 }
 
 static void abstract(const struct recovery *r, struct node *n)
@@ -616,7 +620,8 @@ static void pass_time(const struct node *before)
         arrive(&after);
     }
     /* No longer ago than what was before. */
-    if ((before->reset_age == NEW && before->age >= AGE_HOST_LATE) ||
+    if ((before->reset_age == NEW && before->age >= AGE_RATE_LATE) ||
+        (before->reset_age == RECENT && before->age >= AGE_HOST_LATE) ||
         (before->reset_age == OLD && before->age >= AGE_SYNC_LATE)) {
         by = (struct edge){.kind = TIME_RESET};
         after = *before;
@@ -629,7 +634,7 @@ static void pass_time(const struct node *before)
             (before->reset_age == NOT || before->reset_age >= LATE))) {
         by = (struct edge){.kind = TIME_RELEASED};
         after = *before;
-        after.released++;
+        after.released = after.released == NEW ? OLD : LATE;
         arrive(&after);
     }
     if (before->state == RECOVERY_SLEW && before->slew_age < SLEW_HELD) {

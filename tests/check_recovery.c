@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The recovery's states against a chronyd that is away, another one, late or mute. */
+#include <math.h>
+#include <string.h>
+
+#include "tests/suite.h"
+#include "tests/tracker_fixture.h"
+
+static const struct recovery *recovery(void)
+{
+    return &vm.tracker.recoveries.recovery;
+}
+
+/* --- the page of the new host ------------------------------------------------------------------
+ */
+
+/* The host writes while the clock is measured for the first time. */
+static void write_while_measuring(struct virtual_machine *v)
+{
+    static int64_t until_ns;
+
+    if (v->tracker.recoveries.recovery.state < RECOVERY_OFFSET)
+        until_ns = v->now_ns + 20 * VIRTUAL_MS;
+    v->page_stuck = v->tracker.recoveries.recovery.state >= RECOVERY_OFFSET && v->now_ns < until_ns;
+}
+
+START_TEST(the_host_is_waited_for_since_chronyd_was_reset)
+{
+    setup();
+    start_converged(5);
+    vm.before_step = write_while_measuring;
+    virtual_chronyd_stop(&vm);
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 6 * VIRTUAL_SEC);
+    virtual_chronyd_start(&vm);
+    virtual_run(&vm, 200 * VIRTUAL_MS);
+    ck_assert_uint_ge(virtual_count_commands(&vm, CHRONY_DOFFSET2), 1);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAKESTEP), 0);
+    assert_error_below(100e-9);
+}
+END_TEST
+
+START_TEST(a_formula_that_comes_after_a_chronyd_that_was_away_is_waited_for)
+{
+    setup();
+    start_converged(5);
+    vm.update_page = false;
+    virtual_chronyd_stop(&vm);
+    virtual_disrupt_counter(&vm, 0.005, 60);
+    virtual_write_marker(&vm);
+    vm.formula_at_ns = vm.now_ns + 6 * VIRTUAL_SEC;
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    virtual_chronyd_start(&vm);
+    virtual_run(&vm, 3200 * VIRTUAL_MS);
+    ck_assert_int_eq(recovery()->cause, RECOVERY_CAUSE_MARKER);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_HOST_LATE), 0);
+    ck_assert_uint_eq(vm.n_resets, 1);
+    assert_error_below(100e-9);
+}
+END_TEST
+
+RUN_LOOPS("recovery", {the_host_is_waited_for_since_chronyd_was_reset, 1},
+    {a_formula_that_comes_after_a_chronyd_that_was_away_is_waited_for, 1})
