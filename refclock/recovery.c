@@ -165,6 +165,7 @@ void recovery_begin(struct recovery *r, enum recovery_cause cause, int64_t now_n
         .cause = cause,
         .page_grade = RECOVERY_PAGE_NOT_YET,
         .exact_unavailable = r->exact_unavailable, /* chronyd is still the same */
+        .had_reference = reset_queued && r->had_reference,
         .started_ns = now_ns,
         .remaining_sec = NAN,
     };

@@ -59,5 +59,26 @@ START_TEST(a_formula_that_comes_after_a_chronyd_that_was_away_is_waited_for)
 }
 END_TEST
 
+/* --- the reset ---------------------------------------------------------------------------------
+ */
+
+START_TEST(a_queued_reset_is_confirmed_by_what_it_did_for_the_second_disruption)
+{
+    setup();
+    start_converged(5);
+    vm.frozen = true;
+    vm.fates[0] = VIRTUAL_REPLY_LOST;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 100 * VIRTUAL_MS);
+    virtual_write_marker(&vm);
+    virtual_run(&vm, 100 * VIRTUAL_MS);
+    vm.frozen = false;
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_int_eq(recovery()->outcome, RECOVERY_OUTCOME_SYNCHRONISED);
+}
+END_TEST
+
 RUN_LOOPS("recovery", {the_host_is_waited_for_since_chronyd_was_reset, 1},
-    {a_formula_that_comes_after_a_chronyd_that_was_away_is_waited_for, 1})
+    {a_formula_that_comes_after_a_chronyd_that_was_away_is_waited_for, 1},
+    {a_queued_reset_is_confirmed_by_what_it_did_for_the_second_disruption, 1})

@@ -604,6 +604,8 @@ static void begin(const struct node *before, enum recovery_cause cause, bool wai
     recovery_begin(&r, cause, NOW, waits ? NOW + SECOND / 100 : 0, queued);
     r.started_ns = NOW - ages_ns[AGE_NEW];
     must(cause == RECOVERY_CAUSE_START || recovery_holds_samples(&r), "samples flow at its start");
+    must(!queued || r.had_reference == before->had_reference,
+        "what its queued reset is judged by is forgotten");
     abstract(&r, &after);
     arrive(&after);
 }
