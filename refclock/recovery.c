@@ -702,6 +702,8 @@ static void handle_gone(struct recovery *r, int64_t now_ns)
         enter(r, RECOVERY_AWAIT_SYNC);
     else if (r->state != RECOVERY_RESET)
         recovery_begin(r, r->cause, r->started_ns, 0, false);
+    else
+        r->failures = r->unanswered_resets = 0;
     r->sent = false;
     r->wait_until_ns = now_ns + RETRY_FIRST_NS; /* looked for at this pace until it is back */
 }

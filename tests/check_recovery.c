@@ -79,6 +79,47 @@ START_TEST(a_queued_reset_is_confirmed_by_what_it_did_for_the_second_disruption)
 }
 END_TEST
 
+START_TEST(the_next_chronyd_has_all_the_tries)
+{
+    setup();
+    start_converged(5);
+    vm.refuses_resets = true;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 4200 * VIRTUAL_MS);
+    ck_assert_uint_ge(recovery()->failures, 5);
+    ck_assert_int_eq(recovery()->state, RECOVERY_RESET);
+    virtual_chronyd_stop(&vm);
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    ck_assert_int_eq(recovery()->state, RECOVERY_RESET);
+    virtual_chronyd_start(&vm);
+    vm.n_commands = 0;
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_RESET_SOURCES), 8);
+}
+END_TEST
+
+/* The one before has read a reset and not answered it. */
+START_TEST(the_next_chronyd_is_reset_twice_before_a_reset_is_taken_as_done)
+{
+    setup();
+    start_converged(5);
+    vm.fates[0] = VIRTUAL_COMMAND_LOST;
+    virtual_migrate(&vm, 0.005, 60);
+    while (recovery()->state != RECOVERY_CONFIRM || vm.n_replies == 0)
+        virtual_run(&vm, VIRTUAL_MS / 100);
+    ck_assert_uint_eq(recovery()->unanswered_resets, 1);
+    vm.connection_dead = true;
+    virtual_run(&vm, VIRTUAL_MS);
+    ck_assert_int_eq(recovery()->state, RECOVERY_RESET);
+    vm.n_commands = vm.n_read = 0;
+    vm.fates[0] = vm.fates[1] = VIRTUAL_COMMAND_LOST;
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_RESET_SOURCES), 2);
+}
+END_TEST
+
 RUN_LOOPS("recovery", {the_host_is_waited_for_since_chronyd_was_reset, 1},
     {a_formula_that_comes_after_a_chronyd_that_was_away_is_waited_for, 1},
-    {a_queued_reset_is_confirmed_by_what_it_did_for_the_second_disruption, 1})
+    {a_queued_reset_is_confirmed_by_what_it_did_for_the_second_disruption, 1},
+    {the_next_chronyd_has_all_the_tries, 1},
+    {the_next_chronyd_is_reset_twice_before_a_reset_is_taken_as_done, 1})

@@ -468,6 +468,10 @@ static void check_step(const struct node *before, const struct recovery *r, stru
     must(order->wake_at_ns > view->now_ns, "it is to be woken at once, for ever");
     must(!was_idle || is_idle, "it begins by itself");
 
+    must(by.event != RECOVERY_GONE || r->state != RECOVERY_RESET ||
+             (r->failures == 0 && r->unanswered_resets == 0 && r->unanswered == 0),
+        "the next chronyd has to pay for the one before");
+    must(r->state == RECOVERY_AWAIT_SYNC || r->failures < 10, "it tries without end");
     if (by.event == RECOVERY_SILENCE && before->sent && r->state == RECOVERY_AWAIT_SYNC &&
         phase_of((enum recovery_state)before->state, (enum recovery_state)before->probe_for) <= 4) {
         must(before->failures == 3 || before->unanswered_in_all == 3,
