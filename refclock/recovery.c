@@ -10,7 +10,7 @@
 #define SYNC_WAIT_NS      (60000 * MS)
 #define SYNC_POLL_NS      (50 * MS)
 #define SLEW_POLL_NS      (100 * MS)
-#define SLEW_HOLD_NS      (60000 * MS) /* then samples flow beside what is left of the slew */
+#define SLEW_HOLD_NS      (60000 * MS) /* of all slews; then samples flow beside what is left */
 #define SLEW_MIN_SEC      1.0          /* the least that chronyd takes for one */
 #define RETRY_FIRST_NS    (100 * MS)
 #define RETRY_MAX_NS      (2000 * MS)
@@ -479,6 +479,8 @@ static void begin_slew(struct recovery *r, int64_t now_ns)
 {
     enter(r, RECOVERY_SLEW);
     r->slew_since_ns = now_ns;
+    if (r->first_slew_ns == 0)
+        r->first_slew_ns = now_ns;
     r->wait_until_ns = now_ns + SLEW_POLL_NS;
 }
 
@@ -530,7 +532,7 @@ static void judge_slew(struct recovery *r, const struct recovery_config *config,
     (void)config;
     if (over) {
         enter(r, RECOVERY_OFFSET);
-    } else if (since_ns >= SLEW_HOLD_NS) {
+    } else if (view->now_ns - r->first_slew_ns >= SLEW_HOLD_NS) {
         leave(r, RECOVERY_NEWS_LEFT, order);
     } else {
         enter(r, RECOVERY_SLEW);

@@ -175,7 +175,8 @@ struct recovery {
     unsigned unanswered;        /* other commands that it has read */
     int64_t wait_until_ns;      /* nothing is sent before */
     int64_t slew_since_ns;
-    int64_t released_ns; /* when samples were allowed again; 0: not yet */
+    int64_t first_slew_ns; /* since when slews hold the samples; 0: none has yet */
+    int64_t released_ns;   /* when samples were allowed again; 0: not yet */
     int64_t started_ns, reset_ns, corrected_ns, ended_ns; /* 0: has not been */
     /* What was corrected, for the report. */
     double rate_ppm, offset_sec;

@@ -118,8 +118,40 @@ START_TEST(the_next_chronyd_is_reset_twice_before_a_reset_is_taken_as_done)
 }
 END_TEST
 
+/* --- slews -------------------------------------------------------------------------------------
+ */
+
+/* Somebody puts the clock back whenever a slew is nearly over. */
+static void put_back(struct virtual_machine *v)
+{
+    static bool slewing;
+
+    slewing = slewing || fabs(v->slew_left_sec) > 1;
+    if (!slewing || v->slew_left_sec == 0 || fabs(v->slew_left_sec) > 2e-2)
+        return;
+    slewing = false;
+    v->error_sec += 3.9;
+}
+
+START_TEST(all_slews_of_a_recovery_hold_the_samples_for_a_minute)
+{
+    setup();
+    config.recovery.step = RECOVERY_STEP_NEVER;
+    start_converged(5);
+    virtual_migrate(&vm, 3.9, 10);
+    vm.before_step = put_back;
+    virtual_run(&vm, 58 * VIRTUAL_SEC);
+    ck_assert_uint_ge(virtual_count_commands(&vm, CHRONY_DOFFSET2), 2);
+    ck_assert(recovery_holds_samples(recovery()));
+    virtual_run(&vm, 4 * VIRTUAL_SEC);
+    ck_assert(!recovery_holds_samples(recovery()));
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_LEFT_TO_CHRONYD), 1);
+}
+END_TEST
+
 RUN_LOOPS("recovery", {the_host_is_waited_for_since_chronyd_was_reset, 1},
     {a_formula_that_comes_after_a_chronyd_that_was_away_is_waited_for, 1},
     {a_queued_reset_is_confirmed_by_what_it_did_for_the_second_disruption, 1},
     {the_next_chronyd_has_all_the_tries, 1},
-    {the_next_chronyd_is_reset_twice_before_a_reset_is_taken_as_done, 1})
+    {the_next_chronyd_is_reset_twice_before_a_reset_is_taken_as_done, 1},
+    {all_slews_of_a_recovery_hold_the_samples_for_a_minute, 1})

@@ -30,8 +30,11 @@ static const int64_t ages_ns[] = {SECOND / 2, 3 * SECOND, 20 * SECOND, 100 * SEC
 enum { NOT, NEW, RECENT, OLD, LATE }; /* under 1.5 s, under 5 s, 5 to 60 s, over 60 s ago */
 static const int64_t since_ns[] = {0, SECOND / 4, 3 * SECOND, 10 * SECOND, 80 * SECOND};
 
-enum { SLEW_NEW, SLEW_LATE, SLEW_HELD, SLEW_AGES }; /* before, and after what one takes; a minute */
-static const int64_t slew_ages_ns[] = {SECOND / 5, 55 * SECOND, 70 * SECOND};
+enum { SLEW_NEW, SLEW_LATE }; /* before, and after what one takes */
+static const int64_t slew_ages_ns[] = {SECOND / 5, 55 * SECOND};
+
+enum { SLEWS_NONE, SLEWS_NEW, SLEWS_HELD }; /* how long ago the first began: over a minute */
+static const int64_t slews_ages_ns[] = {0, 58 * SECOND, 70 * SECOND};
 
 static const double offsets[] = {
     NAN, 20e-9, 100e-9, -100e-9, 1.5e-6, -1.5e-6, 1e-3, 5e-3, -5e-3, 20, -20};
@@ -63,7 +66,7 @@ struct node {
     uint8_t sent, measuring, exact_unavailable, cannot_step;
     uint8_t had_reference, reset_confirmed, reset_assumed, released;
     uint8_t round, unanswered_resets, unanswered_in_all, server, failures;
-    uint8_t remaining, last_offset_slews, waits, age, reset_age, slew_age;
+    uint8_t remaining, last_offset_slews, waits, age, reset_age, slew_age, slews_age;
     /* The witness. */
     uint8_t unanswered;     /* of DFREQ, DOFFSET2, MAKESTEP: may or may not have been carried out */
     uint8_t slewing;        /* a DOFFSET2 was, or may have been, and nothing has ended it */
@@ -73,7 +76,17 @@ struct node {
 };
 
 struct edge {
-    enum { BEGIN, TIME_START, TIME_RESET, TIME_RELEASED, TIME_WAIT, TIME_SLEW, RELOAD, STEP } kind;
+    enum {
+        BEGIN,
+        TIME_START,
+        TIME_RESET,
+        TIME_RELEASED,
+        TIME_WAIT,
+        TIME_SLEW,
+        TIME_SLEWS,
+        RELOAD,
+        STEP
+    } kind;
     enum recovery_cause cause;
     enum recovery_event event;
     uint8_t page, offset, rate, correction;
@@ -109,6 +122,7 @@ static void print_edge(const struct edge *e)
     case TIME_RELEASED: printf("time passes since samples were allowed"); break;
     case TIME_WAIT: printf("the wait is over"); break;
     case TIME_SLEW: printf("time passes since the slew began"); break;
+    case TIME_SLEWS: printf("time passes since the first slew began"); break;
     case RELOAD: printf("the configuration is read anew"); break;
     case STEP:
         printf("%s, page %d%s", event_names[e->event], (int)pages[e->page].page,
@@ -181,6 +195,7 @@ static struct recovery concrete(const struct node *n)
         .reset_ns = n->reset_age ? NOW - since_ns[n->reset_age] : 0,
         .released_ns = n->released ? NOW - since_ns[n->released] : 0,
         .slew_since_ns = NOW - slew_ages_ns[n->slew_age],
+        .first_slew_ns = n->slews_age ? NOW - slews_ages_ns[n->slews_age] : 0,
         .rate_ppm = NAN,
         .offset_sec = NAN,
         .remaining_sec = offsets[n->remaining],
@@ -241,8 +256,10 @@ static void abstract(const struct recovery *r, struct node *n)
     n->reset_age = since(r->reset_ns);
     n->slew_age = r->state != RECOVERY_SLEW              ? SLEW_NEW
                   : NOW - r->slew_since_ns < 10 * SECOND ? SLEW_NEW
-                  : NOW - r->slew_since_ns < 60 * SECOND ? SLEW_LATE
-                                                         : SLEW_HELD;
+                                                         : SLEW_LATE;
+    n->slews_age = r->first_slew_ns == 0                  ? SLEWS_NONE
+                   : NOW - r->first_slew_ns < 60 * SECOND ? SLEWS_NEW
+                                                          : SLEWS_HELD;
     /* What has been and is not looked at again. */
     if (r->reset_confirmed)
         n->reset_assumed = 0;
@@ -251,6 +268,8 @@ static void abstract(const struct recovery *r, struct node *n)
     if (r->state == RECOVERY_AWAIT_SYNC || r->state == RECOVERY_BURST)
         n->round = n->unanswered_in_all = n->server = n->remaining = n->last_offset_slews =
             n->cannot_step = 0;
+    if (!recovery_holds_samples(r))
+        n->slews_age = SLEWS_NONE;
     if (r->state == RECOVERY_IDLE) {
         n->round = n->unanswered_in_all = n->server = n->remaining = n->last_offset_slews = n->age =
             0;
@@ -484,8 +503,8 @@ static void check_step(const struct node *before, const struct recovery *r, stru
         w->unanswered = w->slewing = 0;
     if (before->state == RECOVERY_SLEW && before->sent && by.event != RECOVERY_SILENCE &&
         (r->state == RECOVERY_BURST || r->state == RECOVERY_AWAIT_SYNC) && w->slewing) {
-        must(
-            before->slew_age == SLEW_HELD || by.offset > 0, "samples flow in the middle of a slew");
+        must(before->slews_age == SLEWS_HELD || by.offset > 0,
+            "samples flow in the middle of a slew");
         w->slewing = 0;
     }
     if (order->send)
@@ -508,6 +527,7 @@ static void check_step(const struct node *before, const struct recovery *r, stru
             "a disruption ended, and does not say whether chronyd was reset");
         must(!w->slewing && !w->unanswered, "it ended before the clock was corrected");
     }
+    must(r->state != RECOVERY_SLEW || r->first_slew_ns != 0, "a slew without its time");
     must(r->reset_confirmed == (r->reset_ns != 0), "a reset without its time");
     must(start || r->reset_confirmed == w->chronyd_forgot, "a reset is claimed, or denied");
 }
@@ -643,10 +663,16 @@ static void pass_time(const struct node *before)
         after.released = after.released == NEW ? OLD : LATE;
         arrive(&after);
     }
-    if (before->state == RECOVERY_SLEW && before->slew_age < SLEW_HELD) {
+    if (before->state == RECOVERY_SLEW && before->slew_age == SLEW_NEW) {
         by = (struct edge){.kind = TIME_SLEW};
         after = *before;
-        after.slew_age++;
+        after.slew_age = SLEW_LATE;
+        arrive(&after);
+    }
+    if (before->slews_age == SLEWS_NEW) {
+        by = (struct edge){.kind = TIME_SLEWS};
+        after = *before;
+        after.slews_age = SLEWS_HELD;
         arrive(&after);
     }
     if (before->waits) {
