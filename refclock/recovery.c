@@ -421,7 +421,8 @@ static bool is_good_enough(
 
     return fabs(offset) <= GOOD_ENOUGH_SEC || r->round == ROUNDS_MAX || r->cannot_step ||
            (r->round >= 2 && (!shrinks || slew_would_not_help)) ||
-           (r->round >= 1 && !may_step(r, config, offset) && slew_would_not_help);
+           ((r->round >= 1 || r->cause == RECOVERY_CAUSE_START) && !may_step(r, config, offset) &&
+               slew_would_not_help);
 }
 
 static void act_offset(struct recovery *r, const struct recovery_config *config,

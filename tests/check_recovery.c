@@ -149,9 +149,27 @@ START_TEST(all_slews_of_a_recovery_hold_the_samples_for_a_minute)
 }
 END_TEST
 
+START_TEST(a_start_that_may_not_step_says_nothing_of_what_a_sample_corrects)
+{
+    static const double errors[] = {100e-9, -900e-9};
+
+    setup();
+    config.recovery.step = RECOVERY_STEP_NEVER;
+    virtual_init(&vm, 1);
+    vm.error_sec = errors[_i];
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RECOVERY), 1);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_LEFT_TO_CHRONYD), 0);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DOFFSET2), 0);
+    assert_error_below(100e-9);
+}
+END_TEST
+
 RUN_LOOPS("recovery", {the_host_is_waited_for_since_chronyd_was_reset, 1},
     {a_formula_that_comes_after_a_chronyd_that_was_away_is_waited_for, 1},
     {a_queued_reset_is_confirmed_by_what_it_did_for_the_second_disruption, 1},
     {the_next_chronyd_has_all_the_tries, 1},
     {the_next_chronyd_is_reset_twice_before_a_reset_is_taken_as_done, 1},
-    {all_slews_of_a_recovery_hold_the_samples_for_a_minute, 1})
+    {all_slews_of_a_recovery_hold_the_samples_for_a_minute, 1},
+    {a_start_that_may_not_step_says_nothing_of_what_a_sample_corrects, 2})
