@@ -270,6 +270,7 @@ static void act_ask(struct recovery *r, const struct recovery_config *config,
 static void confirm(struct recovery *r, int64_t now_ns, struct recovery_order *order)
 {
     r->reset_confirmed = true;
+    r->mute = false;
     r->reset_ns = now_ns;
     order->news |= RECOVERY_NEWS_CONFIRMED;
 }
@@ -308,7 +309,8 @@ static void mute(struct recovery *r, const struct recovery_config *config,
 {
     (void)config;
     (void)view;
-    repeat_or_assume(r, RECOVERY_UNCONFIRMED, order);
+    repeat_or_assume(r, RECOVERY_AWAIT_PAGE, order);
+    r->mute = r->reset_assumed;
 }
 
 static void unconfirmed(struct recovery *r, const struct recovery_config *config,
@@ -343,6 +345,10 @@ static void act_await_page(struct recovery *r, const struct recovery_config *con
     }
     if (view->page == RECOVERY_PAGE_NOT_YET || view->unproven)
         order->news |= RECOVERY_NEWS_HOST_LATE;
+    if (r->mute) {
+        enter(r, RECOVERY_UNCONFIRMED);
+        return;
+    }
     switch (r->page_grade) {
     case RECOVERY_PAGE_NOT_YET: r->page_grade = RECOVERY_PAGE_MARKER_ONLY; /* fall through */
     case RECOVERY_PAGE_MARKER_ONLY:

@@ -9,7 +9,10 @@
  *       |                                  `--> SLEW
  *       |         `---------------------------> REARM -----------------------> BURST -> SYNC
  *       |                                           `--> MINPOLL, MAXPOLL
- *       `-> CONFIRM: read and not answered; RESET once more, or unconfirmed
+ *       `-> CONFIRM: read and not answered; RESET once more, or HOST: taken as done. Where nothing
+ *           is answered, HOST leads to the end, unconfirmed.
+ *
+ *     Any state -> SYNC after four unanswered commands beside RESET.
  *
  * A command that chronyd has read and not answered may have been carried out. So none is simply
  * repeated: PROBE asks TRACKING, whose answer comes after chronyd has dealt with all before it,
@@ -167,6 +170,7 @@ struct recovery {
     bool had_reference;     /* chronyd, when the reset was sent */
     bool reset_confirmed;   /* by its reply, or by TRACKING: the reference was lost with it */
     bool reset_assumed;     /* chronyd has read it, and nothing more can be known */
+    bool mute;              /* no reply to that came back, nor to TRACKING: it is sent no more */
     bool synchronised;      /* chronyd was, at the end */
     bool last_offset_slews; /* what was sent last is to be slewed, not stepped */
     unsigned round, server;

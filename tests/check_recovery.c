@@ -59,6 +59,50 @@ START_TEST(a_formula_that_comes_after_a_chronyd_that_was_away_is_waited_for)
 }
 END_TEST
 
+/* All that the old formula says is wrong by then. */
+START_TEST(without_any_reply_the_new_hosts_formula_is_waited_for)
+{
+    setup();
+    start_converged(5);
+    vm.mute = true;
+    vm.update_page = false;
+    virtual_disrupt_counter(&vm, 0.005, 60);
+    virtual_write_marker(&vm);
+    vm.formula_at_ns = vm.now_ns + 4900 * VIRTUAL_MS;
+    vm.n_samples = vm.n_wrong_samples = 0;
+    virtual_run(&vm, 4850 * VIRTUAL_MS);
+    ck_assert_uint_eq(vm.n_samples, 0);
+    ck_assert_uint_eq(vm.refid, 0);
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_uint_ge(vm.n_samples, 190);
+    ck_assert_uint_eq(vm.n_wrong_samples, 0);
+    ck_assert_uint_eq(vm.n_resets, 2);
+    ck_assert_int_eq(recovery()->outcome, RECOVERY_OUTCOME_UNCONFIRMED);
+}
+END_TEST
+
+START_TEST(without_any_reply_a_formula_that_never_comes_is_not_waited_for)
+{
+    setup();
+    start_converged(5);
+    vm.mute = true;
+    vm.update_page = false;
+    virtual_disrupt_counter(&vm, 0.005, 60);
+    virtual_write_marker(&vm);
+    virtual_run(&vm, 5100 * VIRTUAL_MS);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_HOST_LATE), 1);
+    vm.n_samples = 0;
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_ge(vm.n_samples, 19);
+    ck_assert_uint_eq(vm.n_resets, 2);
+    virtual_write_formula(&vm); /* what chronyd was told was of the old host */
+    vm.update_page = true;
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 4);
+    ck_assert_uint_eq(vm.refid, config.refid);
+}
+END_TEST
+
 /* --- the reset ---------------------------------------------------------------------------------
  */
 
@@ -168,6 +212,8 @@ END_TEST
 
 RUN_LOOPS("recovery", {the_host_is_waited_for_since_chronyd_was_reset, 1},
     {a_formula_that_comes_after_a_chronyd_that_was_away_is_waited_for, 1},
+    {without_any_reply_the_new_hosts_formula_is_waited_for, 1},
+    {without_any_reply_a_formula_that_never_comes_is_not_waited_for, 1},
     {a_queued_reset_is_confirmed_by_what_it_did_for_the_second_disruption, 1},
     {the_next_chronyd_has_all_the_tries, 1},
     {the_next_chronyd_is_reset_twice_before_a_reset_is_taken_as_done, 1},

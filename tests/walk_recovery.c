@@ -64,7 +64,7 @@ enum { DFREQ = 1, DOFFSET2 = 2, MAKESTEP = 4 };
 struct node {
     uint8_t config, state, cause, probe_for, page_grade, outcome;
     uint8_t sent, measuring, exact_unavailable, cannot_step;
-    uint8_t had_reference, reset_confirmed, reset_assumed, released;
+    uint8_t had_reference, reset_confirmed, reset_assumed, mute, released;
     uint8_t round, unanswered_resets, unanswered_in_all, server, failures;
     uint8_t remaining, last_offset_slews, waits, age, reset_age, slew_age, slews_age;
     /* The witness. */
@@ -184,6 +184,7 @@ static struct recovery concrete(const struct node *n)
         .had_reference = n->had_reference,
         .reset_confirmed = n->reset_confirmed,
         .reset_assumed = n->reset_assumed,
+        .mute = n->mute,
         .round = n->round,
         .unanswered_resets = n->unanswered_resets,
         .unanswered = n->unanswered_in_all,
@@ -238,6 +239,7 @@ static void abstract(const struct recovery *r, struct node *n)
     n->had_reference = r->had_reference;
     n->reset_confirmed = r->reset_confirmed;
     n->reset_assumed = r->reset_assumed;
+    n->mute = r->mute && r->state != RECOVERY_IDLE;
     n->released = since(r->released_ns);
     n->round = (uint8_t)r->round;
     n->unanswered_resets = (uint8_t)r->unanswered_resets;
@@ -527,6 +529,12 @@ static void check_step(const struct node *before, const struct recovery *r, stru
             "a disruption ended, and does not say whether chronyd was reset");
         must(!w->slewing && !w->unanswered, "it ended before the clock was corrected");
     }
+    must(!r->mute || r->state == RECOVERY_AWAIT_PAGE || is_idle, "a mute chronyd is told more");
+    if (!start && !was_idle && before->state != RECOVERY_RESET &&
+        before->state <= RECOVERY_AWAIT_PAGE && !recovery_holds_samples(r) &&
+        (view->unproven || view->page == RECOVERY_PAGE_NOT_YET))
+        must(view->now_ns - (r->reset_ns ? r->reset_ns : r->started_ns) >= 5 * SECOND,
+            "samples flow by what may be the old host's page");
     must(r->state != RECOVERY_SLEW || r->first_slew_ns != 0, "a slew without its time");
     must(r->reset_confirmed == (r->reset_ns != 0), "a reset without its time");
     must(start || r->reset_confirmed == w->chronyd_forgot, "a reset is claimed, or denied");
