@@ -688,13 +688,26 @@ static void judge_sync(struct recovery *r, const struct recovery_config *config,
 
 /* --- one step --------------------------------------------------------------------------------- */
 
+/* Of one that had ended before its reset was confirmed. */
+static void learn_outcome(struct recovery *r)
+{
+    if (r->synchronised) {
+        r->outcome = outcome_of(r);
+        return;
+    }
+    /* chronyd was not asked, unless for the whole minute: that ends at once. */
+    r->outcome = RECOVERY_OUTCOME_RUNNING;
+    r->ended_ns = 0;
+    enter(r, RECOVERY_AWAIT_SYNC);
+}
+
 static void handle_late_reset(struct recovery *r, int64_t now_ns, struct recovery_order *order)
 {
     if (r->cause == RECOVERY_CAUSE_START || r->reset_confirmed)
         return;
     confirm(r, now_ns, order);
-    if (r->state == RECOVERY_IDLE && r->released_ns != 0)
-        r->outcome = outcome_of(r);
+    if (r->state == RECOVERY_IDLE && r->outcome == RECOVERY_OUTCOME_UNCONFIRMED)
+        learn_outcome(r);
     if (r->state == RECOVERY_RESET || r->state == RECOVERY_CONFIRM)
         enter(r, RECOVERY_AWAIT_PAGE);
 }

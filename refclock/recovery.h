@@ -12,7 +12,8 @@
  *       `-> CONFIRM: read and not answered; RESET once more, or HOST: taken as done. Where nothing
  *           is answered, HOST leads to the end, unconfirmed.
  *
- *     Any state -> SYNC after four unanswered commands beside RESET.
+ *     Any state -> SYNC after four unanswered commands beside RESET; from the end, unconfirmed,
+ *     where a reply to RESET comes late.
  *
  * A command that chronyd has read and not answered may have been carried out. So none is simply
  * repeated: PROBE asks TRACKING, whose answer comes after chronyd has dealt with all before it,

@@ -162,6 +162,86 @@ START_TEST(the_next_chronyd_is_reset_twice_before_a_reset_is_taken_as_done)
 }
 END_TEST
 
+/* --- a reply that is late ----------------------------------------------------------------------
+ */
+
+/* The reply to the last reset, now. */
+static void reply_to_reset(void)
+{
+    uint8_t *reply = vm.replies[vm.n_replies].bytes;
+    unsigned i = vm.n_commands;
+
+    while (vm.commands[--i].command.id != CHRONY_RESET_SOURCES)
+        ;
+    memset(reply, 0, CHRONY_REQUEST_MAX);
+    reply[0] = 6;
+    reply[1] = 2;
+    reply[5] = CHRONY_RESET_SOURCES;
+    for (int k = 0; k < 4; k++)
+        reply[16 + k] = (uint8_t)(vm.commands[i].sequence >> (24 - 8 * k));
+    vm.replies[vm.n_replies++].at_ns = vm.now_ns;
+}
+
+START_TEST(after_a_late_reply_a_mute_chronyd_is_asked_whether_it_is_synchronised)
+{
+    setup();
+    start_converged(5);
+    vm.mute = true;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 6 * VIRTUAL_SEC);
+    ck_assert_int_eq(recovery()->outcome, RECOVERY_OUTCOME_UNCONFIRMED);
+    ck_assert_uint_eq(vm.refid, config.refid);
+    vm.mute = false;
+    reply_to_reset();
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_int_eq(recovery()->state, RECOVERY_IDLE);
+    ck_assert_int_eq(recovery()->outcome, RECOVERY_OUTCOME_SYNCHRONISED);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SYNCHRONISED), 1);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 1);
+    ck_assert_uint_eq(vm.n_commands, 2);
+}
+END_TEST
+
+START_TEST(a_late_reply_after_the_end_confirms_how_it_ended)
+{
+    setup();
+    start_converged(5);
+    vm.fates[0] = vm.fates[1] = VIRTUAL_REPLY_LOST;
+    vm.refuses_tracking = true; /* nothing else can tell */
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    vm.refuses_tracking = false;
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    ck_assert_int_eq(recovery()->outcome, RECOVERY_OUTCOME_UNCONFIRMED);
+    ck_assert(recovery()->synchronised);
+    reply_to_reset();
+    virtual_run(&vm, 100 * VIRTUAL_MS);
+    ck_assert_int_eq(recovery()->state, RECOVERY_IDLE);
+    ck_assert_int_eq(recovery()->outcome, RECOVERY_OUTCOME_SYNCHRONISED);
+}
+END_TEST
+
+START_TEST(a_late_reply_does_not_change_how_an_abandoned_recovery_ended)
+{
+    struct observation stop = {.stop = true};
+
+    setup();
+    start_converged(5);
+    vm.fates[0] = vm.fates[1] = VIRTUAL_REPLY_LOST;
+    vm.refuses_tracking = true;
+    virtual_migrate(&vm, 0.005, 60);
+    while (recovery()->state != RECOVERY_AWAIT_SYNC)
+        virtual_run(&vm, 10 * VIRTUAL_MS);
+    stop.now_ns = vm.now_ns;
+    tracker_step(&vm.tracker, &stop, &vm.orders);
+    ck_assert_int_eq(recovery()->outcome, RECOVERY_OUTCOME_ABANDONED);
+    reply_to_reset();
+    virtual_run(&vm, 10 * VIRTUAL_MS);
+    ck_assert(recovery()->reset_confirmed);
+    ck_assert_int_eq(recovery()->outcome, RECOVERY_OUTCOME_ABANDONED);
+}
+END_TEST
+
 /* --- slews -------------------------------------------------------------------------------------
  */
 
@@ -217,5 +297,8 @@ RUN_LOOPS("recovery", {the_host_is_waited_for_since_chronyd_was_reset, 1},
     {a_queued_reset_is_confirmed_by_what_it_did_for_the_second_disruption, 1},
     {the_next_chronyd_has_all_the_tries, 1},
     {the_next_chronyd_is_reset_twice_before_a_reset_is_taken_as_done, 1},
+    {after_a_late_reply_a_mute_chronyd_is_asked_whether_it_is_synchronised, 1},
+    {a_late_reply_after_the_end_confirms_how_it_ended, 1},
+    {a_late_reply_does_not_change_how_an_abandoned_recovery_ended, 1},
     {all_slews_of_a_recovery_hold_the_samples_for_a_minute, 1},
     {a_start_that_may_not_step_says_nothing_of_what_a_sample_corrects, 2})
