@@ -14,11 +14,12 @@
 #define SLEW_MIN_SEC      1.0          /* the least that chronyd takes for one */
 #define RETRY_FIRST_NS    (100 * MS)
 #define RETRY_MAX_NS      (2000 * MS)
-#define SLEW_RATE         0.083333 /* chronyd's largest by default */
-#define SLEW_MAX_SEC      4.0      /* fits SLEW_HOLD_NS; more is left to chronyd */
-#define GOOD_ENOUGH_SEC   30e-9    /* what a measurement can tell from nothing */
-#define SLEW_ENOUGH_SEC   1e-6     /* below that, samples are as quick as another slew */
-#define FORWARD_SHORT_SEC 1e-6     /* a step forward stops short of a step back */
+#define AWAY_NS           (10000 * MS) /* nobody to be told: samples flow, and RESET is tried */
+#define SLEW_RATE         0.083333     /* chronyd's largest by default */
+#define SLEW_MAX_SEC      4.0          /* fits SLEW_HOLD_NS; more is left to chronyd */
+#define GOOD_ENOUGH_SEC   30e-9        /* what a measurement can tell from nothing */
+#define SLEW_ENOUGH_SEC   1e-6         /* below that, samples are as quick as another slew */
+#define FORWARD_SHORT_SEC 1e-6         /* a step forward stops short of a step back */
 #define RATE_ENOUGH_PPM   5e-4
 #define STEP_LEAST_SEC    1e-4 /* the threshold of makestep by NTP */
 #define STEP_MOST_SEC     1.0
@@ -133,9 +134,14 @@ const char *recovery_corrector_str(enum recovery_corrector corrector)
     return NULL;
 }
 
-bool recovery_holds_samples(const struct recovery *r)
+static bool state_holds_samples(const struct recovery *r)
 {
     return table[r->state].holds_samples;
+}
+
+bool recovery_holds_samples(const struct recovery *r)
+{
+    return state_holds_samples(r) && !r->away;
 }
 
 bool recovery_uses_page(const struct recovery *r)
@@ -153,7 +159,7 @@ bool recovery_is_resting(const struct recovery *r)
 static void enter(struct recovery *r, enum recovery_state state)
 {
     r->state = state;
-    r->sent = r->measuring = false;
+    r->sent = r->measuring = r->away = false;
     r->wait_until_ns = 0;
     r->failures = 0;
 }
@@ -712,7 +718,10 @@ static void handle_late_reset(struct recovery *r, int64_t now_ns, struct recover
         enter(r, RECOVERY_AWAIT_PAGE);
 }
 
-/* The next one at the command socket knows nothing of what this chronyd was told. */
+/*
+ * The next one at the command socket knows nothing of what this chronyd was told. Where nobody
+ * comes back there, chronyd may be reached by the SOCK alone: samples serve it better than none.
+ */
 static void handle_gone(struct recovery *r, int64_t now_ns)
 {
     r->exact_unavailable = false;
@@ -720,12 +729,13 @@ static void handle_gone(struct recovery *r, int64_t now_ns)
         return;
     if (r->cause == RECOVERY_CAUSE_START)
         end(r, RECOVERY_OUTCOME_ABANDONED, now_ns);
-    else if (!recovery_holds_samples(r)) /* its clock was corrected: await the next one's choice */
+    else if (!state_holds_samples(r)) /* its clock was corrected: await the next one's choice */
         enter(r, RECOVERY_AWAIT_SYNC);
     else if (r->state != RECOVERY_RESET)
         recovery_begin(r, r->cause, r->started_ns, 0, false);
     else
         r->failures = r->unanswered_resets = 0;
+    r->away = r->state == RECOVERY_RESET && now_ns - r->started_ns >= AWAY_NS;
     r->sent = false;
     r->wait_until_ns = now_ns + RETRY_FIRST_NS; /* looked for at this pace until it is back */
 }
@@ -740,7 +750,8 @@ static void check(const struct recovery *r, const struct recovery_order *order)
     assert(!(order->send && order->measure));
     assert(
         r->state == RECOVERY_IDLE || r->sent || order->measure || order->wake_at_ns != INT64_MAX);
-    assert(recovery_holds_samples(r) ? r->released_ns == 0 : true);
+    assert(state_holds_samples(r) ? r->released_ns == 0 : true);
+    assert(!r->away || r->state == RECOVERY_RESET);
 }
 
 void recovery_step(struct recovery *r, const struct recovery_config *config,
@@ -761,7 +772,7 @@ void recovery_step(struct recovery *r, const struct recovery_config *config,
     /* From state to state, until something has to be waited for. */
     for (enum recovery_state before = RECOVERY_N_STATES; before != r->state;) {
         before = r->state;
-        if (r->released_ns == 0 && !recovery_holds_samples(r))
+        if (r->released_ns == 0 && !state_holds_samples(r))
             r->released_ns = view->now_ns;
         if (table[r->state].act && !r->sent && view->now_ns >= r->wait_until_ns)
             table[r->state].act(r, config, view, &order);

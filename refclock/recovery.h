@@ -165,6 +165,7 @@ struct recovery {
     enum recovery_outcome outcome;
     bool sent;              /* this state's command is under way */
     bool measuring;         /* a measurement was ordered in the step before */
+    bool away;              /* in RESET: nobody has been at the command socket for long */
     bool exact_unavailable; /* this chronyd has no DFREQ or DOFFSET2 */
     bool cannot_step;       /* chronyd does not, as under its -x: it slews */
     bool left_to_chronyd;   /* its offset, for it is too large, or long to slew */
@@ -206,7 +207,10 @@ void recovery_begin(struct recovery *r, enum recovery_cause cause, int64_t now_n
 /* End the one that runs, if one does: vmclockd stops. */
 void recovery_abandon(struct recovery *r, int64_t now_ns);
 
-/* Samples are held back until the clock has been corrected or cannot be. */
+/*
+ * Samples are held back until the clock has been corrected or cannot be; for ten seconds where
+ * there is nobody to be told, and again once there is.
+ */
 bool recovery_holds_samples(const struct recovery *r);
 
 /* It has begun to correct the clock by the page: one that changes now was not the new host's. */

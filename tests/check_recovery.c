@@ -162,6 +162,59 @@ START_TEST(the_next_chronyd_is_reset_twice_before_a_reset_is_taken_as_done)
 }
 END_TEST
 
+/* The SOCK works, and the command socket is not to be had: in another place, or not allowed. */
+static void lose_commands(struct virtual_machine *v)
+{
+    v->connection_dead = true;
+}
+
+START_TEST(samples_flow_again_where_only_the_command_socket_cannot_be_reached)
+{
+    setup();
+    start_converged(5);
+    vm.before_step = lose_commands;
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_ge(vm.n_samples, 95);
+    vm.n_samples = 0;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 9 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_samples, 0);
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    vm.n_samples = 0;
+    virtual_run(&vm, 600 * VIRTUAL_SEC);
+    ck_assert_uint_ge(vm.n_samples, 11900);
+    ck_assert_uint_eq(vm.n_wrong_samples, 0);
+    ck_assert_uint_eq(vm.n_resets, 0);
+    ck_assert_uint_eq(vm.refid, config.refid);
+    ck_assert_int_eq(recovery()->state, RECOVERY_RESET);
+    assert_error_below(20e-6);
+}
+END_TEST
+
+/* Nothing that chronyd measured before the reset is believed after it. */
+START_TEST(a_command_socket_that_comes_back_gets_the_whole_recovery)
+{
+    setup();
+    start_converged(5);
+    vm.before_step = lose_commands;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 60 * VIRTUAL_SEC);
+    ck_assert(!recovery_holds_samples(recovery()));
+    vm.before_step = NULL;
+    vm.connection_dead = false;
+    virtual_disrupt_counter(&vm, 0.005, 0);
+    virtual_write_formula(&vm);
+    vm.n_commands = vm.n_stray_samples = 0;
+    virtual_run(&vm, 110 * VIRTUAL_MS);
+    ck_assert_uint_eq(vm.n_resets, 1);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_int_eq(recovery()->outcome, RECOVERY_OUTCOME_SYNCHRONISED);
+    ck_assert_int_ge(recovery()->released_ns, recovery()->reset_ns);
+    assert_error_below(100e-9);
+}
+END_TEST
+
 /* --- a reply that is late ----------------------------------------------------------------------
  */
 
@@ -297,6 +350,8 @@ RUN_LOOPS("recovery", {the_host_is_waited_for_since_chronyd_was_reset, 1},
     {a_queued_reset_is_confirmed_by_what_it_did_for_the_second_disruption, 1},
     {the_next_chronyd_has_all_the_tries, 1},
     {the_next_chronyd_is_reset_twice_before_a_reset_is_taken_as_done, 1},
+    {samples_flow_again_where_only_the_command_socket_cannot_be_reached, 1},
+    {a_command_socket_that_comes_back_gets_the_whole_recovery, 1},
     {after_a_late_reply_a_mute_chronyd_is_asked_whether_it_is_synchronised, 1},
     {a_late_reply_after_the_end_confirms_how_it_ended, 1},
     {a_late_reply_does_not_change_how_an_abandoned_recovery_ended, 1},

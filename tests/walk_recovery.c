@@ -63,7 +63,7 @@ enum { DFREQ = 1, DOFFSET2 = 2, MAKESTEP = 4 };
 
 struct node {
     uint8_t config, state, cause, probe_for, page_grade, outcome;
-    uint8_t sent, measuring, exact_unavailable, cannot_step;
+    uint8_t sent, measuring, away, exact_unavailable, cannot_step;
     uint8_t had_reference, reset_confirmed, reset_assumed, mute, released;
     uint8_t round, unanswered_resets, unanswered_in_all, server, failures;
     uint8_t remaining, last_offset_slews, waits, age, reset_age, slew_age, slews_age;
@@ -179,6 +179,7 @@ static struct recovery concrete(const struct node *n)
         .outcome = (enum recovery_outcome)n->outcome,
         .sent = n->sent,
         .measuring = n->measuring,
+        .away = n->away,
         .exact_unavailable = n->exact_unavailable,
         .cannot_step = n->cannot_step,
         .had_reference = n->had_reference,
@@ -234,6 +235,7 @@ static void abstract(const struct recovery *r, struct node *n)
     n->outcome = (uint8_t)r->outcome;
     n->sent = r->sent;
     n->measuring = r->measuring;
+    n->away = r->away;
     n->exact_unavailable = r->exact_unavailable;
     n->cannot_step = r->cannot_step;
     n->had_reference = r->had_reference;
@@ -492,6 +494,9 @@ static void check_step(const struct node *before, const struct recovery *r, stru
     must(by.event != RECOVERY_GONE || r->state != RECOVERY_RESET ||
              (r->failures == 0 && r->unanswered_resets == 0 && r->unanswered == 0),
         "the next chronyd has to pay for the one before");
+    must(!r->away || r->state == RECOVERY_RESET, "samples flow though chronyd can be told");
+    must(by.event != RECOVERY_GONE || before->age < AGE_HOST_LATE || !recovery_holds_samples(r),
+        "samples wait for a chronyd that cannot be told");
     must(r->state == RECOVERY_AWAIT_SYNC || r->failures < 10, "it tries without end");
     if (by.event == RECOVERY_SILENCE && before->sent && r->state == RECOVERY_AWAIT_SYNC &&
         phase_of((enum recovery_state)before->state, (enum recovery_state)before->probe_for) <= 4) {
