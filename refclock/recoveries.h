@@ -16,7 +16,7 @@ struct recoveries {
 
     bool pending; /* a disruption whose reset is not confirmed */
     int64_t pending_since_ns;
-    bool unconfirmed; /* this chronyd did not confirm the last reset: it may go by what was before */
+    bool unconfirmed; /* this chronyd did not confirm the last reset */
     bool late_reported, awaiting_reported, refusal_reported;
 
     int64_t reset_sent_ns; /* 0: none was */

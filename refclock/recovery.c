@@ -10,15 +10,16 @@
 #define SYNC_WAIT_NS      (60000 * MS)
 #define SYNC_POLL_NS      (50 * MS)
 #define SLEW_POLL_NS      (100 * MS)
-#define SLEW_HOLD_NS      (60000 * MS) /* then samples flow beside what is left of the slew */
+#define SLEW_HOLD_NS      (60000 * MS) /* of all slews; then samples flow beside what is left */
 #define SLEW_MIN_SEC      1.0          /* the least that chronyd takes for one */
 #define RETRY_FIRST_NS    (100 * MS)
 #define RETRY_MAX_NS      (2000 * MS)
-#define SLEW_RATE         0.083333 /* chronyd's largest by default */
-#define SLEW_MAX_SEC      4.0      /* fits SLEW_HOLD_NS; more is left to chronyd */
-#define GOOD_ENOUGH_SEC   30e-9    /* what a measurement can tell from nothing */
-#define SLEW_ENOUGH_SEC   1e-6     /* below that, samples are as quick as another slew */
-#define FORWARD_SHORT_SEC 1e-6     /* a step forward stops short of a step back */
+#define AWAY_NS           (10000 * MS) /* nobody to be told: samples flow, and RESET is tried */
+#define SLEW_RATE         0.083333     /* chronyd's largest by default */
+#define SLEW_MAX_SEC      4.0          /* fits SLEW_HOLD_NS; more is left to chronyd */
+#define GOOD_ENOUGH_SEC   30e-9        /* what a measurement can tell from nothing */
+#define SLEW_ENOUGH_SEC   1e-6         /* below that, samples are as quick as another slew */
+#define FORWARD_SHORT_SEC 1e-6         /* a step forward stops short of a step back */
 #define RATE_ENOUGH_PPM   5e-4
 #define STEP_LEAST_SEC    1e-4 /* the threshold of makestep by NTP */
 #define STEP_MOST_SEC     1.0
@@ -133,9 +134,14 @@ const char *recovery_corrector_str(enum recovery_corrector corrector)
     return NULL;
 }
 
-bool recovery_holds_samples(const struct recovery *r)
+static bool state_holds_samples(const struct recovery *r)
 {
     return table[r->state].holds_samples;
+}
+
+bool recovery_holds_samples(const struct recovery *r)
+{
+    return state_holds_samples(r) && !r->away;
 }
 
 bool recovery_uses_page(const struct recovery *r)
@@ -153,7 +159,7 @@ bool recovery_is_resting(const struct recovery *r)
 static void enter(struct recovery *r, enum recovery_state state)
 {
     r->state = state;
-    r->sent = r->measuring = false;
+    r->sent = r->measuring = r->away = false;
     r->wait_until_ns = 0;
     r->failures = 0;
 }
@@ -165,6 +171,7 @@ void recovery_begin(struct recovery *r, enum recovery_cause cause, int64_t now_n
         .cause = cause,
         .page_grade = RECOVERY_PAGE_NOT_YET,
         .exact_unavailable = r->exact_unavailable, /* chronyd is still the same */
+        .had_reference = reset_queued && r->had_reference,
         .started_ns = now_ns,
         .remaining_sec = NAN,
     };
@@ -269,6 +276,7 @@ static void act_ask(struct recovery *r, const struct recovery_config *config,
 static void confirm(struct recovery *r, int64_t now_ns, struct recovery_order *order)
 {
     r->reset_confirmed = true;
+    r->mute = false;
     r->reset_ns = now_ns;
     order->news |= RECOVERY_NEWS_CONFIRMED;
 }
@@ -307,7 +315,8 @@ static void mute(struct recovery *r, const struct recovery_config *config,
 {
     (void)config;
     (void)view;
-    repeat_or_assume(r, RECOVERY_UNCONFIRMED, order);
+    repeat_or_assume(r, RECOVERY_AWAIT_PAGE, order);
+    r->mute = r->reset_assumed;
 }
 
 static void unconfirmed(struct recovery *r, const struct recovery_config *config,
@@ -319,11 +328,17 @@ static void unconfirmed(struct recovery *r, const struct recovery_config *config
     end(r, RECOVERY_OUTCOME_UNCONFIRMED, view->now_ns);
 }
 
+/* For the page: a host that is late is given its time once chronyd has been reset. */
+static int64_t waited_ns(const struct recovery *r, const struct recovery_view *view)
+{
+    return view->now_ns - (r->reset_ns ? r->reset_ns : r->started_ns);
+}
+
 /* Is there a page to go on with, or is it time to go on without? */
 static void act_await_page(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
-    const bool waited = view->now_ns - (r->reset_ns ? r->reset_ns : r->started_ns) >= HOST_WAIT_NS;
+    const bool waited = waited_ns(r, view) >= HOST_WAIT_NS;
 
     (void)config;
     /* After the wait an unproven page is used: it continues the old formula, nothing will differ.
@@ -336,6 +351,10 @@ static void act_await_page(struct recovery *r, const struct recovery_config *con
     }
     if (view->page == RECOVERY_PAGE_NOT_YET || view->unproven)
         order->news |= RECOVERY_NEWS_HOST_LATE;
+    if (r->mute) {
+        enter(r, RECOVERY_UNCONFIRMED);
+        return;
+    }
     switch (r->page_grade) {
     case RECOVERY_PAGE_NOT_YET: r->page_grade = RECOVERY_PAGE_MARKER_ONLY; /* fall through */
     case RECOVERY_PAGE_MARKER_ONLY:
@@ -362,7 +381,7 @@ static void act_rate(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
     if (!view->rate_known) {
-        if (view->now_ns - r->started_ns < RATE_WAIT_NS) {
+        if (waited_ns(r, view) < RATE_WAIT_NS) {
             enter(r, RECOVERY_ASK);
             r->wait_until_ns = view->now_ns + 10 * MS;
         } else if (r->cause == RECOVERY_CAUSE_START) { /* the offset alone is worth it */
@@ -414,13 +433,14 @@ static bool is_good_enough(
 
     return fabs(offset) <= GOOD_ENOUGH_SEC || r->round == ROUNDS_MAX || r->cannot_step ||
            (r->round >= 2 && (!shrinks || slew_would_not_help)) ||
-           (r->round >= 1 && !may_step(r, config, offset) && slew_would_not_help);
+           ((r->round >= 1 || r->cause == RECOVERY_CAUSE_START) && !may_step(r, config, offset) &&
+               slew_would_not_help);
 }
 
 static void act_offset(struct recovery *r, const struct recovery_config *config,
     const struct recovery_view *view, struct recovery_order *order)
 {
-    const bool waited = view->now_ns - r->started_ns > HOST_WAIT_NS;
+    const bool waited = waited_ns(r, view) >= HOST_WAIT_NS;
     const bool first = isnan(r->remaining_sec);
     const double offset = view->offset_sec;
     double send_sec;
@@ -472,6 +492,8 @@ static void begin_slew(struct recovery *r, int64_t now_ns)
 {
     enter(r, RECOVERY_SLEW);
     r->slew_since_ns = now_ns;
+    if (r->first_slew_ns == 0)
+        r->first_slew_ns = now_ns;
     r->wait_until_ns = now_ns + SLEW_POLL_NS;
 }
 
@@ -523,7 +545,7 @@ static void judge_slew(struct recovery *r, const struct recovery_config *config,
     (void)config;
     if (over) {
         enter(r, RECOVERY_OFFSET);
-    } else if (since_ns >= SLEW_HOLD_NS) {
+    } else if (view->now_ns - r->first_slew_ns >= SLEW_HOLD_NS) {
         leave(r, RECOVERY_NEWS_LEFT, order);
     } else {
         enter(r, RECOVERY_SLEW);
@@ -672,18 +694,34 @@ static void judge_sync(struct recovery *r, const struct recovery_config *config,
 
 /* --- one step --------------------------------------------------------------------------------- */
 
+/* Of one that had ended before its reset was confirmed. */
+static void learn_outcome(struct recovery *r)
+{
+    if (r->synchronised) {
+        r->outcome = outcome_of(r);
+        return;
+    }
+    /* chronyd was not asked, unless for the whole minute: that ends at once. */
+    r->outcome = RECOVERY_OUTCOME_RUNNING;
+    r->ended_ns = 0;
+    enter(r, RECOVERY_AWAIT_SYNC);
+}
+
 static void handle_late_reset(struct recovery *r, int64_t now_ns, struct recovery_order *order)
 {
     if (r->cause == RECOVERY_CAUSE_START || r->reset_confirmed)
         return;
     confirm(r, now_ns, order);
-    if (r->state == RECOVERY_IDLE && r->released_ns != 0)
-        r->outcome = outcome_of(r);
+    if (r->state == RECOVERY_IDLE && r->outcome == RECOVERY_OUTCOME_UNCONFIRMED)
+        learn_outcome(r);
     if (r->state == RECOVERY_RESET || r->state == RECOVERY_CONFIRM)
         enter(r, RECOVERY_AWAIT_PAGE);
 }
 
-/* chronyd has ended: the next one at the command socket has none of our commands. */
+/*
+ * chronyd has ended: the next one at the command socket has none of our commands. Where nobody
+ * comes back there, chronyd may be reached by the SOCK alone: samples serve it better than none.
+ */
 static void handle_gone(struct recovery *r, int64_t now_ns)
 {
     r->exact_unavailable = false;
@@ -691,10 +729,13 @@ static void handle_gone(struct recovery *r, int64_t now_ns)
         return;
     if (r->cause == RECOVERY_CAUSE_START)
         end(r, RECOVERY_OUTCOME_ABANDONED, now_ns);
-    else if (!recovery_holds_samples(r)) /* the clock is corrected: await a reference */
+    else if (!state_holds_samples(r)) /* the clock is corrected: await a reference */
         enter(r, RECOVERY_AWAIT_SYNC);
     else if (r->state != RECOVERY_RESET)
         recovery_begin(r, r->cause, r->started_ns, 0, false);
+    else
+        r->failures = r->unanswered_resets = 0;
+    r->away = r->state == RECOVERY_RESET && now_ns - r->started_ns >= AWAY_NS;
     r->sent = false;
     r->wait_until_ns = now_ns + RETRY_FIRST_NS; /* then look for the next one */
 }
@@ -709,7 +750,8 @@ static void check(const struct recovery *r, const struct recovery_order *order)
     assert(!(order->send && order->measure));
     assert(
         r->state == RECOVERY_IDLE || r->sent || order->measure || order->wake_at_ns != INT64_MAX);
-    assert(recovery_holds_samples(r) ? r->released_ns == 0 : true);
+    assert(state_holds_samples(r) ? r->released_ns == 0 : true);
+    assert(!r->away || r->state == RECOVERY_RESET);
 }
 
 void recovery_step(struct recovery *r, const struct recovery_config *config,
@@ -730,7 +772,7 @@ void recovery_step(struct recovery *r, const struct recovery_config *config,
     /* From state to state, until something has to be waited for. */
     for (enum recovery_state before = RECOVERY_N_STATES; before != r->state;) {
         before = r->state;
-        if (r->released_ns == 0 && !recovery_holds_samples(r))
+        if (r->released_ns == 0 && !state_holds_samples(r))
             r->released_ns = view->now_ns;
         if (table[r->state].act && !r->sent && view->now_ns >= r->wait_until_ns)
             table[r->state].act(r, config, view, &order);

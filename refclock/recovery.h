@@ -8,8 +8,12 @@
  *     RESET -> AWAIT_PAGE -> ASK -> RATE -> OFFSET -> STEP -> STEP_RESIDUE -> OFFSET ... -> BURST
  *       |          |                          `--> SLEW -----------------------------------> BURST
  *       |          `--> REARM -> MINPOLL, MAXPOLL -----------------------------------------> BURST
- *       `-> CONFIRM: read and not answered; RESET once more, or unconfirmed
+ *       `-> CONFIRM: read and not answered; RESET once more, or AWAIT_PAGE: taken as done. Where
+ *           nothing is answered, AWAIT_PAGE leads to the end, unconfirmed.
  *     BURST -> AWAIT_SYNC
+ *
+ *     Any state -> AWAIT_SYNC after four unanswered commands beside RESET; from the end,
+ *     unconfirmed, where a reply to RESET comes late.
  *
  * A command that chronyd has read and not answered may have been carried out. So none is simply
  * repeated: PROBE asks TRACKING, whose answer comes after chronyd has dealt with all before it,
@@ -161,12 +165,14 @@ struct recovery {
     enum recovery_outcome outcome;
     bool sent;              /* this state's command is under way */
     bool measuring;         /* a measurement was ordered in the step before */
+    bool away;              /* in RESET: nobody has been at the command socket for long */
     bool exact_unavailable; /* this chronyd has no DFREQ or DOFFSET2 */
     bool cannot_step;       /* chronyd does not, as under its -x: it slews */
     bool left_to_chronyd;   /* its offset, for it is too large, or long to slew */
     bool had_reference;     /* chronyd, when the reset was sent */
     bool reset_confirmed;   /* by its reply, or by TRACKING: the reference was lost with it */
     bool reset_assumed;     /* chronyd has read it, and nothing more can be known */
+    bool mute;              /* no reply to that came back, nor to TRACKING: it is sent no more */
     bool synchronised;      /* chronyd was, at the end */
     bool last_offset_slews; /* what was sent last is to be slewed, not stepped */
     unsigned round, server;
@@ -175,7 +181,8 @@ struct recovery {
     unsigned unanswered;        /* other commands that it has read */
     int64_t wait_until_ns;      /* nothing is sent before */
     int64_t slew_since_ns;
-    int64_t released_ns; /* when samples were allowed again; 0: not yet */
+    int64_t first_slew_ns; /* since when slews hold the samples; 0: none has yet */
+    int64_t released_ns;   /* when samples were allowed again; 0: not yet */
     int64_t started_ns, reset_ns, corrected_ns, ended_ns; /* 0: has not been */
     /* What was corrected, for the report. */
     double rate_ppm, offset_sec;
@@ -200,7 +207,10 @@ void recovery_begin(struct recovery *r, enum recovery_cause cause, int64_t now_n
 /* End the one that runs, if one does: vmclockd stops. */
 void recovery_abandon(struct recovery *r, int64_t now_ns);
 
-/* Samples are held back until the clock has been corrected or cannot be. */
+/*
+ * Samples are held back until the clock has been corrected or cannot be; for ten seconds where
+ * there is nobody to be told, and again once there is.
+ */
 bool recovery_holds_samples(const struct recovery *r);
 
 /* It has begun to correct the clock by the page: one that changes now was not the new host's. */

@@ -157,12 +157,15 @@ END_TEST
 
 /* --- slews ------------------------------------------------------------------------------------ */
 
+/* However large it is; the least of these it slews by itself. */
 START_TEST(a_start_that_may_not_step_leaves_chronyd_its_own_makestep)
 {
+    static const double errors[] = {60, 2, 1e-3};
+
     setup();
-    config.recovery.step = (enum recovery_step_policy)(RECOVERY_STEP_FORWARD + _i);
+    config.recovery.step = (enum recovery_step_policy)(RECOVERY_STEP_FORWARD + _i % 2);
     virtual_init(&vm, 1);
-    vm.error_sec = 60;
+    vm.error_sec = errors[_i / 2];
     virtual_start(&vm, &config, nothing_saved);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     assert_error_below(1e-3);
@@ -509,7 +512,7 @@ RUN_LOOPS("no harm", {without_any_reply_there_are_two_resets_and_chronyd_synchro
     {a_reset_whose_reply_is_late_is_confirmed_by_it, 1},
     {no_command_is_repeated_for_want_of_a_reply, 12},
     {a_refused_reset_is_not_tried_for_more_than_ten_seconds, 1},
-    {a_start_that_may_not_step_leaves_chronyd_its_own_makestep, 2},
+    {a_start_that_may_not_step_leaves_chronyd_its_own_makestep, 6},
     {an_offset_that_would_take_hours_to_slew_is_left_to_chronyd, 4},
     {a_slew_that_somebody_else_ends_is_not_waited_for, 1},
     {a_slower_slew_is_not_measured_in_its_middle, 1},

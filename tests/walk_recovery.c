@@ -56,11 +56,14 @@
 enum { AGE_NEW, AGE_RATE_LATE, AGE_HOST_LATE, AGE_SYNC_LATE, AGES };
 static const int64_t ages_ns[] = {SECOND / 2, 3 * SECOND, 20 * SECOND, 100 * SECOND};
 
-enum { NOT, NEW, OLD, LATE }; /* under 5 s, 5 to 60 s, over 60 s ago */
-static const int64_t since_ns[] = {0, SECOND / 4, 10 * SECOND, 80 * SECOND};
+enum { NOT, NEW, RECENT, OLD, LATE }; /* under 1.5 s, under 5 s, 5 to 60 s, over 60 s ago */
+static const int64_t since_ns[] = {0, SECOND / 4, 3 * SECOND, 10 * SECOND, 80 * SECOND};
 
-enum { SLEW_NEW, SLEW_LATE, SLEW_HELD, SLEW_AGES }; /* before, and after what one takes; a minute */
-static const int64_t slew_ages_ns[] = {SECOND / 5, 55 * SECOND, 70 * SECOND};
+enum { SLEW_NEW, SLEW_LATE }; /* before, and after what one takes */
+static const int64_t slew_ages_ns[] = {SECOND / 5, 55 * SECOND};
+
+enum { SLEWS_NONE, SLEWS_NEW, SLEWS_HELD }; /* how long ago the first began: over a minute */
+static const int64_t slews_ages_ns[] = {0, 58 * SECOND, 70 * SECOND};
 
 static const double offsets[] = {
     NAN, 20e-9, 100e-9, -100e-9, 1.5e-6, -1.5e-6, 1e-3, 5e-3, -5e-3, 20, -20};
@@ -89,10 +92,10 @@ enum { DFREQ = 1, DOFFSET2 = 2, MAKESTEP = 4 };
 
 struct node {
     uint8_t config, state, cause, probe_for, page_grade, outcome;
-    uint8_t sent, measuring, exact_unavailable, cannot_step;
-    uint8_t had_reference, reset_confirmed, reset_assumed, released;
+    uint8_t sent, measuring, away, exact_unavailable, cannot_step;
+    uint8_t had_reference, reset_confirmed, reset_assumed, mute, released;
     uint8_t round, unanswered_resets, unanswered_in_all, server, failures;
-    uint8_t remaining, last_offset_slews, waits, age, reset_age, slew_age;
+    uint8_t remaining, last_offset_slews, waits, age, reset_age, slew_age, slews_age;
     /* The witness. */
     uint8_t unanswered;     /* of DFREQ, DOFFSET2, MAKESTEP: may or may not have been carried out */
     uint8_t slewing;        /* a DOFFSET2 was, or may have been, and nothing has ended it */
@@ -102,7 +105,17 @@ struct node {
 };
 
 struct edge {
-    enum { BEGIN, TIME_START, TIME_RESET, TIME_RELEASED, TIME_WAIT, TIME_SLEW, RELOAD, STEP } kind;
+    enum {
+        BEGIN,
+        TIME_START,
+        TIME_RESET,
+        TIME_RELEASED,
+        TIME_WAIT,
+        TIME_SLEW,
+        TIME_SLEWS,
+        RELOAD,
+        STEP
+    } kind;
     enum recovery_cause cause;
     enum recovery_event event;
     uint8_t page, offset, rate, correction;
@@ -138,6 +151,7 @@ static void print_edge(const struct edge *e)
     case TIME_RELEASED: printf("time passes since samples were allowed"); break;
     case TIME_WAIT: printf("the wait is over"); break;
     case TIME_SLEW: printf("time passes since the slew began"); break;
+    case TIME_SLEWS: printf("time passes since the first slew began"); break;
     case RELOAD: printf("the configuration is read again"); break;
     case STEP:
         printf("%s, page %d%s", event_names[e->event], (int)pages[e->page].page,
@@ -194,11 +208,13 @@ static struct recovery concrete(const struct node *n)
         .outcome = (enum recovery_outcome)n->outcome,
         .sent = n->sent,
         .measuring = n->measuring,
+        .away = n->away,
         .exact_unavailable = n->exact_unavailable,
         .cannot_step = n->cannot_step,
         .had_reference = n->had_reference,
         .reset_confirmed = n->reset_confirmed,
         .reset_assumed = n->reset_assumed,
+        .mute = n->mute,
         .round = n->round,
         .unanswered_resets = n->unanswered_resets,
         .unanswered = n->unanswered_in_all,
@@ -210,6 +226,7 @@ static struct recovery concrete(const struct node *n)
         .reset_ns = n->reset_age ? NOW - since_ns[n->reset_age] : 0,
         .released_ns = n->released ? NOW - since_ns[n->released] : 0,
         .slew_since_ns = NOW - slew_ages_ns[n->slew_age],
+        .first_slew_ns = n->slews_age ? NOW - slews_ages_ns[n->slews_age] : 0,
         .rate_ppm = NAN,
         .offset_sec = NAN,
         .remaining_sec = offsets[n->remaining],
@@ -229,7 +246,11 @@ static uint8_t index_of_offset(double sec)
 
 static uint8_t since(int64_t ns)
 {
-    return ns == 0 ? NOT : NOW - ns < 5 * SECOND ? NEW : NOW - ns < 60 * SECOND ? OLD : LATE;
+    return ns == 0                     ? NOT
+           : NOW - ns < 3 * SECOND / 2 ? NEW
+           : NOW - ns < 5 * SECOND     ? RECENT
+           : NOW - ns < 60 * SECOND    ? OLD
+                                       : LATE;
 }
 
 static void abstract(const struct recovery *r, struct node *n)
@@ -243,11 +264,13 @@ static void abstract(const struct recovery *r, struct node *n)
     n->outcome = (uint8_t)r->outcome;
     n->sent = r->sent;
     n->measuring = r->measuring;
+    n->away = r->away;
     n->exact_unavailable = r->exact_unavailable;
     n->cannot_step = r->cannot_step;
     n->had_reference = r->had_reference;
     n->reset_confirmed = r->reset_confirmed;
     n->reset_assumed = r->reset_assumed;
+    n->mute = r->mute && r->state != RECOVERY_IDLE;
     n->released = since(r->released_ns);
     n->round = (uint8_t)r->round;
     n->unanswered_resets = (uint8_t)r->unanswered_resets;
@@ -266,8 +289,10 @@ static void abstract(const struct recovery *r, struct node *n)
     n->reset_age = since(r->reset_ns);
     n->slew_age = r->state != RECOVERY_SLEW              ? SLEW_NEW
                   : NOW - r->slew_since_ns < 10 * SECOND ? SLEW_NEW
-                  : NOW - r->slew_since_ns < 60 * SECOND ? SLEW_LATE
-                                                         : SLEW_HELD;
+                                                         : SLEW_LATE;
+    n->slews_age = r->first_slew_ns == 0                  ? SLEWS_NONE
+                   : NOW - r->first_slew_ns < 60 * SECOND ? SLEWS_NEW
+                                                          : SLEWS_HELD;
     /* What has been and is not looked at again. */
     if (r->reset_confirmed)
         n->reset_assumed = 0;
@@ -276,6 +301,8 @@ static void abstract(const struct recovery *r, struct node *n)
     if (r->state == RECOVERY_AWAIT_SYNC || r->state == RECOVERY_BURST)
         n->round = n->unanswered_in_all = n->server = n->remaining = n->last_offset_slews =
             n->cannot_step = 0;
+    if (!recovery_holds_samples(r))
+        n->slews_age = SLEWS_NONE;
     if (r->state == RECOVERY_IDLE) {
         n->round = n->unanswered_in_all = n->server = n->remaining = n->last_offset_slews = n->age =
             0;
@@ -493,6 +520,13 @@ static void check_step(const struct node *before, const struct recovery *r, stru
     must(order->wake_at_ns > view->now_ns, "it is to be woken at once, without end");
     must(!was_idle || is_idle, "it begins by itself");
 
+    must(by.event != RECOVERY_GONE || r->state != RECOVERY_RESET ||
+             (r->failures == 0 && r->unanswered_resets == 0 && r->unanswered == 0),
+        "the next chronyd has to pay for the one before");
+    must(!r->away || r->state == RECOVERY_RESET, "samples flow though chronyd can be told");
+    must(by.event != RECOVERY_GONE || before->age < AGE_HOST_LATE || !recovery_holds_samples(r),
+        "samples wait for a chronyd that cannot be told");
+    must(r->state == RECOVERY_AWAIT_SYNC || r->failures < 10, "it tries without end");
     if (by.event == RECOVERY_SILENCE && before->sent && r->state == RECOVERY_AWAIT_SYNC &&
         phase_of((enum recovery_state)before->state, (enum recovery_state)before->probe_for) <= 4) {
         must(before->failures == 3 || before->unanswered_in_all == 3,
@@ -505,8 +539,8 @@ static void check_step(const struct node *before, const struct recovery *r, stru
         w->unanswered = w->slewing = 0;
     if (before->state == RECOVERY_SLEW && before->sent && by.event != RECOVERY_SILENCE &&
         (r->state == RECOVERY_BURST || r->state == RECOVERY_AWAIT_SYNC) && w->slewing) {
-        must(
-            before->slew_age == SLEW_HELD || by.offset > 0, "samples flow in the middle of a slew");
+        must(before->slews_age == SLEWS_HELD || by.offset > 0,
+            "samples flow in the middle of a slew");
         w->slewing = 0;
     }
     if (order->send)
@@ -529,6 +563,13 @@ static void check_step(const struct node *before, const struct recovery *r, stru
             "a disruption ended, and does not say whether chronyd was reset");
         must(!w->slewing && !w->unanswered, "it ended before the clock was corrected");
     }
+    must(!r->mute || r->state == RECOVERY_AWAIT_PAGE || is_idle, "a mute chronyd is told more");
+    if (!start && !was_idle && before->state != RECOVERY_RESET &&
+        before->state <= RECOVERY_AWAIT_PAGE && !recovery_holds_samples(r) &&
+        (view->unproven || view->page == RECOVERY_PAGE_NOT_YET))
+        must(view->now_ns - (r->reset_ns ? r->reset_ns : r->started_ns) >= 5 * SECOND,
+            "samples flow by what may be the old host's page");
+    must(r->state != RECOVERY_SLEW || r->first_slew_ns != 0, "a slew without its time");
     must(r->reset_confirmed == (r->reset_ns != 0), "a reset without its time");
     must(start || r->reset_confirmed == w->chronyd_forgot, "a reset is claimed, or denied");
 }
@@ -629,6 +670,8 @@ static void begin(const struct node *before, enum recovery_cause cause, bool wai
     recovery_begin(&r, cause, NOW, waits ? NOW + SECOND / 100 : 0, queued);
     r.started_ns = NOW - ages_ns[AGE_NEW];
     must(cause == RECOVERY_CAUSE_START || recovery_holds_samples(&r), "samples flow at its start");
+    must(!queued || r.had_reference == before->had_reference,
+        "what its queued reset is judged by is forgotten");
     abstract(&r, &after);
     arrive(&after);
 }
@@ -645,7 +688,8 @@ static void pass_time(const struct node *before)
         arrive(&after);
     }
     /* No longer ago than what was before. */
-    if ((before->reset_age == NEW && before->age >= AGE_HOST_LATE) ||
+    if ((before->reset_age == NEW && before->age >= AGE_RATE_LATE) ||
+        (before->reset_age == RECENT && before->age >= AGE_HOST_LATE) ||
         (before->reset_age == OLD && before->age >= AGE_SYNC_LATE)) {
         by = (struct edge){.kind = TIME_RESET};
         after = *before;
@@ -658,13 +702,19 @@ static void pass_time(const struct node *before)
             (before->reset_age == NOT || before->reset_age >= LATE))) {
         by = (struct edge){.kind = TIME_RELEASED};
         after = *before;
-        after.released++;
+        after.released = after.released == NEW ? OLD : LATE;
         arrive(&after);
     }
-    if (before->state == RECOVERY_SLEW && before->slew_age < SLEW_HELD) {
+    if (before->state == RECOVERY_SLEW && before->slew_age == SLEW_NEW) {
         by = (struct edge){.kind = TIME_SLEW};
         after = *before;
-        after.slew_age++;
+        after.slew_age = SLEW_LATE;
+        arrive(&after);
+    }
+    if (before->slews_age == SLEWS_NEW) {
+        by = (struct edge){.kind = TIME_SLEWS};
+        after = *before;
+        after.slews_age = SLEWS_HELD;
         arrive(&after);
     }
     if (before->waits) {
