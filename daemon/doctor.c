@@ -2,6 +2,7 @@
 #include "daemon/doctor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -198,6 +199,7 @@ unsigned doctor_run(const struct config *config, const struct status_mistakes *m
 {
     struct doctor *d = calloc(1, sizeof(*d));
     unsigned findings;
+    int here;
 
     if (!d)
         return 1;
@@ -207,7 +209,12 @@ unsigned doctor_run(const struct config *config, const struct status_mistakes *m
     d->program = d->has_chronyd && d->chronyd.program[0] ? d->chronyd.program : CHRONYD_PROGRAM;
     check_configuration(d, mistakes);
     check_device(d);
+    here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     doctor_check_chrony(d, chrony_conf);
+    if (here >= 0 && fchdir(here) < 0) /* it looks at relative paths as chronyd does */
+        doctor_found(d, DOCTOR_WARNING, "configuration", "%s", strerror(errno));
+    if (here >= 0)
+        close(here);
     doctor_check_system(d);
     doctor_check_chronyd(d);
     check_daemon(d);

@@ -272,6 +272,39 @@ class ControlTest(ScriptedCase):
         daemon = self.daemon(state_file=self.path("run/state"))
         self.assert_alive_and_silent(daemon, "has not written")
 
+    def test_a_daemon_that_cannot_write_is_found_however_its_configuration_is_named(self):
+        self.clock()
+        with open(self.path("run"), "wb"):
+            pass
+        os.symlink(self.dir, self.path("link"))
+        # $1 is the program, $3 the file by its absolute path.
+        ways = (
+            'exec "$1" -vnc "$3"',
+            'exec "$1" -nvc"$3"',
+            'cd "${3%/*}" && exec "$1" -nc "${3##*/}"',
+            'cd "${3%/*}" && exec "$1" --config="./${3##*/}" -nv',
+            'exec "$1" -n --conf "${3%/*}/link/${3##*/}"',
+            'exec "$1" -c /dev/null --dry-run -c "$3"',
+        )
+        daemons = []
+        for i, way in enumerate(ways):
+            daemon = self.prepared(state_file=self.path(f"run/state{i}"))
+            daemons.append(daemon.start(wrapper=("sh", "-c", way, "sh")))
+        others = self.prepared(state_file=self.path("run/state"))
+        for daemon in daemons:
+            eventually(lambda: daemon.ctl("status").returncode == DEGRADED, daemon.ctl("status"))
+            self.assertIn(f"process {daemon.pid()}, is alive", daemon.ctl("status").stdout)
+        self.assertEqual(others.ctl("status").returncode, NO_DAEMON)
+        os.chdir(self.dir)
+        self.addCleanup(os.chdir, "/")
+        name = os.path.basename(daemons[2].configuration)
+        for words in (("status",), ("doctor", "--json", self.path("none.conf"))):
+            done = subprocess.run(
+                [harness.program("vmclockctl"), "-c", name, *words],
+                capture_output=True, text=True, check=False,
+            )
+            self.assertIn(f"process {daemons[2].pid()}, is alive", done.stdout, words)
+
     def test_a_daemon_that_has_written_its_last_state_has_ended(self):
         """Its process may be there for a moment longer."""
         self.clock()
