@@ -406,13 +406,15 @@ static void put_health(struct state_file *s, const struct tracker *t, int64_t no
             put(s, reasons[i].key, "%.3f", (double)reasons[i].ns / 1e9);
 }
 
-/* Of what it says nothing is known while it does not answer. */
+/* Of what it says nothing is known while it does not answer; a dry run does not ask it. */
 static void put_chronyd(struct state_file *s, const struct tracker *t)
 {
     char refid[9];
 
     put(s, "chronyd.id", "0x%" PRIx64, t->client.known.id);
     put(s, "chronyd.had_reference", "%s", t->client.known.had_reference ? "yes" : "no");
+    if (t->config.dry_run)
+        return;
     put(s, "chronyd.reachable", "%s", t->client.known.reachable ? "yes" : "no");
     put(s, "chronyd.silent", "%s", t->client.known.silent ? "yes" : "no");
     if (!t->client.known.reachable || !t->client.known.tracked)
