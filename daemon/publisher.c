@@ -117,7 +117,8 @@ void publisher_tell_service_manager(struct publisher *p)
     snprintf(status, sizeof(status), "%s (%s), %s, %" PRIu64 " disruptions; chronyd %s%s",
         tracker_state_str(tracker_state(t)), tracker_mode_str(t->host.mode), marker,
         t->host.disruptions,
-        !t->client.known.reachable      ? "is not reachable"
+        t->config.dry_run               ? "is not asked"
+        : !t->client.known.reachable    ? "is not reachable"
         : t->client.known.synchronised  ? "is synchronised to "
         : t->client.known.has_reference ? "follows "
                                         : "is not synchronised",
