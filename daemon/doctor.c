@@ -15,6 +15,7 @@
 #include "daemon/format.h"
 #include "daemon/device_node.h"
 #include "daemon/page_report.h"
+#include "daemon/process.h"
 #include "daemon/state_reader.h"
 #include "daemon/status_report.h"
 
@@ -206,7 +207,9 @@ unsigned doctor_run(const struct config *config, const struct status_mistakes *m
     d->config = config;
     d->checks = json ? json_array() : NULL;
     d->has_chronyd = chronyd_process_find(config->command_socket, !chrony_conf, &d->chronyd) == 0;
-    d->program = d->has_chronyd && d->chronyd.program[0] ? d->chronyd.program : CHRONYD_PROGRAM;
+    if (!d->has_chronyd ||
+        !process_read_link(d->chronyd.pid, "exe", d->program, sizeof(d->program)))
+        snprintf(d->program, sizeof(d->program), "%s", CHRONYD_PROGRAM);
     check_configuration(d, mistakes);
     check_device(d);
     here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
