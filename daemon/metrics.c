@@ -39,8 +39,8 @@ static const struct {
     {"vmclockd_last_recovery_frequency_ratio", "gauge", "By how much the clock's rate was changed.",
         "last_recovery.corrected_ppm", 1e-6},
     {"vmclockd_chronyd_reachable", "gauge", "Whether chronyd answers.", "chronyd.reachable", 0},
-    {"vmclockd_chronyd_synchronised", "gauge", "Whether chronyd's reference is ours.",
-        "chronyd.synchronised", 0},
+    {"vmclockd_chronyd_synchronised", "gauge",
+        "Whether chronyd has a reference: in clock mode, ours.", "chronyd.synchronised", 0},
     {"vmclockd_updated_timestamp_seconds", "gauge", "When all this was so, by the system's clock.",
         "updated", 1},
 };
