@@ -26,6 +26,7 @@ const char *announcement_kind(const struct event *e)
     case EVENT_NOT_SYNCHRONISED:
     case EVENT_ABANDONED: /* that of a chronyd's start was never a disruption */
         return e->end.cause == RECOVERY_CAUSE_START ? NULL : "recovery";
+    case EVENT_UNCONFIRMED: return "recovery"; /* no other end follows */
     case EVENT_GENERATION: return "restore";
     case EVENT_MAINTENANCE: return "maintenance";
     default: return NULL;

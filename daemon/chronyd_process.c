@@ -109,7 +109,6 @@ static void describe(pid_t pid, struct chronyd_process *ret_process)
     *ret_process = (struct chronyd_process){.pid = pid};
     n = process_read(pid, "cmdline", words, sizeof(words));
     chronyd_process_parse(words, n, ret_process);
-    process_read_link(pid, "exe", ret_process->program, sizeof(ret_process->program));
     if (ret_process->conf[0] && ret_process->conf[0] != '/' &&
         process_read_link(pid, "cwd", from, sizeof(from))) {
         char path[CONFIG_PATH_MAX];

@@ -9,11 +9,10 @@
 
 struct chronyd_process {
     pid_t pid;
-    char program[CONFIG_PATH_MAX]; /* that it runs; empty: not known */
-    char conf[CONFIG_PATH_MAX];    /* of its -f; empty: it names none */
-    bool directives;               /* its command line has directives: it reads no file */
-    bool leaves_clock;             /* -x: it does not correct the clock */
-    bool without_root;             /* -U */
+    char conf[CONFIG_PATH_MAX]; /* of its -f; empty: it names none */
+    bool directives;            /* its command line has directives: it reads no file */
+    bool leaves_clock;          /* -x: it does not correct the clock */
+    bool without_root;          /* -U */
 };
 
 /* Read a command line as /proc/PID/cmdline has it: words that each end in a NUL. */

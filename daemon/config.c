@@ -137,7 +137,7 @@ static const char *examine(struct reader *reader, struct line *line, size_t most
         mistake(reader, "%.*s%sthe line has over %zu bytes", n, text, n > 0 ? ": " : "", most);
     else if (*text == '[')
         mistake(reader, "there are no sections here: \"%s\"", text);
-    else if (*text && text[strcspn(text, "=:")] != '=') /* inih would take a ':' as well */
+    else if (*text == '=' || (*text && text[strcspn(text, "=:")] != '=')) /* inih takes a ':' too */
         mistake(reader, "not a \"key = value\" line: \"%s\"", text);
     else
         return text;

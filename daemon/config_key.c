@@ -41,6 +41,8 @@ static const char *parse_path(
 
     if (value[0] != '/' || n >= CONFIG_PATH_MAX || (double)n > key->maximum)
         return key->expected;
+    if (slash[1] == '\0' || strcmp(slash, "/.") == 0 || strcmp(slash, "/..") == 0)
+        return "a path that ends in a file's name";
     if (key->minimum > 0 && (double)(slash - value) + key->minimum > key->maximum)
         return key->expected; /* leave room for our own socket's name */
     memcpy(field(key, config), value, n + 1);

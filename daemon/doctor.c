@@ -2,6 +2,7 @@
 #include "daemon/doctor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "daemon/format.h"
 #include "daemon/device_node.h"
 #include "daemon/page_report.h"
+#include "daemon/process.h"
 #include "daemon/state_reader.h"
 #include "daemon/status_report.h"
 
@@ -198,16 +200,24 @@ unsigned doctor_run(const struct config *config, const struct status_mistakes *m
 {
     struct doctor *d = calloc(1, sizeof(*d));
     unsigned findings;
+    int here;
 
     if (!d)
         return 1;
     d->config = config;
     d->checks = json ? json_array() : NULL;
     d->has_chronyd = chronyd_process_find(config->command_socket, !chrony_conf, &d->chronyd) == 0;
-    d->program = d->has_chronyd && d->chronyd.program[0] ? d->chronyd.program : CHRONYD_PROGRAM;
+    if (!d->has_chronyd ||
+        !process_read_link(d->chronyd.pid, "exe", d->program, sizeof(d->program)))
+        snprintf(d->program, sizeof(d->program), "%s", CHRONYD_PROGRAM);
     check_configuration(d, mistakes);
     check_device(d);
+    here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     doctor_check_chrony(d, chrony_conf);
+    if (here >= 0 && fchdir(here) < 0) /* it looks at relative paths as chronyd does */
+        doctor_found(d, DOCTOR_WARNING, "configuration", "%s", strerror(errno));
+    if (here >= 0)
+        close(here);
     doctor_check_system(d);
     doctor_check_chronyd(d);
     check_daemon(d);

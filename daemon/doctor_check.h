@@ -16,7 +16,7 @@ struct doctor {
     bool has_chronyd;  /* `chronyd` was found */
     bool chrony_known; /* `chrony` was read */
     struct chronyd_process chronyd;
-    const char *program;               /* chronyd's */
+    char program[CONFIG_PATH_MAX];     /* chronyd's */
     char chrony_file[CONFIG_PATH_MAX]; /* empty: none was found */
     struct chrony_conf chrony;
     const struct chrony_conf_refclock *refclock; /* ours; NULL: there is none */

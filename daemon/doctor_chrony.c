@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/chrony_settings.h"
@@ -46,9 +47,17 @@ static void find_chrony_conf(struct doctor *d, const char *named)
 static void check_file(struct doctor *d)
 {
     char fault[CONFIG_PATH_MAX + CHRONY_CONF_FAULT_MAX], says[256];
-    const int r = chrony_conf_read(d->chrony_file, &d->chrony);
-    const int refuses = chronyd_program_refuses(d->program, d->chrony_file, says, sizeof(says));
+    struct stat status;
+    int r, refuses;
 
+    if (stat(d->chrony_file, &status) == 0 && S_ISDIR(status.st_mode)) {
+        doctor_found(d, DOCTOR_WARNING, "chrony.conf",
+            "%s is a directory, of which chronyd reads nothing", d->chrony_file);
+        doctor_mend(d, "name a file");
+        return;
+    }
+    r = chrony_conf_read(d->chrony_file, &d->chrony);
+    refuses = chronyd_program_refuses(d->program, d->chrony_file, says, sizeof(says));
     chrony_conf_fault_str(&d->chrony, fault, sizeof(fault));
     d->chrony_known = r == 0 || d->chrony.fault.unknown;
     if ((r == -EACCES || r == -EPERM) && geteuid() != 0) {

@@ -9,6 +9,7 @@
 #include "daemon/chronyd.h"
 #include "daemon/doctor_check.h"
 #include "daemon/journal.h"
+#include "daemon/process.h"
 #include "daemon/system_clock.h"
 
 #define REPLY_MS 1000
@@ -24,12 +25,28 @@ static bool directory_of(const char *path, char *ret_directory, size_t size)
     return ret_directory[0] != '\0';
 }
 
+/* As by SIGSTOP. */
+static bool is_stopped(const struct doctor *d)
+{
+    return d->has_chronyd && process_state(d->chronyd.pid) == 'T';
+}
+
+static void mend_stopped(struct doctor *d)
+{
+    doctor_mend(d, "\"kill -CONT %ld\" lets it go on", (long)d->chronyd.pid);
+}
+
 static void check_process(struct doctor *d)
 {
     char ours[CONFIG_PATH_MAX], theirs[CONFIG_PATH_MAX];
 
     if (!d->has_chronyd)
         return;
+    if (is_stopped(d)) {
+        doctor_found(d, DOCTOR_PROBLEM, "chronyd", "process %ld is stopped", (long)d->chronyd.pid);
+        mend_stopped(d);
+        return;
+    }
     if (d->chronyd.leaves_clock) {
         doctor_found(d, DOCTOR_PROBLEM, "chronyd",
             "process %ld runs with -x: it leaves the clock alone, and cannot correct it",
@@ -165,7 +182,9 @@ static void no_answer(struct doctor *d, int error)
         : error == EBADMSG      ? "the answer is none of chronyd's protocol"
         : error == ECONNREFUSED ? "chronyd does not run any more"
                                 : strerror(error));
-    if (d->has_chronyd)
+    if (is_stopped(d))
+        mend_stopped(d);
+    else if (d->has_chronyd)
         doctor_mend(d,
             "chronyd runs, as process %ld: restart it (systemctl restart chrony, or "
             "chronyd), and see what it says by \"journalctl -u chrony -u chronyd\"",

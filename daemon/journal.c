@@ -252,7 +252,7 @@ static void host_event(const struct event *e, struct journal_record *r)
         say_warning(r, "no valid page for 5 s (%s): continuing without it", why);
 }
 
-static void reset_event(const struct event *e, struct journal_record *r)
+static void reset_event(const struct event *e, enum recovery_cause cause, struct journal_record *r)
 {
     if (e->id == EVENT_RESET_CONFIRMED) {
         say(r, LOG_PRIO_NOTICE, MESSAGE_RESET,
@@ -268,6 +268,9 @@ static void reset_event(const struct event *e, struct journal_record *r)
             e->reset.marker, e->reset.ms);
         field_text(r, "VMCLOCK_REASON", e->reset.refused ? "refused" : "no reply");
         field_text(r, "VMCLOCK_OUTCOME", "unconfirmed");
+        field_text(r, "VMCLOCK_CAUSE", recovery_cause_str(cause));
+        if (!e->reset.refused)
+            field_usec(r, "VMCLOCK_RESET_USEC", e->reset.ms);
     } else if (e->id == EVENT_RESET_LATE) {
         say(r, LOG_PRIO_ERR, MESSAGE_RECOVERY_FAILING,
             "chronyd has not confirmed the reset for marker 0x%" PRIx64
@@ -463,7 +466,8 @@ static void first_sample_event(const struct event *e, struct journal_record *r)
     field_nsec(r, "VMCLOCK_OFFSET_NSEC", e->offset_sec);
 }
 
-void journal_describe(const struct config *config, const struct event *e, struct journal_record *r)
+void journal_describe(const struct config *config, const struct event *e, enum recovery_cause cause,
+    struct journal_record *r)
 {
     r->fields.n = 0;
     switch (e->id) {
@@ -483,7 +487,7 @@ void journal_describe(const struct config *config, const struct event *e, struct
     case EVENT_RESET_CONFIRMED:
     case EVENT_UNCONFIRMED:
     case EVENT_RESET_LATE:
-    case EVENT_NOT_CONFIRMED: reset_event(e, r); break;
+    case EVENT_NOT_CONFIRMED: reset_event(e, cause, r); break;
     case EVENT_AWAITING_HOST:
     case EVENT_HOST_LATE: host_event(e, r); break;
     case EVENT_CORRECTED:

@@ -16,9 +16,9 @@ struct journal_record {
     struct log_fields fields; /* with MESSAGE_ID and VMCLOCK_EVENT where the event has them */
 };
 
-/* One event in words and fields. */
-void journal_describe(
-    const struct config *config, const struct event *event, struct journal_record *ret_record);
+/* One event in words and fields; `cause` is that of the recovery that it is of. */
+void journal_describe(const struct config *config, const struct event *event,
+    enum recovery_cause cause, struct journal_record *ret_record);
 
 /* A reference id as text: its characters, or 8 hexadecimal digits; `size` at least 9. */
 void journal_refid(uint32_t refid, char *ret_text, size_t size);

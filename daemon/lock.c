@@ -141,9 +141,14 @@ int lock_chronyd(struct lock *lock, const char *command_socket)
     return take_for(lock, path, "chronyd of", command_socket);
 }
 
+bool lock_is_held(const struct lock *lock)
+{
+    return lock->fd >= 0 && is_at_path(lock->fd, lock->path);
+}
+
 void lock_release(struct lock *lock)
 {
-    if (lock->fd >= 0 && is_at_path(lock->fd, lock->path))
+    if (lock_is_held(lock))
         unlink(lock->path);
     give_up(lock);
 }

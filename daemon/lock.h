@@ -26,6 +26,9 @@ void lock_init(struct lock *lock);
 int lock_state_file(struct lock *lock, const char *state_file);
 int lock_chronyd(struct lock *lock, const char *command_socket);
 
+/* Is it, and is its file the one that others would find? */
+bool lock_is_held(const struct lock *lock);
+
 void lock_release(struct lock *lock);
 
 #endif

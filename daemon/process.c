@@ -3,9 +3,11 @@
 
 #include <ctype.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/config.h"
@@ -113,30 +115,58 @@ static bool has_run_for(pid_t pid, double seconds)
                      seconds;
 }
 
-/* Does its command line name this configuration? */
+/* What getopt_long() of vmclockd takes from its command line; NULL: the default one. */
+static const char *named_configuration(const char *words, size_t n)
+{
+    const char *named = NULL, *next;
+
+    for (const char *word = words; word < words + n; word = next) {
+        const char *value = NULL;
+        size_t length;
+
+        next = word + strlen(word) + 1;
+        if (word == words || word[0] != '-')
+            continue;
+        length = word[1] == '-' ? strcspn(word + 2, "=") : strcspn(word, "c");
+        if (word[1] != '-' && word[length])
+            value = word + length + 1;
+        else if (word[1] == '-' && length > 0 && strncmp(word + 2, "config", length) == 0)
+            value = word + 2 + length + (word[2 + length] == '=');
+        if (!value)
+            continue;
+        if (*value == '\0' && value[-1] != '=' && next < words + n) {
+            value = next;
+            next += strlen(next) + 1;
+        }
+        named = value;
+    }
+    return named;
+}
+
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat s, t;
+
+    return strcmp(a, b) == 0 ||
+           (stat(a, &s) == 0 && stat(b, &t) == 0 && s.st_dev == t.st_dev && s.st_ino == t.st_ino);
+}
+
+/* Does its command line name this configuration, which may be the same by another path? */
 static bool has_configuration(pid_t pid, const char *file)
 {
-    static const char *const options[] = {"--config=", "--config", "-c"};
-    char words[4096];
+    char words[4096], directory[PATH_MAX], path[2 * PATH_MAX];
     const size_t n = process_read(pid, "cmdline", words, sizeof(words));
-    const char *named = NULL;
+    const char *named = named_configuration(words, n);
 
-    for (size_t at = 0; at < n; at += strlen(words + at) + 1) {
-        const char *word = words + at;
-
-        for (size_t i = 0; at > 0 && i < sizeof(options) / sizeof(options[0]); i++) {
-            const size_t length = strlen(options[i]);
-
-            if (strncmp(word, options[i], length) != 0)
-                continue;
-            if (word[length])
-                named = word + length;
-            else if (at + length + 1 < n)
-                named = word + length + 1;
-            break;
-        }
+    if (!named)
+        named = CONFIG_DEFAULT_FILE;
+    if (named[0] != '/') {
+        if (!process_read_link(pid, "cwd", directory, sizeof(directory)))
+            return false;
+        snprintf(path, sizeof(path), "%s/%s", directory, named);
+        named = path;
     }
-    return strcmp(named ? named : CONFIG_DEFAULT_FILE, file ? file : CONFIG_DEFAULT_FILE) == 0;
+    return is_same_file(named, file ? file : CONFIG_DEFAULT_FILE);
 }
 
 pid_t process_find_vmclockd(const char *file, double seconds, pid_t but)

@@ -59,12 +59,12 @@ void publisher_save(struct publisher *p, bool running)
     p->save = false;
 }
 
-void publisher_tell(struct publisher *p, const struct event *event)
+static void tell(struct publisher *p, const struct event *event, enum recovery_cause cause)
 {
     const char *kind = announcement_kind(event);
     struct journal_record record;
 
-    journal_describe(p->config, event, &record);
+    journal_describe(p->config, event, cause, &record);
     log_entry(record.priority, &record.fields, record.text);
     if (kind)
         report_file("file for applications", kind,
@@ -72,14 +72,21 @@ void publisher_tell(struct publisher *p, const struct event *event)
             &p->announcement_error);
 }
 
+void publisher_tell(struct publisher *p, const struct event *event)
+{
+    tell(p, event, p->tracker->recoveries.recovery.cause);
+}
+
 void publisher_keep(struct publisher *p, const struct tracker_orders *orders)
 {
     p->save = p->save || orders->save;
     for (unsigned i = 0; i < orders->n_events; i++) {
-        if (p->n_events < PUBLISHER_EVENTS_MAX)
-            p->events[p->n_events++] = orders->events[i];
-        else
+        if (p->n_events == PUBLISHER_EVENTS_MAX) {
             p->events_left_out++;
+            continue;
+        }
+        p->events[p->n_events].event = orders->events[i];
+        p->events[p->n_events++].cause = p->tracker->recoveries.recovery.cause;
     }
 }
 
@@ -93,7 +100,7 @@ void publisher_flush(struct publisher *p)
     if (p->n_events > 0)
         p->metrics_at_ns = 0;
     for (unsigned i = 0; i < p->n_events; i++)
-        publisher_tell(p, &p->events[i]);
+        tell(p, &p->events[i].event, p->events[i].cause);
     if (p->events_left_out)
         log_warning("%u events were left out", p->events_left_out);
     p->n_events = p->events_left_out = 0;
@@ -110,7 +117,8 @@ void publisher_tell_service_manager(struct publisher *p)
     snprintf(status, sizeof(status), "%s (%s), %s, %" PRIu64 " disruptions; chronyd %s%s",
         tracker_state_str(tracker_state(t)), tracker_mode_str(t->host.mode), marker,
         t->host.disruptions,
-        !t->client.known.reachable      ? "is not reachable"
+        t->config.dry_run               ? "is not asked"
+        : !t->client.known.reachable    ? "is not reachable"
         : t->client.known.synchronised  ? "is synchronised to "
         : t->client.known.has_reference ? "follows "
                                         : "is not synchronised",

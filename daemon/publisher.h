@@ -22,7 +22,10 @@ struct publisher {
     char boot_id[STATE_BOOT_ID_MAX];
     struct state_file state; /* as last read or written */
     bool save;               /* it is to be written, when there is time */
-    struct event events[PUBLISHER_EVENTS_MAX];
+    struct {
+        struct event event;
+        enum recovery_cause cause; /* the recovery's, when it happened */
+    } events[PUBLISHER_EVENTS_MAX];
     unsigned n_events, events_left_out;
     int64_t metrics_at_ns;                                        /* CLOCK_MONOTONIC; not before */
     int state_file_error, metrics_file_error, announcement_error; /* 0 or -errno */

@@ -544,15 +544,15 @@ int runner_run(struct runner *r)
     watched_device_look(&r->device, &seen);
     step(r, &seen);
     wait_for_next(r, system_clock_monotonic_ns());
-    result = r->locked_out ? -EBUSY : event_loop_run(r->loop);
-    if (r->locked_out) /* the files are another's */
+    result = r->locked_out ? 0 : event_loop_run(r->loop);
+    if (r->locked_out && !lock_is_held(&r->state_lock)) /* the files are another's */
         return EXIT_FAILURE;
     if (result < 0)
         log_err("the event loop failed: %s", strerror(-result));
-    if (r->orders.owes)
+    if (r->orders.owes && !r->locked_out)
         publisher_tell(&r->publisher, &(struct event){.id = EVENT_NOT_PUT_BACK});
     publisher_flush(&r->publisher);
     publisher_save(&r->publisher, false);
     publisher_remove_metrics(&r->publisher);
-    return result < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return result < 0 || r->locked_out ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -21,6 +21,7 @@
 struct state_file {
     uid_t owner;   /* of the file that was read */
     pid_t process; /* state_reader_read(): whose it is, and alive; 0: it cannot be told */
+    int error;     /* and why the file is no state of that process, or 0 */
     unsigned n;
     struct {
         char key[STATE_KEY_MAX];

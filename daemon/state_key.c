@@ -445,11 +445,11 @@ const struct state_key state_keys[] = {
 
     {"chronyd.id", STATE_TEXT, HEX(client.known.id)},
     {"chronyd.had_reference", STATE_YES_NO, FLAG(client.known.had_reference)},
-    {"chronyd.silent", STATE_YES_NO, FLAG(client.known.silent)},
-    {"chronyd.reachable", STATE_YES_NO, FLAG(client.known.reachable), JSON,
+    {"chronyd.silent", STATE_YES_NO, FLAG(client.known.silent), WHEN(asked)},
+    {"chronyd.reachable", STATE_YES_NO, FLAG(client.known.reachable), WHEN(asked), JSON,
         GAUGE("chronyd_reachable", "Whether chronyd answers.", 1)},
     {"chronyd.synchronised", STATE_YES_NO, FLAG(client.known.synchronised), WHEN(tracking), JSON,
-        GAUGE("chronyd_synchronised", "Whether chronyd's reference is ours.", 1)},
+        GAUGE("chronyd_synchronised", "Whether chronyd has a reference: in clock mode, ours.", 1)},
     {"chronyd.refid", STATE_TEXT, chronyd_refid, WHEN(reference), JSON},
 
     {"pid", STATE_INTEGER, pid, JSON, .label = "Process"},

@@ -195,10 +195,16 @@ bool state_known_step(const struct state_source *source)
            !isnan(source->tracker->recoveries.recovery.remaining_sec);
 }
 
+bool state_known_asked(const struct state_source *source)
+{
+    return !source->tracker->config.dry_run;
+}
+
 /* Of what it says nothing is known while it does not answer. */
 bool state_known_tracking(const struct state_source *source)
 {
-    return source->tracker->client.known.reachable && source->tracker->client.known.tracked;
+    return state_known_asked(source) && source->tracker->client.known.reachable &&
+           source->tracker->client.known.tracked;
 }
 
 bool state_known_reference(const struct state_source *source)

@@ -42,6 +42,7 @@ bool state_known_correction(const struct state_source *source);
 bool state_known_step(const struct state_source *source);
 
 /* What chronyd says, and that it names a reference. */
+bool state_known_asked(const struct state_source *source);
 bool state_known_tracking(const struct state_source *source);
 bool state_known_reference(const struct state_source *source);
 

@@ -71,7 +71,7 @@ int state_reader_read(const struct config *config, struct state_file *ret_state)
 {
     int r = state_file_read(config->state_file, ret_state);
 
-    ret_state->process = 0;
+    ret_state->process = ret_state->error = 0;
     if (r == 0)
         r = judge(ret_state);
     else
@@ -84,6 +84,7 @@ int state_reader_read(const struct config *config, struct state_file *ret_state)
      */
     ret_state->process = process_find_vmclockd(
         config->file, (double)STATE_STALE_NS / 1e9, r == -ECANCELED ? own_process(ret_state) : 0);
+    ret_state->error = r;
     return ret_state->process ? -EBUSY : r;
 }
 
@@ -102,19 +103,44 @@ const char *state_reader_error_str(int error)
 void state_reader_explain(const struct config *config, int error, const struct state_file *state,
     char ret_text[STATE_READER_TEXT_MAX])
 {
+    const char *const file = config->state_file;
     const long pid = state->process;
+    const char *does;
 
-    if (error != -EBUSY)
-        snprintf(ret_text, STATE_READER_TEXT_MAX, "no vmclockd runs: %s: %s", config->state_file,
+    if (error != -EBUSY) {
+        snprintf(ret_text, STATE_READER_TEXT_MAX, "no vmclockd runs: %s: %s", file,
             state_reader_error_str(error));
-    else if (process_state(state->process) == STOPPED)
+        return;
+    }
+    if (process_state(state->process) == STOPPED) {
         snprintf(ret_text, STATE_READER_TEXT_MAX,
             "vmclockd, process %ld, is stopped; \"kill -CONT %ld\" lets it go on", pid, pid);
-    else
+        return;
+    }
+    does = process_state(state->process) == IN_KERNEL ? "waits in the kernel" : "is alive";
+    switch (-state->error) {
+    case 0: /* of one that hangs, or that has ended */
+    case ECANCELED:
+    case ESRCH:
+    case ETIMEDOUT:
         snprintf(ret_text, STATE_READER_TEXT_MAX,
-            "vmclockd, process %ld, %s, and has not written %s for over 5 s", pid,
-            process_state(state->process) == IN_KERNEL ? "waits in the kernel" : "is alive",
-            config->state_file);
+            "vmclockd, process %ld, %s, and has not written %s for over 5 s", pid, does, file);
+        break;
+    case ENOENT:
+    case ENOTDIR:
+    case EISDIR:
+    case EBADMSG:
+    case ESTALE:
+        snprintf(ret_text, STATE_READER_TEXT_MAX,
+            "vmclockd, process %ld, %s, and %s is not its state: %s; has \"state-file\" changed "
+            "since its start?",
+            pid, does, file, state_reader_error_str(state->error));
+        break;
+    default:
+        snprintf(ret_text, STATE_READER_TEXT_MAX,
+            "vmclockd, process %ld, %s, and %s cannot be read: %s", pid, does, file,
+            state_reader_error_str(state->error));
+    }
 }
 
 static void watch_directory(struct state_reader *reader)

@@ -5,7 +5,7 @@
 
 #include "daemon/state_file.h"
 
-#define STATE_READER_TEXT_MAX (CONFIG_PATH_MAX + 128)
+#define STATE_READER_TEXT_MAX (CONFIG_PATH_MAX + 192)
 
 /*
  * Read the state of the vmclockd with this configuration. 0: it runs. -EBUSY: it is alive, as the

@@ -129,6 +129,8 @@ START_TEST(what_is_no_configuration_is_refused)
     assert_mistake("frobnicate = 1\n", 1, "frobnicate: unknown key");
     assert_mistake("step = never\n\nstep = never\n", 3, "step: set twice, before in line 1");
     assert_mistake("[section]\n", 1, "there are no sections here");
+    assert_mistake("= 3\n", 1, "not a \"key = value\" line: \"= 3\"");
+    assert_mistake("  =\n", 1, "not a \"key = value\" line");
     assert_mistake("step\n", 1, "not a \"key = value\" line");
     assert_mistake("step = never\n  forward\n", 2, "not a \"key = value\" line");
     assert_mistake("boost = 192.0.2.1 4 6\nboost = 192.0.2.1 4 6\n", 2, "boost:");

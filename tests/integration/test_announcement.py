@@ -140,6 +140,17 @@ class AnnouncementTest(ScriptedCase):
         daemon.stop()
         self.has("recovery", 1, OUTCOME="abandoned")
 
+    def test_an_end_without_chronyds_reply_is_announced(self):
+        made = self.marker()
+        daemon = self.daemon()
+        daemon.reaches(mode="marker-only")
+        self.chronyd.always(script.RESET_SOURCES, script.silent)
+        made.disrupt()
+        self.has("recovery", 1, OUTCOME="unconfirmed", CAUSE="marker", MARKER_NEW="0x2")
+        self.assertGreater(int(self.read("recovery")["VMCLOCK_RESET_USEC"]), 0)
+        daemon.send(signal.SIGUSR1)
+        self.has("recovery", 2, OUTCOME="unconfirmed", CAUSE="request")
+
     def test_what_a_subscriber_has_put_in_the_way_does_no_harm(self):
         made = self.marker()
         for name in ("first", "last"):

@@ -2,6 +2,7 @@
 """What vmclockd takes from chrony.conf: makestep, which is given back after a recovery."""
 
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -66,6 +67,25 @@ class ChronySettingsTest(ScriptedCase):
         other = self.chrony_conf("\nmakestep 0.1 1\n", "other.conf")
         path = self.chrony_conf(f"include {other}\n")
         self.assertEqual(self.in_force(chrony_conf=path)[0], f"makestep = 0.1 1  # {other}:2")
+
+    def test_of_chronyd_it_reads_what_apparmor_and_selinux_grant(self):
+        """Not the link to its program, which takes the right to trace it."""
+        if not shutil.which("strace"):
+            self.skipTest("no strace")
+        shutil.copy(shutil.which("sleep"), self.path("chronyd"))
+        process = subprocess.Popen([self.path("chronyd"), "60"])
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        with open(self.path("chrony/chronyd.pid"), "w", encoding="ascii") as file:
+            print(process.pid, file=file)
+        daemon = self.prepared()
+        done = subprocess.run(
+            ["strace", "-e", "trace=/^(open|readlink)", harness.program("vmclockd"),
+             "-t", "-c", daemon.configuration],
+            capture_output=True, text=True, timeout=20, check=False,
+        )
+        read = set(re.findall(rf'"/proc/{process.pid}/(\w+)"', done.stderr))
+        self.assertEqual(read, {"status", "comm", "cmdline"}, done.stderr)
 
     def test_the_key_makestep_wins(self):
         path = self.chrony_conf("makestep 1 -1\n")

@@ -365,6 +365,36 @@ class ConfigurationTest(Case):
         self.assertEqual(done.returncode, CONFIG)
         self.assertIn(f"{path}:1: state-file: the same place as the configuration", done.stderr)
 
+    def test_what_lies_beside_a_path_is_no_place_for_another(self):
+        at = self.path
+        os.makedirs(at("vmclockd.conf.d"))
+        socket, beside = at("c/chronyd.sock"), at("c/vmclockd.chronyd.sock.lock")
+        for lines, line, words in (
+            ([f"state-file = {at('vmclockd.conf.d/x.conf')}"], 1, "the configuration"),
+            ([f"metrics-file = {at('vmclockd.conf.d/m.prom')}", f"state-file = {at('s')}"], 0, ""),
+            ([f"sock = {at('vmclockd.conf.d/../vmclockd.conf.d//x.conf')}"], 1, "the configuration"),
+            ([f"state-file = {at('vmclockd.conf')}.d"], 1, "the configuration"),
+            ([f"command-socket = {socket}", f"state-file = {beside}"], 2, "command-socket"),
+            ([f"state-file = {beside}", f"command-socket = {socket}"], 2, "state-file"),
+            ([f"command-socket = {socket}", f"state-file = {beside[:-5]}"], 2, "command-socket"),
+            ([f"state-file = {at('events')}"], 1, "events"),
+            ([f"state-file = {at('s')}", f"sock = {at('events')}"], 2, "events"),
+            ([f"state-file = {at('events/s')}"], 0, ""),
+            (["state-file = /"], 1, "a file's name"),
+            ([f"state-file = {at('s')}/"], 1, "a file's name"),
+            (["chrony-conf = /etc/"], 1, "a file's name"),
+            (["device = /dev/."], 1, "a file's name"),
+            (["device = /dev/.."], 1, "a file's name"),
+        ):
+            with self.subTest(lines):
+                path = self.written(("\n".join(lines) + "\n").encode())
+                done = self.run_daemon("-t", "-c", path)
+                self.assertEqual(done.returncode, CONFIG if line else 0, done.stderr)
+                self.assertEqual(len(done.stderr.splitlines()), int(line > 0), done.stderr)
+                if line:
+                    self.assertIn(f"{path}:{line}: ", done.stderr)
+                    self.assertIn(words, done.stderr)
+
     def test_places_of_one_name_in_two_directories_are_no_collision(self):
         self.accepted(
             f"state-file = {self.path('a')}\nsock = {self.path('b/a')}\n"

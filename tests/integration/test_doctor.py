@@ -346,6 +346,13 @@ class DoctorTest(ScriptedCase):
         self.assertEqual(checks["chrony.conf"][0], "problem")
         self.assertNotIn("refclock", checks)
 
+    def test_a_chrony_conf_that_is_a_directory(self):
+        self.clock()
+        checks = self.checks(self.prepared(), self.dir)
+        self.assertEqual(checks["chrony.conf"][0], "warning")
+        self.assertIn(f"{self.dir} is a directory", checks["chrony.conf"][1])
+        self.assertNotIn("refclock", checks)
+
     def test_usage_and_configuration(self):
         daemon = self.prepared()
         self.assertEqual(daemon.ctl("doctor", "one", "two").returncode, USAGE)
@@ -386,6 +393,15 @@ class DoctorOfRealChronydTest(Case):
         self.assertIn("runs with -x", checks["chronyd"][1])
         self.assertEqual(checks["command socket"][0], "ok")
         self.assertEqual(checks["makestep"][0], "ok")
+
+    def test_one_that_is_stopped_is_not_to_be_restarted(self):
+        self.chronyd.start()
+        pid = self.chronyd.process.pid
+        self.chronyd.pause()
+        checks = self.checks()
+        self.assertEqual(checks["chronyd"][:2], ("problem", f"process {pid} is stopped"))
+        for check in ("chronyd", "command socket"):
+            self.assertEqual(checks[check][2], f'"kill -CONT {pid}" lets it go on')
 
     def test_it_is_asked_itself_whether_it_reads_its_file(self):
         self.chronyd.start()

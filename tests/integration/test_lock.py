@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import scripted_chronyd as script
+from daemon import NO_DAEMON
 from harness import eventually
 from scripted_case import ScriptedCase
 
@@ -165,6 +166,10 @@ class LockTest(ScriptedCase):
         stays, ends = (one, two) if one.running() else (two, one)
         self.assertEqual(ends.ends(), 1)
         self.assertTrue(ends.said(f"process {stays.pid()}", "the chronyd of"), ends.log())
+        done = ends.ctl("status")
+        self.assertEqual(done.returncode, NO_DAEMON)
+        self.assertIn("vmclockd was stopped", done.stderr)
+        self.assertEqual(os.listdir(self.path("chrony")).count(f"vmclockd.{ends.pid()}.sock"), 0)
         eventually(lambda: self.chronyd.samples_since(0))
 
     def test_a_removed_directory_of_the_state_file_is_locked_again(self):

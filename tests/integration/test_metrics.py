@@ -111,6 +111,16 @@ class MetricsTest(ScriptedCase):
         daemon.send(signal.SIGHUP)
         eventually(lambda: not os.path.exists(other), "neither file")
 
+    def test_its_help_is_true_of_a_chronyd_with_other_sources(self):
+        self.marker()
+        daemon = self.daemon(metrics_file=self.file)
+        self.has("vmclockd_chronyd_synchronised", "1")
+        self.assertIn(
+            "# HELP vmclockd_chronyd_synchronised Whether chronyd has a reference: in clock mode, "
+            "ours.\n",
+            daemon.ctl("metrics").stdout,
+        )
+
     def test_a_dry_run_leaves_it_alone(self):
         self.marker()
         with open(self.file, "w", encoding="utf-8") as file:

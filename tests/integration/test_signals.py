@@ -221,13 +221,13 @@ class ReloadTest(ScriptedCase):
 
 
 class ServiceManagerTest(ScriptedCase):
-    def notified(self, watchdog_usec=None):
+    def notified(self, *options, watchdog_usec=None):
         self.notify = self.witness(NotifySocket(self.path("notify")))
         environment = {"NOTIFY_SOCKET": self.notify.path}
         if watchdog_usec:
             environment["WATCHDOG_USEC"] = str(watchdog_usec)
         made = self.clock()
-        return made, self.daemon(environment=environment)
+        return made, self.daemon(*options, environment=environment)
 
     def assignments(self, name):
         return self.notify.assignments(name)
@@ -242,6 +242,11 @@ class ServiceManagerTest(ScriptedCase):
         made.migrate(offset=1e-3)
         self.recovered(daemon)
         eventually(lambda: len(self.assignments("STATUS")) > before, "a new status")
+
+    def test_a_dry_run_says_nothing_of_a_chronyd_that_it_does_not_ask(self):
+        self.notified("-n")
+        eventually(lambda: self.assignments("STATUS"))
+        self.assertTrue(self.assignments("STATUS")[0][1].endswith("; chronyd is not asked"))
 
     def test_it_says_that_it_stops(self):
         _, daemon = self.notified()

@@ -155,6 +155,8 @@ class StatusReportTest(ScriptedCase):
         self.clock()
         daemon = self.daemon("--dry-run")
         self.screen(daemon, DEGRADED, "! this is a dry run")
+        self.assertIsNone(daemon.status()["chronyd"]["reachable"])
+        self.assertNotIn("vmclockd_chronyd_reachable", daemon.ctl("metrics").stdout)
 
     def test_why_no_daemon_runs_is_printed(self):
         self.clock()

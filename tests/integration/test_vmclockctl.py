@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -258,7 +259,7 @@ class ControlTest(ScriptedCase):
         os.rename(self.path("run"), self.path("away"))
         with open(self.path("run"), "wb"):
             pass  # a file where the directory was: not even root writes into it
-        self.assert_alive_and_silent(daemon, "has not written")
+        self.assert_alive_and_silent(daemon, "is not its state")
         self.assertEqual(daemon.ctl("recover").returncode, OK)
         self.request(script.RESET_SOURCES)
         os.unlink(self.path("run"))
@@ -270,7 +271,73 @@ class ControlTest(ScriptedCase):
         with open(self.path("run"), "wb"):
             pass
         daemon = self.daemon(state_file=self.path("run/state"))
-        self.assert_alive_and_silent(daemon, "has not written")
+        self.assert_alive_and_silent(daemon, "is not its state")
+
+    def test_a_file_that_is_not_the_daemons_state_is_not_called_old(self):
+        self.clock()
+        daemon = self.daemon()
+        daemon.reaches(state="feeding")
+        with open(daemon.settings["state_file"], encoding="utf-8") as file:
+            state = file.read()
+        time.sleep(5.5)  # as long as one without a state has to run to be found
+        other = self.path("other")
+        daemon.configure(state_file=other)  # for the next start
+
+        def says(words):
+            done = daemon.ctl("status")
+            self.assertEqual(done.returncode, DEGRADED)
+            said = " ".join(done.stdout.split())
+            self.assertIn(f"vmclockd, process {daemon.pid()}, is alive, and {words}", said)
+
+        changed = 'has "state-file" changed since its start?'
+        says(f"{other} is not its state: No such file or directory; {changed}")
+        os.mkdir(other)
+        says(f"{other} is not its state: Is a directory; {changed}")
+        os.rmdir(other)
+        for text, words in (
+            ("rubbish", "not a state file"),
+            (re.sub("boot_id = .*", "boot_id = none", state), "of an earlier boot"),
+        ):
+            with open(other, "w", encoding="utf-8") as file:
+                file.write(text)
+            says(f"{other} is not its state: {words}; {changed}")
+        with open(other, "w", encoding="utf-8") as file:
+            ended = state.replace("running = yes", "running = no")
+            file.write(ended.replace(f"pid = {daemon.pid()}", "pid = 1"))
+        says(f"has not written {other} for over 5 s")
+
+    def test_a_daemon_that_cannot_write_is_found_however_its_configuration_is_named(self):
+        self.clock()
+        with open(self.path("run"), "wb"):
+            pass
+        os.symlink(self.dir, self.path("link"))
+        # $1 is the program, $3 the file by its absolute path.
+        ways = (
+            'exec "$1" -vnc "$3"',
+            'exec "$1" -nvc"$3"',
+            'cd "${3%/*}" && exec "$1" -nc "${3##*/}"',
+            'cd "${3%/*}" && exec "$1" --config="./${3##*/}" -nv',
+            'exec "$1" -n --conf "${3%/*}/link/${3##*/}"',
+            'exec "$1" -c /dev/null --dry-run -c "$3"',
+        )
+        daemons = []
+        for i, way in enumerate(ways):
+            daemon = self.prepared(state_file=self.path(f"run/state{i}"))
+            daemons.append(daemon.start(wrapper=("sh", "-c", way, "sh")))
+        others = self.prepared(state_file=self.path("run/state"))
+        for daemon in daemons:
+            eventually(lambda: daemon.ctl("status").returncode == DEGRADED, daemon.ctl("status"))
+            self.assertIn(f"process {daemon.pid()}, is alive", daemon.ctl("status").stdout)
+        self.assertEqual(others.ctl("status").returncode, NO_DAEMON)
+        os.chdir(self.dir)
+        self.addCleanup(os.chdir, "/")
+        name = os.path.basename(daemons[2].configuration)
+        for words in (("status",), ("doctor", "--json", self.path("none.conf"))):
+            done = subprocess.run(
+                [harness.program("vmclockctl"), "-c", name, *words],
+                capture_output=True, text=True, check=False,
+            )
+            self.assertIn(f"process {daemons[2].pid()}, is alive", done.stdout, words)
 
     def test_a_daemon_that_has_written_its_last_state_has_ended(self):
         """Its process may be there for a moment longer."""
