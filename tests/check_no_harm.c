@@ -409,6 +409,61 @@ START_TEST(another_chronyd_is_not_given_the_settings_of_the_one_before)
 }
 END_TEST
 
+/* Its socket is full now and then, and it has no reference. */
+static void fail_a_sample(struct virtual_machine *v)
+{
+    v->refid = 0;
+    if (v->sample_sent && v->n_samples % 40 == 0)
+        v->sample_error = 11;
+}
+
+START_TEST(samples_that_fail_are_not_the_start_of_a_chronyd)
+{
+    setup();
+    start_converged(5);
+    vm.noise_sec = 100e-9;
+    vm.before_step = fail_a_sample;
+    virtual_run(&vm, 600 * VIRTUAL_SEC);
+    ck_assert_uint_ge(virtual_count_events(&vm, EVENT_SOCK_BACK), 1);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RECOVERY), 0);
+    ck_assert_uint_eq(vm.n_commands, 0);
+}
+END_TEST
+
+static void fail_while_away(struct virtual_machine *v)
+{
+    if (v->sample_sent && (v->frozen || !v->alive))
+        v->sample_error = 11;
+}
+
+/* Stopped, or away and started: its samples fail until then. */
+START_TEST(a_chronyd_that_was_reset_is_not_corrected_once_more_as_if_it_had_started)
+{
+    setup();
+    start_converged(5);
+    if (_i == 0)
+        vm.frozen = true;
+    else
+        virtual_chronyd_stop(&vm);
+    vm.before_step = fail_while_away;
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    if (_i == 0)
+        vm.frozen = false;
+    else
+        virtual_chronyd_start(&vm);
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SOCK_BACK), 1);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RECOVERY), 0);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SYNCHRONISED), 1);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.cause, RECOVERY_CAUSE_MARKER);
+    ck_assert_int_ne(vm.tracker.recoveries.recovery.reset_ns, 0);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 1);
+    assert_error_below(100e-9);
+}
+END_TEST
+
 /* The directory of its socket was away. */
 START_TEST(the_same_chronyd_is_given_its_settings_back_when_it_can_be_reached_again)
 {
@@ -523,6 +578,8 @@ RUN_LOOPS("no harm", {without_any_reply_there_are_two_resets_and_chronyd_synchro
     {the_old_hosts_jumps_do_not_delay_the_recovery_on_the_new_one, 1},
     {a_makestep_that_was_not_changed_is_not_given_back_after_a_crash, 1},
     {another_chronyd_is_not_given_the_settings_of_the_one_before, 2},
+    {samples_that_fail_are_not_the_start_of_a_chronyd, 1},
+    {a_chronyd_that_was_reset_is_not_corrected_once_more_as_if_it_had_started, 2},
     {the_same_chronyd_is_given_its_settings_back_when_it_can_be_reached_again, 1},
     {a_period_whose_formula_comes_late_is_waited_for, 1},
     {a_period_whose_formula_comes_too_late_is_corrected_once_more, 1},

@@ -121,6 +121,7 @@ struct world {
     int64_t reset_at_ns;      /* the last RESET_SOURCES was sent */
     uint64_t marker_at_reset; /* the marker when chronyd last did that, or of the first page */
     bool refused_reset;       /* chronyd has, since then */
+    uint64_t reset_id;        /* whose reset was confirmed last: it needs no start any more */
     int64_t recovery_since_ns;
     unsigned sent[CHRONY_DOFFSET2 + 1]; /* of each command in that recovery */
     int64_t least_interval_ns, least_sample_ns;
@@ -441,6 +442,15 @@ static void trace(const struct world *w, const struct observation *seen)
     fprintf(stderr, ", measures %u%s\n", o->measure, o->send_sample ? ", sample" : "");
 }
 
+static void check_event(struct world *w, const struct event *e)
+{
+    must(e->id < EVENT_N);
+    if (e->id == EVENT_RESET_CONFIRMED)
+        w->reset_id = w->connected_id;
+    if (e->id == EVENT_RECOVERY && e->cause == RECOVERY_CAUSE_START)
+        must(w->reset_id == 0 || w->reset_id != w->connected_id);
+}
+
 static void check_orders(struct world *w)
 {
     const struct tracker *t = &w->tracker;
@@ -448,7 +458,7 @@ static void check_orders(struct world *w)
 
     must(orders->n_events < REPORTER_EVENTS_MAX); /* at the limit some may have been lost */
     for (unsigned i = 0; i < orders->n_events; i++)
-        must(orders->events[i].id < EVENT_N);
+        check_event(w, &orders->events[i]);
     must(strcmp(tracker_state_str(tracker_state(t)), "unknown") != 0);
     must(t->recoveries.recovery.state < RECOVERY_N_STATES);
     must(t->recoveries.recovery.cause != RECOVERY_CAUSE_START ||
@@ -685,6 +695,7 @@ static void restart(struct world *w)
     w->stop = false;
     w->starts++;
     w->reset_at_ns = 0;
+    w->reset_id = 0;
     w->dirty = true;
 }
 
