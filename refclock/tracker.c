@@ -240,10 +240,12 @@ static void run_recovery(struct step *s, enum recovery_event event)
     struct tracker *t = s->t;
     const struct recoveries_view beside = recoveries_view(t);
     const unsigned done = RECOVERY_NEWS_CONFIRMED | RECOVERY_NEWS_ASSUMED;
+    const enum exchange_owner owner = t->client.exchange.owner;
     struct recovery_order order;
     struct recovery_view view = {
         .now_ns = s->seen->now_ns,
         .page = page_for_recovery(t),
+        .busy = owner == EXCHANGE_RESTORE || owner == EXCHANGE_BURST,
         .has_reference = t->client.known.has_reference,
         .synchronised = t->client.known.synchronised || t->config.dry_run,
         .correction_sec = t->client.known.correction_sec,

@@ -481,6 +481,29 @@ START_TEST(the_same_chronyd_is_given_its_settings_back_when_it_can_be_reached_ag
 }
 END_TEST
 
+/* While a recovery still awaits chronyd's choice: it prefers a server. */
+START_TEST(settings_are_given_back_a_few_times_to_a_chronyd_whose_replies_do_not_come)
+{
+    static const enum virtual_fate fates[] = {
+        VIRTUAL_ANSWERED, VIRTUAL_LATE, VIRTUAL_REPLY_LOST, VIRTUAL_COMMAND_LOST};
+
+    setup();
+    config.correct_frequency = false;
+    start_converged(5);
+    vm.not_selected = true;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 20 * VIRTUAL_SEC);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.state, RECOVERY_AWAIT_SYNC);
+    for (unsigned i = 0; i < VIRTUAL_LOG; i++)
+        vm.fates[i] = fates[_i];
+    vm.n_commands = 0;
+    virtual_run(&vm, 100 * VIRTUAL_SEC);
+    ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_MODIFY_MAKESTEP), _i == 0 ? 1 : 3);
+    ck_assert(!restore_is_pending(&vm.tracker.restore));
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_UNSYNCHRONISED);
+}
+END_TEST
+
 START_TEST(a_period_whose_formula_comes_late_is_waited_for)
 {
     setup();
@@ -581,6 +604,7 @@ RUN_LOOPS("no harm", {without_any_reply_there_are_two_resets_and_chronyd_synchro
     {samples_that_fail_are_not_the_start_of_a_chronyd, 1},
     {a_chronyd_that_was_reset_is_not_corrected_once_more_as_if_it_had_started, 2},
     {the_same_chronyd_is_given_its_settings_back_when_it_can_be_reached_again, 1},
+    {settings_are_given_back_a_few_times_to_a_chronyd_whose_replies_do_not_come, 4},
     {a_period_whose_formula_comes_late_is_waited_for, 1},
     {a_period_whose_formula_comes_too_late_is_corrected_once_more, 1},
     {a_chronyd_that_restarts_is_not_the_end_of_the_hosts_time, 1},

@@ -329,14 +329,16 @@ static void forget_oldest(struct world *w)
 
 /* --- what the tracker orders ------------------------------------------------------------------ */
 
-/* Whatever chronyd answers, a recovery sends it each command so often at most. */
+/* Whatever chronyd answers, a recovery, and what gives its settings back, send it no more. */
 static void count_command(struct world *w, enum chrony_command_id id)
 {
     static const struct {
         enum chrony_command_id id;
         unsigned most;
     } limits[] = {{CHRONY_RESET_SOURCES, 16}, {CHRONY_DFREQ, 5}, {CHRONY_DOFFSET2, 7},
-        {CHRONY_MAKESTEP, 14}, {CHRONY_BURST, 5}};
+        {CHRONY_MAKESTEP, 14}, {CHRONY_BURST, 5}, {CHRONY_MODIFY_MAKESTEP, 7},
+        {CHRONY_MODIFY_MINPOLL, 4 * RECOVERY_SERVERS_MAX},
+        {CHRONY_MODIFY_MAXPOLL, 4 * RECOVERY_SERVERS_MAX}};
     const struct recovery *r = &w->tracker.recoveries.recovery;
 
     if (r->started_ns != w->recovery_since_ns)
@@ -696,6 +698,7 @@ static void restart(struct world *w)
     w->starts++;
     w->reset_at_ns = 0;
     w->reset_id = 0;
+    memset(w->sent, 0, sizeof(w->sent));
     w->dirty = true;
 }
 
@@ -773,7 +776,8 @@ static void act(struct world *w, struct bytes *in)
         configure(w, in);
         tracker_reconfigure(&w->tracker, &w->config);
         w->reconfigured = w->dirty = true;
-        w->starts++; /* a sample is due at once */
+        memset(w->sent, 0, sizeof(w->sent)); /* what is owed is given back from the first on */
+        w->starts++;                         /* a sample is due at once */
         break;
     case ACT_CRASH: restart(w); break;
     case ACT_FREQUENCY:
