@@ -540,6 +540,29 @@ START_TEST(a_period_whose_formula_comes_too_late_is_corrected_once_more)
 }
 END_TEST
 
+/* chronyd prefers a server, so that each recovery awaits its choice for a minute. */
+START_TEST(a_host_that_corrects_itself_all_the_time_is_recovered_from_a_few_times)
+{
+    static const int64_t intervals_ns[] = {1100 * VIRTUAL_MS, 2 * VIRTUAL_SEC, 50 * VIRTUAL_SEC};
+
+    setup();
+    start_converged(5);
+    vm.not_selected = true;
+    for (int disruption = 0; disruption < 2; disruption++) {
+        virtual_migrate(&vm, 0.005, 60);
+        virtual_run(&vm, VIRTUAL_SEC / 2);
+        vm.n_resets = vm.n_commands = 0;
+        for (int64_t ns = 0; ns < 600 * VIRTUAL_SEC; ns += intervals_ns[_i]) {
+            vm.host_error_sec = vm.host_error_sec != 0 ? 0 : 1e-4;
+            virtual_write_formula(&vm);
+            virtual_run(&vm, intervals_ns[_i]);
+        }
+        ck_assert_uint_eq(vm.n_resets, 3);
+        ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_BURST), 3);
+    }
+}
+END_TEST
+
 START_TEST(a_chronyd_that_restarts_is_not_the_end_of_the_hosts_time)
 {
     setup();
@@ -607,5 +630,6 @@ RUN_LOOPS("no harm", {without_any_reply_there_are_two_resets_and_chronyd_synchro
     {settings_are_given_back_a_few_times_to_a_chronyd_whose_replies_do_not_come, 4},
     {a_period_whose_formula_comes_late_is_waited_for, 1},
     {a_period_whose_formula_comes_too_late_is_corrected_once_more, 1},
+    {a_host_that_corrects_itself_all_the_time_is_recovered_from_a_few_times, 3},
     {a_chronyd_that_restarts_is_not_the_end_of_the_hosts_time, 1},
     {a_dry_run_stops_though_there_are_settings_to_give_back_and_keeps_them, 1})
