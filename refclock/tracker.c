@@ -192,9 +192,8 @@ static void measure(const struct step *s, struct recovery_view *view)
     const double frequency_ppm = t->config.dry_run ? 0 : t->client.known.frequency_ppm;
     struct offset offset;
 
-    view->rate_known =
-        t->host.has_period && s->seen->clock_source_is_counter &&
-        counter_watch_rate_error(&t->counter, &t->host.model, frequency_ppm, &view->rate_ppm);
+    view->rate_known = t->host.has_period && counter_watch_rate_error(&t->counter, &t->host.model,
+                                                 frequency_ppm, &view->rate_ppm);
     if ((s->seen->measured & needed) != needed)
         return;
     view->measured = true;
@@ -383,6 +382,7 @@ static void take_readings(struct step *s)
     struct tracker *t = s->t;
     const struct observation *seen = s->seen;
 
+    counter_watch_take_source(&t->counter, seen->clock_source_is_counter);
     if (seen->measured & TRACKER_MEASURE_RAW)
         counter_watch_take_raw(&t->counter, seen->raw, seen->n_raw, seen->now_ns);
     if (seen->measured & TRACKER_MEASURE_REALTIME)

@@ -563,6 +563,30 @@ START_TEST(a_host_that_corrects_itself_all_the_time_is_recovered_from_a_few_time
 }
 END_TEST
 
+/* Its CLOCK_MONOTONIC_RAW runs by another rate. */
+START_TEST(the_rate_of_another_clock_source_is_not_taken_for_the_counters)
+{
+    double raw_ns_per_tick;
+
+    setup();
+    start_converged(5);
+    raw_ns_per_tick = vm.raw_ns_per_tick;
+    vm.other_clock_source = true;
+    virtual_run(&vm, 0);
+    vm.raw_ns_per_tick = (rint(ldexp(raw_ns_per_tick, 24)) + 130) / ldexp(1, 24);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    vm.raw_ns_per_tick = raw_ns_per_tick;
+    vm.other_clock_source = false;
+    virtual_run(&vm, 20 * VIRTUAL_MS);
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 1);
+    ck_assert_double_eq_tol(
+        raw_ns_per_tick * 1e-9 * vm.hz * (1 + (double)vm.freq / 65536e6), 1, 1e-8);
+    assert_error_below(100e-9);
+}
+END_TEST
+
 START_TEST(a_chronyd_that_restarts_is_not_the_end_of_the_hosts_time)
 {
     setup();
@@ -631,5 +655,6 @@ RUN_LOOPS("no harm", {without_any_reply_there_are_two_resets_and_chronyd_synchro
     {a_period_whose_formula_comes_late_is_waited_for, 1},
     {a_period_whose_formula_comes_too_late_is_corrected_once_more, 1},
     {a_host_that_corrects_itself_all_the_time_is_recovered_from_a_few_times, 3},
+    {the_rate_of_another_clock_source_is_not_taken_for_the_counters, 1},
     {a_chronyd_that_restarts_is_not_the_end_of_the_hosts_time, 1},
     {a_dry_run_stops_though_there_are_settings_to_give_back_and_keeps_them, 1})
