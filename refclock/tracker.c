@@ -7,7 +7,6 @@
 #define SLACK_NS     INT64_C(5000000)
 #define FIRST_ASK_NS INT64_C(1000000000)   /* what chronyd is given to answer at the start */
 #define RESTORE_NS   INT64_C(300000000000) /* after the disruption at the latest */
-#define RETRY_NS     INT64_C(1000000000)
 #define SAVED_FLAGS                                                                                \
     (VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT |                             \
         VMCLOCK_FLAG_VM_GENERATION_PRESENT)
@@ -429,8 +428,6 @@ static enum recovery_event take_chronyd(struct step *s)
         recoveries_need_no_burst(&t->recoveries);
     if (news.referenced)
         restore_referenced(&t->restore, now_ns);
-    if (news.event == RECOVERY_GONE) /* it may be the same one when it is back */
-        restore_hurry(&t->restore, now_ns + RETRY_NS);
     if (news.owner == EXCHANGE_RESTORE && news.event == RECOVERY_SILENCE)
         restore_unanswered(&t->restore, now_ns);
     else if (news.owner == EXCHANGE_RESTORE)

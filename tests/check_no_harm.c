@@ -465,19 +465,28 @@ START_TEST(a_chronyd_that_was_reset_is_not_corrected_once_more_as_if_it_had_star
 END_TEST
 
 /* The directory of its socket was away. */
-START_TEST(the_same_chronyd_is_given_its_settings_back_when_it_can_be_reached_again)
+START_TEST(the_same_chronyd_is_given_its_settings_back_when_they_are_due)
 {
     setup_marker_only();
     vm.ntp_unreachable = true;
-    virtual_migrate(&vm, 0.005, 60);
-    virtual_run(&vm, VIRTUAL_SEC);
+    virtual_migrate(&vm, 0.5, 60);
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
     vm.connection_dead = true;
-    vm.alive = false;
+    vm.alive = _i == 0; /* for a moment, or longer */
     virtual_run(&vm, 20 * VIRTUAL_SEC);
     vm.alive = true;
-    virtual_run(&vm, 20 * VIRTUAL_SEC);
+    virtual_run(&vm, 15 * VIRTUAL_SEC);
+    ck_assert_int_eq(vm.minpoll, 0);
+    ck_assert_int_eq(vm.makestep_limit, 8);
+    vm.ntp_unreachable = false;
+    for (int sec = 0; vm.refid == 0 && sec < 100; sec++)
+        virtual_run(&vm, VIRTUAL_SEC);
+    assert_error_below(1e-3); /* stepped, not slewed */
+    ck_assert_int_eq(vm.minpoll, 0);
+    virtual_run(&vm, 40 * VIRTUAL_SEC);
     ck_assert_int_eq(vm.minpoll, 6);
     ck_assert_double_eq(vm.makestep_threshold, 1);
+    ck_assert(!restore_is_pending(&vm.tracker.restore));
 }
 END_TEST
 
@@ -650,7 +659,7 @@ RUN_LOOPS("no harm", {without_any_reply_there_are_two_resets_and_chronyd_synchro
     {another_chronyd_is_not_given_the_settings_of_the_one_before, 2},
     {samples_that_fail_are_not_the_start_of_a_chronyd, 1},
     {a_chronyd_that_was_reset_is_not_corrected_once_more_as_if_it_had_started, 2},
-    {the_same_chronyd_is_given_its_settings_back_when_it_can_be_reached_again, 1},
+    {the_same_chronyd_is_given_its_settings_back_when_they_are_due, 2},
     {settings_are_given_back_a_few_times_to_a_chronyd_whose_replies_do_not_come, 4},
     {a_period_whose_formula_comes_late_is_waited_for, 1},
     {a_period_whose_formula_comes_too_late_is_corrected_once_more, 1},
