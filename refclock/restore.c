@@ -68,7 +68,6 @@ bool restore_remember(struct restore *r, const struct recovery_config *config,
     }
     r->chronyd_id = chronyd_id;
     r->due_ns = is_forbidden(r, config) ? 0 : latest_ns;
-    r->referenced = false;
     r->next = r->tries = 0;
     return news;
 }
@@ -88,10 +87,7 @@ void restore_reconfigure(struct restore *r, const struct recovery_config *config
 
 void restore_referenced(struct restore *r, int64_t now_ns)
 {
-    if (!restore_is_pending(r) || r->referenced)
-        return;
-    r->referenced = true;
-    if (r->due_ns > now_ns + AFTER_REFERENCE_NS)
+    if (restore_is_pending(r) && r->due_ns > now_ns + AFTER_REFERENCE_NS)
         r->due_ns = now_ns + AFTER_REFERENCE_NS;
 }
 

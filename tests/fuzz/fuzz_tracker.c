@@ -870,7 +870,7 @@ static void settle(struct world *w)
             wait_until(w, w->orders.wake_at_ns);
         /* Nothing happens until something is put back: half a minute of samples says no more. */
         if (w->samples > samples_before && w->tracker.recoveries.recovery.state == RECOVERY_IDLE &&
-            restore_is_pending(&w->tracker.restore) && w->tracker.restore.referenced)
+            restore_is_pending(&w->tracker.restore) && w->tracker.client.known.synchronised)
             wait_until(w, w->tracker.restore.due_ns);
         w->carried.stop = w->stop;
         turn(w);
