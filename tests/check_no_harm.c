@@ -5,6 +5,7 @@
  * no longer there.
  */
 #include <math.h>
+#include <string.h>
 
 #include "tests/suite.h"
 #include "tests/tracker_fixture.h"
@@ -613,6 +614,42 @@ START_TEST(a_chronyd_that_restarts_is_not_the_end_of_the_hosts_time)
     virtual_run(&vm, 3 * VIRTUAL_SEC);
     ck_assert_int_eq(vm.tracker.recoveries.recovery.cause, RECOVERY_CAUSE_MARKER);
     assert_error_below(100e-9);
+    ck_assert_uint_eq(vm.tracker.host.disruptions, 1);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 1); /* though two were reset for it */
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 2);
+}
+END_TEST
+
+static void answer_late(struct virtual_machine *v, enum chrony_command_id id, uint32_t sequence)
+{
+    uint8_t *reply = v->replies[v->n_replies].bytes;
+
+    memset(reply, 0, CHRONY_REQUEST_MAX);
+    reply[0] = 6;
+    reply[1] = 2;
+    reply[5] = (uint8_t)id;
+    for (int i = 0; i < 4; i++)
+        reply[16 + i] = (uint8_t)(sequence >> (24 - 8 * i));
+    v->replies[v->n_replies++].at_ns = v->now_ns;
+}
+
+/* Assumed to be done at first, which says nothing for sure. */
+START_TEST(a_reset_that_is_confirmed_after_it_was_given_up_counts)
+{
+    setup();
+    start_converged(5);
+    vm.mute = true;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_UNCONFIRMED), 1);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 0);
+    vm.mute = false;
+    answer_late(&vm, CHRONY_RESET_SOURCES, vm.commands[1].sequence);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RESET_CONFIRMED), 1);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 1);
 }
 END_TEST
 
@@ -666,4 +703,5 @@ RUN_LOOPS("no harm", {without_any_reply_there_are_two_resets_and_chronyd_synchro
     {a_host_that_corrects_itself_all_the_time_is_recovered_from_a_few_times, 3},
     {the_rate_of_another_clock_source_is_not_taken_for_the_counters, 1},
     {a_chronyd_that_restarts_is_not_the_end_of_the_hosts_time, 1},
+    {a_reset_that_is_confirmed_after_it_was_given_up_counts, 1},
     {a_dry_run_stops_though_there_are_settings_to_give_back_and_keeps_them, 1})
