@@ -507,6 +507,12 @@ void journal_describe(const struct config *config, const struct event *e, struct
     case EVENT_NOT_SYNCHRONISED:
     case EVENT_ABANDONED: end_event(e, r); break;
     case EVENT_PUT_BACK: say_info(r, "chronyd's settings are put back"); break;
+    case EVENT_PASSED_OVER:
+        say_warning(r,
+            "chronyd was sent its settings back, and did not answer to %" PRIu64
+            " of them: it may not have them",
+            e->count);
+        break;
     case EVENT_NOT_PUT_BACK:
         say_warning(r, "chronyd did not answer: its settings will be put back at the next start");
         break;

@@ -68,7 +68,7 @@ bool restore_remember(struct restore *r, const struct recovery_config *config,
     }
     r->chronyd_id = chronyd_id;
     r->due_ns = is_forbidden(r, config) ? 0 : latest_ns;
-    r->next = r->tries = 0;
+    r->next = r->tries = r->passed_over = 0;
     return news;
 }
 
@@ -80,7 +80,7 @@ void restore_reconfigure(struct restore *r, const struct recovery_config *config
         take_makestep(r, config);
     if (r->polls)
         (void)merge_servers(r, config);
-    r->next = r->tries = 0;
+    r->next = r->tries = r->passed_over = 0;
     if (is_forbidden(r, config))
         r->due_ns = 0;
 }
@@ -146,6 +146,8 @@ void restore_answered(struct restore *r)
 void restore_unanswered(struct restore *r, int64_t now_ns)
 {
     r->due_ns = now_ns + RETRY_NS;
-    if (++r->tries == TRIES_MAX)
+    if (++r->tries == TRIES_MAX) {
+        r->passed_over++;
         restore_answered(r);
+    }
 }

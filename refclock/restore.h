@@ -20,6 +20,7 @@ struct restore {
     uint64_t chronyd_id;  /* whose settings they are; 0: not known */
     unsigned next;        /* the setting that is next: makestep, then minpoll and maxpoll of each */
     unsigned tries;       /* of that one, without a reply */
+    unsigned passed_over; /* settings that had as many as there are */
     int32_t makestep_limit;
     double makestep_threshold_sec;
     unsigned n_servers;

@@ -314,9 +314,11 @@ static void restore_one(struct step *s)
         send_command(s, EXCHANGE_RESTORE, &command);
         return;
     }
+    reporter_say(&t->reporter, t->restore.passed_over > 0 ? (struct event){.id = EVENT_PASSED_OVER,
+                                                                .count = t->restore.passed_over}
+                                                          : (struct event){.id = EVENT_PUT_BACK});
     restore_done(&t->restore);
     s->orders->save = true;
-    reporter_say(&t->reporter, (struct event){.id = EVENT_PUT_BACK});
 }
 
 static void burst_again(struct step *s)
