@@ -511,6 +511,12 @@ void journal_describe(const struct config *config, const struct event *e, enum r
     case EVENT_NOT_SYNCHRONISED:
     case EVENT_ABANDONED: end_event(e, r); break;
     case EVENT_PUT_BACK: say_info(r, "chronyd's settings are restored"); break;
+    case EVENT_PASSED_OVER:
+        say_warning(r,
+            "chronyd's settings were sent to be restored, and it did not answer to %" PRIu64
+            " of them: it may not have them",
+            e->count);
+        break;
     case EVENT_NOT_PUT_BACK:
         say_warning(r, "chronyd did not answer: its settings will be restored at the next start");
         break;

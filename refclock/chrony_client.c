@@ -20,11 +20,14 @@ void chrony_client_init(struct chrony_client *c, uint32_t sequence_seed, uint64_
     c->known.had_reference = had_reference;
 }
 
-/* What TRACKING told, of a chronyd that may be another one by now. */
+/*
+ * What TRACKING told, of a chronyd that may be another one by now. If it is, its id tells: until
+ * then, what this one needs no more stays so.
+ */
 static void forget_tracking(struct known_chronyd *known)
 {
-    known->reachable = known->has_reference = known->synchronised = false;
-    known->tracked = known->start_done = false;
+    known->reachable = known->has_reference = known->synchronised = known->tracked = false;
+    known->start_done = known->start_done && known->id != 0;
     known->frequency_ppm = known->correction_sec = NAN;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "refclock/counter_watch.h"
 
+#include <assert.h>
 #include <math.h>
 
 #define RAW_NS        INT64_C(1000000000)
@@ -17,6 +18,13 @@ void counter_watch_disrupted(struct counter_watch *w, int64_t now_ns)
     w->read = w->back = false;
     raw_rate_disrupted(&w->rate);
     w->due_ns = now_ns + PAUSE_NS;
+}
+
+void counter_watch_take_source(struct counter_watch *w, bool is_source)
+{
+    if (w->is_source != is_source)
+        w->rate = (struct raw_rate){.known = false};
+    w->is_source = is_source;
 }
 
 void counter_watch_take(struct counter_watch *w, const struct cross_timestamp *readings, size_t n)
@@ -36,7 +44,7 @@ void counter_watch_take_raw(
 
     counter_watch_take(w, readings, n);
     raw = cross_timestamp_narrowest(readings, n);
-    if (raw && !w->back)
+    if (raw && !w->back && w->is_source)
         raw_rate_observe(&w->rate, raw);
     w->due_ns = now_ns + RAW_NS;
 }
@@ -49,6 +57,7 @@ void counter_watch_take_tai(struct counter_watch *w, int tai_offset_sec)
 bool counter_watch_rate_error(const struct counter_watch *w, const struct clock_model *model,
     double frequency_ppm, double *ret_ppm)
 {
+    assert(w->is_source || !w->rate.known);
     if (!w->rate.known || w->back || !(fabs(frequency_ppm) <= FREQUENCY_MAX)) /* it may be NAN */
         return false;
     *ret_ppm = raw_rate_error_ppm(&w->rate, model, frequency_ppm);

@@ -35,6 +35,7 @@ enum event_id {               /* the member of struct event that is valid */
     EVENT_NOT_SYNCHRONISED,   /* end: chronyd has selected no reference within a minute */
     EVENT_ABANDONED,          /* end: vmclockd stops */
     EVENT_PUT_BACK,           /* chronyd's settings */
+    EVENT_PASSED_OVER,        /* count: of those that were sent back, without an answer */
     EVENT_NOT_PUT_BACK,       /* at the end, chronyd did not answer */
     EVENT_CHRONYD_SILENT,     /* silence */
     EVENT_CHRONYD_AWAY,       /* failure: of the command socket */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "refclock/formula.h"
 
-#define JUMPS_MAX 10 /* in a row, each within */
-#define JUMP_NS   INT64_C(1000000000)
-#define STEADY_NS INT64_C(10000000000)
-#define MOVED_NS  INT64_C(60000000000)
+#define JUMPS_MAX      10 /* in a row, each within */
+#define JUMP_NS        INT64_C(1000000000)
+#define STEADY_NS      INT64_C(10000000000)
+#define MOVED_NS       INT64_C(60000000000)
+#define RECOVERIES_MAX 3 /* for one disruption: each measures other people's servers */
 
 void formula_disrupted(struct formula *f, uint64_t counter)
 {
@@ -103,7 +104,9 @@ bool formula_take(struct formula *f, const struct clock_model *model,
     jumped = before->had ? !clock_model_continues(&before->model, model) : f->late;
     if (jumped)
         count_jump(f, now_ns);
-    recover = jumped && !is_unsteady(f, now_ns) && (f->late || before->in_use);
+    recover = jumped && !is_unsteady(f, now_ns) && (f->late || before->in_use) &&
+              f->recoveries < RECOVERIES_MAX;
+    f->recoveries += recover;
     if (proven || (!jumped && !f->unproven && is_later(f, model, before)))
         f->late = false;
     return recover;

@@ -15,8 +15,9 @@
  *
  * A recovery waits for five seconds at most. A formula that jumps after that ("late") or while the
  * clock is being corrected was not the new host's before: what chronyd was told is wrong, and the
- * recovery has to be made again. At any other time a jump is the host's own correction, which
- * samples follow, unless it jumps all the time, or by whole seconds, as a wrong leap second does.
+ * recovery has to be made again, a few times at most. At any other time a jump is the host's own
+ * correction, which samples follow, unless it jumps all the time, or by whole seconds, as a wrong
+ * leap second does.
  */
 #ifndef REFCLOCK_FORMULA_H
 #define REFCLOCK_FORMULA_H
@@ -29,6 +30,7 @@ struct formula {
     struct clock_model believed; /* the last one that is known to be this host's */
     uint64_t detected_counter;   /* where the marker was seen to have changed */
     bool late;                   /* the recovery went on without knowing whose it is */
+    unsigned recoveries;         /* that were made again because of it, since the disruption */
     unsigned jumps;              /* without a disruption, in a row */
     int64_t jumped_ns;
     /* It has moved by whole seconds, away from `moved_from`, and is not followed at once. */

@@ -37,6 +37,7 @@ void recoveries_begin(struct recoveries *rs, struct reporter *reporter, enum rec
     rs->interrupted = recovery_holds_samples(&rs->recovery) ? rs->interrupted + 1 : 0;
     recovery_begin(&rs->recovery, cause, reporter->now_ns, earliest_ns, queued);
     rs->bursts_left = 0;
+    rs->counted = false;
     rs->awaiting_reported = rs->refusal_reported = false;
     if (cause != RECOVERY_CAUSE_MARKER)
         reporter_say(reporter, (struct event){.id = EVENT_RECOVERY, .cause = cause});
@@ -98,7 +99,8 @@ static void account_reset(struct recoveries *rs, struct reporter *reporter, unsi
     if (!denied)
         rs->confirmed_marker = view->marker;
     rs->unconfirmed = !confirmed;
-    rs->count += confirmed;
+    rs->count += confirmed && !rs->counted;
+    rs->counted = rs->counted || confirmed;
     report_reset(reporter, confirmed ? EVENT_RESET_CONFIRMED : EVENT_UNCONFIRMED,
         rs->recovery.started_ns, view, denied);
 }

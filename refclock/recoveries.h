@@ -11,7 +11,8 @@
 
 struct recoveries {
     struct recovery recovery;  /* started_ns 0: there was none yet */
-    uint64_t count;            /* whose reset was confirmed */
+    uint64_t count;            /* whose reset was confirmed, by one chronyd or more */
+    bool counted;              /* this one is */
     uint64_t confirmed_marker; /* chronyd was reset for it, as far as can be known */
 
     bool pending; /* a disruption whose reset is not confirmed */

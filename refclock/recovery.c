@@ -675,6 +675,8 @@ static void act_await_sync(struct recovery *r, const struct recovery_config *con
 {
     if (view->now_ns - r->released_ns >= SYNC_WAIT_NS)
         end_released(r, false, view->now_ns);
+    else if (view->busy)
+        r->wait_until_ns = view->now_ns + SYNC_POLL_NS;
     else
         act_ask(r, config, view, order);
 }

@@ -123,6 +123,7 @@ struct recovery_view {
     int64_t now_ns; /* CLOCK_MONOTONIC */
     enum recovery_page page;
     bool unproven;         /* it may still be what the old host wrote */
+    bool busy;             /* chronyd is being told what is no part of this, and is to reply */
     bool measured;         /* the offset was, for this step */
     double offset_sec;     /* true time minus system time; NAN: could not be measured */
     bool rate_known;       /* to 1e-8 or better, as of chronyd's last answer to TRACKING */

@@ -68,8 +68,7 @@ bool restore_remember(struct restore *r, const struct recovery_config *config,
     }
     r->chronyd_id = chronyd_id;
     r->due_ns = is_forbidden(r, config) ? 0 : latest_ns;
-    r->referenced = false;
-    r->next = r->tries = 0;
+    r->next = r->tries = r->passed_over = 0;
     return news;
 }
 
@@ -81,17 +80,14 @@ void restore_reconfigure(struct restore *r, const struct recovery_config *config
         take_makestep(r, config);
     if (r->polls)
         (void)merge_servers(r, config);
-    r->next = r->tries = 0;
+    r->next = r->tries = r->passed_over = 0;
     if (is_forbidden(r, config))
         r->due_ns = 0;
 }
 
 void restore_referenced(struct restore *r, int64_t now_ns)
 {
-    if (!restore_is_pending(r) || r->referenced)
-        return;
-    r->referenced = true;
-    if (r->due_ns > now_ns + AFTER_REFERENCE_NS)
+    if (restore_is_pending(r) && r->due_ns > now_ns + AFTER_REFERENCE_NS)
         r->due_ns = now_ns + AFTER_REFERENCE_NS;
 }
 
@@ -150,6 +146,8 @@ void restore_answered(struct restore *r)
 void restore_unanswered(struct restore *r, int64_t now_ns)
 {
     r->due_ns = now_ns + RETRY_NS;
-    if (++r->tries == TRIES_MAX)
+    if (++r->tries == TRIES_MAX) {
+        r->passed_over++;
         restore_answered(r);
+    }
 }

@@ -16,11 +16,11 @@
 struct restore {
     bool makestep, polls; /* what was changed; neither: nothing is to be given back */
     int64_t due_ns;       /* CLOCK_MONOTONIC */
-    bool referenced;      /* chronyd has had a reference since */
     bool makestep_used;   /* its limit was used up before: 0 of it is left */
     uint64_t chronyd_id;  /* whose settings they are; 0: not known */
     unsigned next;        /* the setting that is next: makestep, then minpoll and maxpoll of each */
     unsigned tries;       /* of that one, without a reply */
+    unsigned passed_over; /* settings that had as many as there are */
     int32_t makestep_limit;
     double makestep_threshold_sec;
     unsigned n_servers;
@@ -43,7 +43,7 @@ bool restore_remember(struct restore *r, const struct recovery_config *config,
  */
 void restore_reconfigure(struct restore *r, const struct recovery_config *config);
 
-/* chronyd has a reference. */
+/* chronyd has a reference: its first one since the change makes this due in half a minute. */
 void restore_referenced(struct restore *r, int64_t now_ns);
 
 /* It is due now: vmclockd stops, or has just started. */

@@ -7,7 +7,6 @@
 #define SLACK_NS     INT64_C(5000000)
 #define FIRST_ASK_NS INT64_C(1000000000)   /* what chronyd is given to answer at the start */
 #define RESTORE_NS   INT64_C(300000000000) /* after the disruption at the latest */
-#define RETRY_NS     INT64_C(1000000000)
 #define SAVED_FLAGS                                                                                \
     (VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT |                             \
         VMCLOCK_FLAG_VM_GENERATION_PRESENT)
@@ -192,9 +191,8 @@ static void measure(const struct step *s, struct recovery_view *view)
     const double frequency_ppm = t->config.dry_run ? 0 : t->client.known.frequency_ppm;
     struct offset offset;
 
-    view->rate_known =
-        t->host.has_period && s->seen->clock_source_is_counter &&
-        counter_watch_rate_error(&t->counter, &t->host.model, frequency_ppm, &view->rate_ppm);
+    view->rate_known = t->host.has_period && counter_watch_rate_error(&t->counter, &t->host.model,
+                                                 frequency_ppm, &view->rate_ppm);
     if ((s->seen->measured & needed) != needed)
         return;
     view->measured = true;
@@ -240,10 +238,12 @@ static void run_recovery(struct step *s, enum recovery_event event)
     struct tracker *t = s->t;
     const struct recoveries_view beside = recoveries_view(t);
     const unsigned done = RECOVERY_NEWS_CONFIRMED | RECOVERY_NEWS_ASSUMED;
+    const enum exchange_owner owner = t->client.exchange.owner;
     struct recovery_order order;
     struct recovery_view view = {
         .now_ns = s->seen->now_ns,
         .page = page_for_recovery(t),
+        .busy = owner == EXCHANGE_RESTORE || owner == EXCHANGE_BURST,
         .has_reference = t->client.known.has_reference,
         .synchronised = t->client.known.synchronised || t->config.dry_run,
         .correction_sec = t->client.known.correction_sec,
@@ -314,9 +314,11 @@ static void restore_one(struct step *s)
         send_command(s, EXCHANGE_RESTORE, &command);
         return;
     }
+    reporter_say(&t->reporter, t->restore.passed_over > 0 ? (struct event){.id = EVENT_PASSED_OVER,
+                                                                .count = t->restore.passed_over}
+                                                          : (struct event){.id = EVENT_PUT_BACK});
     restore_done(&t->restore);
     s->orders->save = true;
-    reporter_say(&t->reporter, (struct event){.id = EVENT_PUT_BACK});
 }
 
 static void burst_again(struct step *s)
@@ -381,6 +383,7 @@ static void take_readings(struct step *s)
     struct tracker *t = s->t;
     const struct observation *seen = s->seen;
 
+    counter_watch_take_source(&t->counter, seen->clock_source_is_counter);
     if (seen->measured & TRACKER_MEASURE_RAW)
         counter_watch_take_raw(&t->counter, seen->raw, seen->n_raw, seen->now_ns);
     if (seen->measured & TRACKER_MEASURE_REALTIME)
@@ -429,8 +432,6 @@ static enum recovery_event take_chronyd(struct step *s)
         recoveries_need_no_burst(&t->recoveries);
     if (news.referenced)
         restore_referenced(&t->restore, now_ns);
-    if (news.event == RECOVERY_GONE) /* it may be the same one when it is back */
-        restore_hurry(&t->restore, now_ns + RETRY_NS);
     if (news.owner == EXCHANGE_RESTORE && news.event == RECOVERY_SILENCE)
         restore_unanswered(&t->restore, now_ns);
     else if (news.owner == EXCHANGE_RESTORE)

@@ -234,6 +234,9 @@ START_TEST(one_that_was_reset_or_corrected_has_not_just_started)
     chrony_client_doubt(&client, view.now_ns); /* it may be another one */
     ck_assert_int_eq(client.poll_due_ns, view.now_ns);
     answer_tracking(0, 3);
+    ck_assert(!chrony_client_has_just_started(&client)); /* it is still the same */
+    view.id++;
+    answer_tracking(0, 3);
     ck_assert(chrony_client_has_just_started(&client));
 }
 END_TEST

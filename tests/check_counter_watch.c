@@ -15,6 +15,7 @@ static struct clock_model model; /* 1 ns a tick */
 static void setup(void)
 {
     counter_watch_init(&watch, 100 * SECOND);
+    counter_watch_take_source(&watch, true);
     ck_assert_int_eq(clock_model_init(&clock_page, &clock_page_reader, &model), CLOCK_OK);
 }
 
@@ -90,6 +91,23 @@ START_TEST(the_rate_error_is_known_after_a_second_and_stays_so_through_a_disrupt
 }
 END_TEST
 
+START_TEST(a_rate_outlives_no_change_of_the_clock_source)
+{
+    double ppm;
+
+    take_raw(0);
+    take_raw(1);
+    counter_watch_take_source(&watch, true);
+    ck_assert(counter_watch_rate_error(&watch, &model, 0, &ppm));
+    counter_watch_take_source(&watch, false);
+    take_raw(2);
+    take_raw(3);
+    ck_assert(!counter_watch_rate_error(&watch, &model, 0, &ppm));
+    counter_watch_take_source(&watch, true);
+    ck_assert(!counter_watch_rate_error(&watch, &model, 0, &ppm));
+}
+END_TEST
+
 START_TEST(no_rate_is_learnt_from_a_counter_that_went_back)
 {
     take(UINT64_C(1) << 40, (UINT64_C(1) << 40) + 10);
@@ -119,5 +137,6 @@ RUN_LOOPS_AFTER(setup, "counter watch",
     {no_readings_say_nothing, 1},
     {the_raw_clock_is_due_each_second_and_a_moment_after_a_disruption, 1},
     {the_rate_error_is_known_after_a_second_and_stays_so_through_a_disruption, 1},
+    {a_rate_outlives_no_change_of_the_clock_source, 1},
     {no_rate_is_learnt_from_a_counter_that_went_back, 1},
     {it_is_not_known_by_a_frequency_that_cannot_be_or_a_counter_that_went_back, 1})

@@ -121,9 +121,9 @@ START_TEST(one_that_jumps_all_the_time_is_unsteady_until_ten_seconds_after_the_l
 
     before.in_use = true;
     for (int i = 1; i < 10; i++, now_ns += SECOND)
-        ck_assert(take(written_at(i * SECOND, i * MS), now_ns));
+        ck_assert(take(written_at(i * SECOND, i * MS), now_ns) == (i <= 3)); /* no storm */
     ck_assert_int_eq(formula_verdict(&formula, now_ns), CLOCK_OK);
-    ck_assert(!take(written_at(10 * SECOND, 10 * MS), now_ns)); /* no storm of recoveries */
+    ck_assert(!take(written_at(10 * SECOND, 10 * MS), now_ns));
     ck_assert_int_eq(formula_verdict(&formula, now_ns + 10 * SECOND), CLOCK_UNSTEADY);
     ck_assert_int_eq(formula_verdict(&formula, now_ns + 10 * SECOND + 1), CLOCK_OK);
     now_ns += 5 * SECOND; /* it rests for seconds, and jumps again */

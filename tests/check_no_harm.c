@@ -5,6 +5,7 @@
  * no longer there.
  */
 #include <math.h>
+#include <string.h>
 
 #include "tests/suite.h"
 #include "tests/tracker_fixture.h"
@@ -412,20 +413,109 @@ START_TEST(another_chronyd_is_not_given_the_settings_of_the_one_before)
 }
 END_TEST
 
+/* Its socket is full now and then, and it has no reference. */
+static void fail_a_sample(struct virtual_machine *v)
+{
+    v->refid = 0;
+    if (v->sample_sent && v->n_samples % 40 == 0)
+        v->sample_error = 11;
+}
+
+START_TEST(samples_that_fail_are_not_the_start_of_a_chronyd)
+{
+    setup();
+    start_converged(5);
+    vm.noise_sec = 100e-9;
+    vm.before_step = fail_a_sample;
+    virtual_run(&vm, 600 * VIRTUAL_SEC);
+    ck_assert_uint_ge(virtual_count_events(&vm, EVENT_SOCK_BACK), 1);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RECOVERY), 0);
+    ck_assert_uint_eq(vm.n_commands, 0);
+}
+END_TEST
+
+static void fail_while_away(struct virtual_machine *v)
+{
+    if (v->sample_sent && (v->frozen || !v->alive))
+        v->sample_error = 11;
+}
+
+/* Stopped, or away and started: its samples fail until then. */
+START_TEST(a_chronyd_that_was_reset_is_not_corrected_once_more_as_if_it_had_started)
+{
+    setup();
+    start_converged(5);
+    if (_i == 0)
+        vm.frozen = true;
+    else
+        virtual_chronyd_stop(&vm);
+    vm.before_step = fail_while_away;
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    if (_i == 0)
+        vm.frozen = false;
+    else
+        virtual_chronyd_start(&vm);
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SOCK_BACK), 1);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RECOVERY), 0);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SYNCHRONISED), 1);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.cause, RECOVERY_CAUSE_MARKER);
+    ck_assert_int_ne(vm.tracker.recoveries.recovery.reset_ns, 0);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 1);
+    assert_error_below(100e-9);
+}
+END_TEST
+
 /* The directory of its socket was away. */
-START_TEST(the_same_chronyd_is_given_its_settings_back_when_it_can_be_reached_again)
+START_TEST(the_same_chronyd_is_given_its_settings_back_when_they_are_due)
 {
     setup_marker_only();
     vm.ntp_unreachable = true;
-    virtual_migrate(&vm, 0.005, 60);
-    virtual_run(&vm, VIRTUAL_SEC);
+    virtual_migrate(&vm, 0.5, 60);
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
     vm.connection_dead = true;
-    vm.alive = false;
+    vm.alive = _i == 0; /* for a moment, or longer */
     virtual_run(&vm, 20 * VIRTUAL_SEC);
     vm.alive = true;
-    virtual_run(&vm, 20 * VIRTUAL_SEC);
+    virtual_run(&vm, 15 * VIRTUAL_SEC);
+    ck_assert_int_eq(vm.minpoll, 0);
+    ck_assert_int_eq(vm.makestep_limit, 8);
+    vm.ntp_unreachable = false;
+    for (int sec = 0; vm.refid == 0 && sec < 100; sec++)
+        virtual_run(&vm, VIRTUAL_SEC);
+    assert_error_below(1e-3); /* stepped, not slewed */
+    ck_assert_int_eq(vm.minpoll, 0);
+    virtual_run(&vm, 40 * VIRTUAL_SEC);
     ck_assert_int_eq(vm.minpoll, 6);
     ck_assert_double_eq(vm.makestep_threshold, 1);
+    ck_assert(!restore_is_pending(&vm.tracker.restore));
+}
+END_TEST
+
+/* While a recovery still awaits chronyd's choice: it prefers a server. */
+START_TEST(settings_are_given_back_a_few_times_to_a_chronyd_whose_replies_do_not_come)
+{
+    static const enum virtual_fate fates[] = {
+        VIRTUAL_ANSWERED, VIRTUAL_LATE, VIRTUAL_REPLY_LOST, VIRTUAL_COMMAND_LOST};
+
+    setup();
+    config.correct_frequency = false;
+    start_converged(5);
+    vm.not_selected = true;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 20 * VIRTUAL_SEC);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.state, RECOVERY_AWAIT_SYNC);
+    for (unsigned i = 0; i < VIRTUAL_LOG; i++)
+        vm.fates[i] = fates[_i];
+    vm.n_commands = 0;
+    virtual_run(&vm, 100 * VIRTUAL_SEC);
+    ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_MODIFY_MAKESTEP), _i == 0 ? 1 : 3);
+    ck_assert(!restore_is_pending(&vm.tracker.restore));
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_PUT_BACK), _i < 2);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_PASSED_OVER), _i >= 2);
+    ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_UNSYNCHRONISED);
 }
 END_TEST
 
@@ -465,6 +555,53 @@ START_TEST(a_period_whose_formula_comes_too_late_is_corrected_once_more)
 }
 END_TEST
 
+/* chronyd prefers a server, so that each recovery awaits its choice for a minute. */
+START_TEST(a_host_that_corrects_itself_all_the_time_is_recovered_from_a_few_times)
+{
+    static const int64_t intervals_ns[] = {1100 * VIRTUAL_MS, 2 * VIRTUAL_SEC, 50 * VIRTUAL_SEC};
+
+    setup();
+    start_converged(5);
+    vm.not_selected = true;
+    for (int disruption = 0; disruption < 2; disruption++) {
+        virtual_migrate(&vm, 0.005, 60);
+        virtual_run(&vm, VIRTUAL_SEC / 2);
+        vm.n_resets = vm.n_commands = 0;
+        for (int64_t ns = 0; ns < 600 * VIRTUAL_SEC; ns += intervals_ns[_i]) {
+            vm.host_error_sec = vm.host_error_sec != 0 ? 0 : 1e-4;
+            virtual_write_formula(&vm);
+            virtual_run(&vm, intervals_ns[_i]);
+        }
+        ck_assert_uint_eq(vm.n_resets, 3);
+        ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_BURST), 3);
+    }
+}
+END_TEST
+
+/* Its CLOCK_MONOTONIC_RAW runs by another rate. */
+START_TEST(the_rate_of_another_clock_source_is_not_taken_for_the_counters)
+{
+    double raw_ns_per_tick;
+
+    setup();
+    start_converged(5);
+    raw_ns_per_tick = vm.raw_ns_per_tick;
+    vm.other_clock_source = true;
+    virtual_run(&vm, 0);
+    vm.raw_ns_per_tick = (rint(ldexp(raw_ns_per_tick, 24)) + 130) / ldexp(1, 24);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    vm.raw_ns_per_tick = raw_ns_per_tick;
+    vm.other_clock_source = false;
+    virtual_run(&vm, 20 * VIRTUAL_MS);
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 1);
+    ck_assert_double_eq_tol(
+        raw_ns_per_tick * 1e-9 * vm.hz * (1 + (double)vm.freq / 65536e6), 1, 1e-8);
+    assert_error_below(100e-9);
+}
+END_TEST
+
 START_TEST(a_chronyd_that_restarts_is_not_the_end_of_the_hosts_time)
 {
     setup();
@@ -482,6 +619,42 @@ START_TEST(a_chronyd_that_restarts_is_not_the_end_of_the_hosts_time)
     virtual_run(&vm, 3 * VIRTUAL_SEC);
     ck_assert_int_eq(vm.tracker.recoveries.recovery.cause, RECOVERY_CAUSE_MARKER);
     assert_error_below(100e-9);
+    ck_assert_uint_eq(vm.tracker.host.disruptions, 1);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 1); /* though two were reset for it */
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 2);
+}
+END_TEST
+
+static void answer_late(struct virtual_machine *v, enum chrony_command_id id, uint32_t sequence)
+{
+    uint8_t *reply = v->replies[v->n_replies].bytes;
+
+    memset(reply, 0, CHRONY_REQUEST_MAX);
+    reply[0] = 6;
+    reply[1] = 2;
+    reply[5] = (uint8_t)id;
+    for (int i = 0; i < 4; i++)
+        reply[16 + i] = (uint8_t)(sequence >> (24 - 8 * i));
+    v->replies[v->n_replies++].at_ns = v->now_ns;
+}
+
+/* Assumed to be done at first, which says nothing for sure. */
+START_TEST(a_reset_that_is_confirmed_after_it_was_given_up_counts)
+{
+    setup();
+    start_converged(5);
+    vm.mute = true;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_UNCONFIRMED), 1);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 0);
+    vm.mute = false;
+    answer_late(&vm, CHRONY_RESET_SOURCES, vm.commands[1].sequence);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RESET_CONFIRMED), 1);
+    ck_assert_uint_eq(vm.tracker.recoveries.count, 1);
 }
 END_TEST
 
@@ -526,8 +699,14 @@ RUN_LOOPS("no harm", {without_any_reply_there_are_two_resets_and_chronyd_synchro
     {the_old_hosts_jumps_do_not_delay_the_recovery_on_the_new_one, 1},
     {a_makestep_that_was_not_changed_is_not_given_back_after_a_crash, 1},
     {another_chronyd_is_not_given_the_settings_of_the_one_before, 2},
-    {the_same_chronyd_is_given_its_settings_back_when_it_can_be_reached_again, 1},
+    {samples_that_fail_are_not_the_start_of_a_chronyd, 1},
+    {a_chronyd_that_was_reset_is_not_corrected_once_more_as_if_it_had_started, 2},
+    {the_same_chronyd_is_given_its_settings_back_when_they_are_due, 2},
+    {settings_are_given_back_a_few_times_to_a_chronyd_whose_replies_do_not_come, 4},
     {a_period_whose_formula_comes_late_is_waited_for, 1},
     {a_period_whose_formula_comes_too_late_is_corrected_once_more, 1},
+    {a_host_that_corrects_itself_all_the_time_is_recovered_from_a_few_times, 3},
+    {the_rate_of_another_clock_source_is_not_taken_for_the_counters, 1},
     {a_chronyd_that_restarts_is_not_the_end_of_the_hosts_time, 1},
+    {a_reset_that_is_confirmed_after_it_was_given_up_counts, 1},
     {a_dry_run_stops_though_there_are_settings_to_give_back_and_keeps_them, 1})

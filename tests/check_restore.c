@@ -115,8 +115,12 @@ START_TEST(a_setting_whose_reply_is_lost_three_times_is_passed_over)
         ck_assert(restore_next(&r, &command));
         restore_unanswered(&r, i * SECOND);
         ck_assert_int_eq(r.due_ns, (i + 1) * SECOND);
+        ck_assert_uint_eq(r.passed_over, i == 2);
     }
     assert_end(&r);
+    restore_reconfigure(&r, &config); /* all of it is given back once more */
+    ck_assert_uint_eq(r.passed_over, 0);
+    assert_next(&r, CHRONY_MODIFY_MAKESTEP, 3);
 }
 END_TEST
 

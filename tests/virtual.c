@@ -341,7 +341,7 @@ static void take_sample(struct virtual_machine *vm, const struct sock_sample *sa
     if (vm->makestep_limit > 0)
         vm->makestep_limit--;
     if (vm->samples_since_reset >= 15)
-        vm->refid = vm->tracker.config.refid;
+        vm->refid = vm->not_selected ? VIRTUAL_NTP : vm->tracker.config.refid;
 }
 
 /* --- the tracker's edges ---------------------------------------------------------------------- */
@@ -351,9 +351,16 @@ static void record(struct virtual_machine *vm)
     const struct tracker_orders *o = &vm->orders;
     struct virtual_command *c = &vm->commands[vm->n_commands % VIRTUAL_LOG];
 
-    for (unsigned i = 0; i < o->n_events; i++)
+    for (unsigned i = 0; i < o->n_events; i++) {
+        const struct event *e = &o->events[i];
+
         if (vm->n_events < VIRTUAL_LOG)
-            vm->events[vm->n_events++] = o->events[i].id;
+            vm->events[vm->n_events++] = e->id;
+        if (e->id == EVENT_RESET_CONFIRMED)
+            vm->reset_id = vm->connected_id;
+        assert(e->id != EVENT_RECOVERY || e->cause != RECOVERY_CAUSE_START || vm->reset_id == 0 ||
+               vm->reset_id != vm->connected_id);
+    }
     if (!o->command_length || o->command_id == CHRONY_TRACKING)
         return;
     *c = (struct virtual_command){.sequence = get32(o->command + 8), .sent_ns = vm->now_ns};
@@ -634,6 +641,7 @@ void virtual_start(
 
     vm->shown_valid = false;
     vm->tick_ns = config->watch_interval_ns;
+    vm->reset_id = 0; /* the one before did not tell */
     memset(&vm->orders, 0, sizeof(vm->orders));
     tracker_init(&vm->tracker, config, &saved, 1, vm->now_ns);
     step(vm, &seen);

@@ -96,6 +96,7 @@ struct virtual_machine {
         int64_t at_ns;
     } replies[VIRTUAL_QUEUE];
     uint32_t refid;                /* 0: not synchronised */
+    bool not_selected;             /* it prefers the NTP server to us */
     bool has_ntp, ntp_unreachable; /* an NTP server beside us */
     double ntp_delay_sec;
     int64_t ntp_due_ns; /* when chronyd has measured it often enough to select it */
@@ -111,6 +112,7 @@ struct virtual_machine {
     int sample_error;
 
     /* What happened. */
+    uint64_t reset_id; /* whose reset was confirmed last: it needs no correction at its start */
     unsigned n_commands, n_read;
     struct virtual_command commands[VIRTUAL_LOG]; /* but TRACKING */
     unsigned n_resets, n_samples, n_stray_samples, n_wrong_samples, n_events, n_steps;

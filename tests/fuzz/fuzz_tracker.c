@@ -124,6 +124,7 @@ struct world {
     int64_t reset_at_ns;      /* the last RESET_SOURCES was sent */
     uint64_t marker_at_reset; /* the marker when chronyd last did that, or of the first page */
     bool refused_reset;       /* chronyd has, since then */
+    uint64_t reset_id;        /* whose reset was confirmed last: it needs no start any more */
     int64_t recovery_since_ns;
     unsigned sent[CHRONY_DOFFSET2 + 1]; /* of each command in that recovery */
     int64_t least_interval_ns, least_sample_ns;
@@ -331,14 +332,16 @@ static void forget_oldest(struct world *w)
 
 /* --- what the tracker orders ------------------------------------------------------------------ */
 
-/* Whatever chronyd answers, a recovery sends it each command so often at most. */
+/* Whatever chronyd answers, a recovery, and what gives its settings back, send it no more. */
 static void count_command(struct world *w, enum chrony_command_id id)
 {
     static const struct {
         enum chrony_command_id id;
         unsigned most;
     } limits[] = {{CHRONY_RESET_SOURCES, 16}, {CHRONY_DFREQ, 5}, {CHRONY_DOFFSET2, 7},
-        {CHRONY_MAKESTEP, 14}, {CHRONY_BURST, 5}};
+        {CHRONY_MAKESTEP, 14}, {CHRONY_BURST, 5}, {CHRONY_MODIFY_MAKESTEP, 7},
+        {CHRONY_MODIFY_MINPOLL, 4 * RECOVERY_SERVERS_MAX},
+        {CHRONY_MODIFY_MAXPOLL, 4 * RECOVERY_SERVERS_MAX}};
     const struct recovery *r = &w->tracker.recoveries.recovery;
 
     if (r->started_ns != w->recovery_since_ns)
@@ -444,6 +447,15 @@ static void trace(const struct world *w, const struct observation *seen)
     fprintf(stderr, ", measures %u%s\n", o->measure, o->send_sample ? ", sample" : "");
 }
 
+static void check_event(struct world *w, const struct event *e)
+{
+    must(e->id < EVENT_N);
+    if (e->id == EVENT_RESET_CONFIRMED)
+        w->reset_id = w->connected_id;
+    if (e->id == EVENT_RECOVERY && e->cause == RECOVERY_CAUSE_START)
+        must(w->reset_id == 0 || w->reset_id != w->connected_id);
+}
+
 static void check_orders(struct world *w)
 {
     const struct tracker *t = &w->tracker;
@@ -451,7 +463,7 @@ static void check_orders(struct world *w)
 
     must(orders->n_events < REPORTER_EVENTS_MAX); /* at the limit some may have been lost */
     for (unsigned i = 0; i < orders->n_events; i++)
-        must(orders->events[i].id < EVENT_N);
+        check_event(w, &orders->events[i]);
     must(strcmp(tracker_state_str(tracker_state(t)), "unknown") != 0);
     must(t->recoveries.recovery.state < RECOVERY_N_STATES);
     must(t->recoveries.recovery.cause != RECOVERY_CAUSE_START ||
@@ -706,6 +718,8 @@ static void restart(struct world *w)
     w->stop = false;
     w->starts++;
     w->reset_at_ns = 0;
+    w->reset_id = 0;
+    memset(w->sent, 0, sizeof(w->sent));
     w->dirty = true;
 }
 
@@ -783,7 +797,8 @@ static void act(struct world *w, struct bytes *in)
         configure(w, in);
         tracker_reconfigure(&w->tracker, &w->config);
         w->reconfigured = w->dirty = true;
-        w->starts++; /* a sample is due at once */
+        memset(w->sent, 0, sizeof(w->sent)); /* what is owed is given back from the first on */
+        w->starts++;                         /* a sample is due at once */
         break;
     case ACT_CRASH: restart(w); break;
     case ACT_FREQUENCY:
@@ -876,7 +891,7 @@ static void settle(struct world *w)
             wait_until(w, w->orders.wake_at_ns);
         /* Nothing happens until something is restored: half a minute of samples says no more. */
         if (w->samples > samples_before && w->tracker.recoveries.recovery.state == RECOVERY_IDLE &&
-            restore_is_pending(&w->tracker.restore) && w->tracker.restore.referenced)
+            restore_is_pending(&w->tracker.restore) && w->tracker.client.known.synchronised)
             wait_until(w, w->tracker.restore.due_ns);
         w->carried.stop = w->stop;
         turn(w);
