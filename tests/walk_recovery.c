@@ -11,11 +11,12 @@
  *             page, offset, rate and correction that can matter in that state
  *     a new recovery begins, at once or after a pause, with or without the reset of the one before
  *             still unread
- *     time passes: since the start, the reset, the release of samples, the start of a slew
+ *     time passes: since the start, the reset, the release of samples, the start of a slew and that
+ *             of the first
  *     the configuration becomes any of the other five (`walk_recovery reload` only)
  *
  * It begins where no recovery ever ran, calls recovery_step() for each edge, adds the nodes that
- * are new, and ends when there are none: some two million of them, by some 350 million steps.
+ * are new, and ends when there are none: some three million of them, by some 520 million steps.
  *
  * Beside the recovery walks a witness, which knows only what chronyd was sent and what came back:
  * which commands may or may not have been carried out, whether chronyd is slewing, whether it has
@@ -26,7 +27,8 @@
  *    none by another figure than was measured just now, and none beyond a configured limit.
  *  - No step goes back where that is not allowed. makestep, servers and bursts are left alone where
  *    the configuration, or the start of chronyd, asks for that.
- *  - Samples are held back while the clock is being corrected.
+ *  - Samples are held back while the clock is being corrected, and while the page may be the old
+ *    host's and has not been waited for; but not for a chronyd that cannot be told.
  *  - The phases follow each other, and each sends few commands, whatever is answered.
  *  - A confirmed reset is claimed where chronyd has forgotten, and only there.
  *
