@@ -450,7 +450,7 @@ static bool is_clock(const struct tracker *t)
 
 static bool may_feed(const struct tracker *t, int64_t now_ns)
 {
-    return t->host.busy_since_ns == 0 && !t->stopping &&
+    return is_clock(t) && t->host.busy_since_ns == 0 && !t->stopping &&
            (t->client.asked || t->config.dry_run || now_ns - t->started_ns > FIRST_ASK_NS);
 }
 
@@ -462,7 +462,7 @@ static void feed(struct step *s)
     struct feeder_view view;
 
     s->is_clock = is_clock(t);
-    s->may_feed = s->is_clock && may_feed(t, s->seen->now_ns);
+    s->may_feed = may_feed(t, s->seen->now_ns);
     view = (struct feeder_view){
         .now_ns = s->seen->now_ns,
         .slack_ns = t->slack_ns,
