@@ -406,12 +406,13 @@ static void check_command(struct world *w)
 static void check_sample(struct world *w)
 {
     const struct sock_sample *sample = &w->orders.sample;
+    const struct recoveries *rs = &w->tracker.recoveries;
     struct vmclock_page page;
     struct clock_model model;
 
     must(!w->dry_run && !w->stop);
-    must(
-        !w->tracker.recoveries.pending && !recovery_holds_samples(&w->tracker.recoveries.recovery));
+    must(!rs->pending || rs->recovery.away); /* nobody has been at the command socket for long */
+    must(!recovery_holds_samples(&rs->recovery));
     must(w->carried.measured & TRACKER_MEASURE_REALTIME);
     must(!w->busy && !w->lost);
     must(page_decode(w->raw, &page) == PAGE_OK);
