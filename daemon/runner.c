@@ -381,9 +381,6 @@ static void on_signal(int number, void *context)
     look_and_go_on(r, &seen);
 }
 
-/* --- the beginning and the end ------------------------------------------------------------------
- */
-
 /* --- the steps of a start, in order: each returns 0, or the status to exit with -----------------
  */
 

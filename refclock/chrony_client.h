@@ -85,10 +85,10 @@ void chrony_client_start_done(struct chrony_client *c);
 /* It may be another one by now: ask at once. */
 void chrony_client_doubt(struct chrony_client *c, int64_t now_ns);
 
-/* It needs no correction at its start any more, or would have its first reference corrected. */
+/* It answers, has no reference yet, and was not corrected since its start. */
 bool chrony_client_has_just_started(const struct chrony_client *c);
 
-/* Whether what it was told to change may be given back to it: it is the same one, and reads. */
+/* It answers, or reads without answering: what it was told to change may be given back to it. */
 bool chrony_client_reads(const struct chrony_client *c);
 
 #endif

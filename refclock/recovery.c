@@ -28,8 +28,14 @@
 #define RESETS_MAX        2 /* for one disruption, without a reply */
 #define UNANSWERED_MAX    3 /* other commands; after one more chronyd is told nothing */
 
-typedef void action(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order);
+/* What a state sees in its turn, and what it orders. */
+struct turn {
+    const struct recovery_config *config;
+    const struct recovery_view *view;
+    struct recovery_order *order;
+};
+
+typedef void action(struct recovery *r, const struct turn *turn);
 
 static action act_reset, act_ask, act_await_page, act_rate, act_offset, act_step, act_step_residue,
     act_rearm, act_poll, act_burst, act_await_sync, confirmed, judge_reset, mute, unconfirmed,
@@ -48,32 +54,31 @@ static const struct {
     enum recovery_state ok, invalid, refused, silence;
     unsigned tries;
     enum recovery_state gives_up;
-} table[RECOVERY_N_STATES] =
-    {
+} table[RECOVERY_N_STATES] = {
 /* clang-format off */
 #define S(x) RECOVERY_##x
-    /*                  hold   act          ok              invalid         refused         silence      */
-    [S(IDLE)]    = { "idle",    false, NULL,        S(IDLE),        S(IDLE),        S(IDLE),        S(IDLE),        0, S(IDLE) },
-    [S(RESET)]   = { "reset",   true,  act_reset,   S(CONFIRMED),   S(RESET),       S(RESET),       S(CONFIRM),     8, S(UNCONFIRMED) },
-    [S(CONFIRM)] = { "confirm", true,  act_ask,     S(JUDGE_RESET), S(JUDGE_RESET), S(JUDGE_RESET), S(MUTE),        0, S(IDLE) },
-    [S(AWAIT_PAGE)] = { "host",    true,  act_await_page,    S(AWAIT_PAGE),        S(AWAIT_PAGE),        S(AWAIT_PAGE),        S(AWAIT_PAGE),        0, S(IDLE) },
-    [S(ASK)]     = { "ask",     true,  act_ask,     S(RATE),        S(RATE),        S(RATE),        S(ASK),         4, S(AWAIT_SYNC) },
-    [S(RATE)]    = { "rate",    true,  act_rate,    S(OFFSET),      S(NO_COMMAND),  S(SETTLE),      S(PROBE),       0, S(IDLE) },
-    [S(OFFSET)]  = { "offset",  true,  act_offset,  S(STEP),        S(NO_COMMAND),  S(SETTLE),      S(PROBE),       0, S(IDLE) },
-    [S(STEP)]    = { "step",    true,  act_step,    S(STEP_RESIDUE),       S(CANNOT_STEP), S(CANNOT_STEP), S(PROBE),       0, S(IDLE) },
-    [S(STEP_RESIDUE)]   = { "flush",   true,  act_step_residue,   S(OFFSET),      S(OFFSET),      S(OFFSET),      S(PROBE),       0, S(IDLE) },
-    [S(SLEW)]    = { "slew",    true,  act_ask,     S(JUDGE_SLEW),  S(JUDGE_SLEW),  S(JUDGE_SLEW),  S(SLEW),        4, S(AWAIT_SYNC) },
-    [S(PROBE)]   = { "probe",   true,  act_ask,     S(JUDGE_LOST),  S(JUDGE_LOST),  S(JUDGE_LOST),  S(PROBE),       4, S(AWAIT_SYNC) },
-    [S(REARM)]   = { "rearm",   false, act_rearm,   S(MINPOLL),     S(MINPOLL),     S(MINPOLL),     S(REARM),       2, S(MINPOLL) },
-    [S(MINPOLL)] = { "minpoll", false, act_poll,    S(MAXPOLL),     S(MAXPOLL),     S(MAXPOLL),     S(MINPOLL),     2, S(MAXPOLL) },
-    [S(MAXPOLL)] = { "maxpoll", false, act_poll,    S(NEXT_SERVER), S(NEXT_SERVER), S(NEXT_SERVER), S(MAXPOLL),     2, S(NEXT_SERVER) },
-    [S(BURST)]   = { "burst",   false, act_burst,   S(AWAIT_SYNC),        S(AWAIT_SYNC),        S(AWAIT_SYNC),        S(AWAIT_SYNC),        0, S(IDLE) },
-    [S(AWAIT_SYNC)]    = { "sync",    false, act_await_sync,    S(JUDGE_SYNC),  S(AWAIT_SYNC),        S(AWAIT_SYNC),        S(AWAIT_SYNC),        0, S(IDLE) },
+    /*                     name       holds  act               ok               invalid         refused         silence        tries, gives up */
+    [S(IDLE)]         = { "idle",    false, NULL,             S(IDLE),         S(IDLE),        S(IDLE),        S(IDLE),       0, S(IDLE) },
+    [S(RESET)]        = { "reset",   true,  act_reset,        S(CONFIRMED),    S(RESET),       S(RESET),       S(CONFIRM),    8, S(UNCONFIRMED) },
+    [S(CONFIRM)]      = { "confirm", true,  act_ask,          S(JUDGE_RESET),  S(JUDGE_RESET), S(JUDGE_RESET), S(MUTE),       0, S(IDLE) },
+    [S(AWAIT_PAGE)]   = { "host",    true,  act_await_page,   S(AWAIT_PAGE),   S(AWAIT_PAGE),  S(AWAIT_PAGE),  S(AWAIT_PAGE), 0, S(IDLE) },
+    [S(ASK)]          = { "ask",     true,  act_ask,          S(RATE),         S(RATE),        S(RATE),        S(ASK),        4, S(AWAIT_SYNC) },
+    [S(RATE)]         = { "rate",    true,  act_rate,         S(OFFSET),       S(NO_COMMAND),  S(SETTLE),      S(PROBE),      0, S(IDLE) },
+    [S(OFFSET)]       = { "offset",  true,  act_offset,       S(STEP),         S(NO_COMMAND),  S(SETTLE),      S(PROBE),      0, S(IDLE) },
+    [S(STEP)]         = { "step",    true,  act_step,         S(STEP_RESIDUE), S(CANNOT_STEP), S(CANNOT_STEP), S(PROBE),      0, S(IDLE) },
+    [S(STEP_RESIDUE)] = { "flush",   true,  act_step_residue, S(OFFSET),       S(OFFSET),      S(OFFSET),      S(PROBE),      0, S(IDLE) },
+    [S(SLEW)]         = { "slew",    true,  act_ask,          S(JUDGE_SLEW),   S(JUDGE_SLEW),  S(JUDGE_SLEW),  S(SLEW),       4, S(AWAIT_SYNC) },
+    [S(PROBE)]        = { "probe",   true,  act_ask,          S(JUDGE_LOST),   S(JUDGE_LOST),  S(JUDGE_LOST),  S(PROBE),      4, S(AWAIT_SYNC) },
+    [S(REARM)]        = { "rearm",   false, act_rearm,        S(MINPOLL),      S(MINPOLL),     S(MINPOLL),     S(REARM),      2, S(MINPOLL) },
+    [S(MINPOLL)]      = { "minpoll", false, act_poll,         S(MAXPOLL),      S(MAXPOLL),     S(MAXPOLL),     S(MINPOLL),    2, S(MAXPOLL) },
+    [S(MAXPOLL)]      = { "maxpoll", false, act_poll,         S(NEXT_SERVER),  S(NEXT_SERVER), S(NEXT_SERVER), S(MAXPOLL),    2, S(NEXT_SERVER) },
+    [S(BURST)]        = { "burst",   false, act_burst,        S(AWAIT_SYNC),   S(AWAIT_SYNC),  S(AWAIT_SYNC),  S(AWAIT_SYNC), 0, S(IDLE) },
+    [S(AWAIT_SYNC)]   = { "sync",    false, act_await_sync,   S(JUDGE_SYNC),   S(AWAIT_SYNC),  S(AWAIT_SYNC),  S(AWAIT_SYNC), 0, S(IDLE) },
     /* Acted on at once, without a command. */
     [S(CONFIRMED)]   = { .name = "confirmed",   .holds_samples = true, .act = confirmed },
     [S(JUDGE_RESET)] = { .name = "judge reset", .holds_samples = true, .act = judge_reset },
     [S(MUTE)]        = { .name = "mute",        .holds_samples = true, .act = mute },
-    [S(UNCONFIRMED)]      = { .name = "unconfirmed", .holds_samples = true, .act = unconfirmed },
+    [S(UNCONFIRMED)] = { .name = "unconfirmed", .holds_samples = true, .act = unconfirmed },
     [S(JUDGE_LOST)]  = { .name = "judge lost",  .holds_samples = true, .act = judge_lost },
     [S(JUDGE_SLEW)]  = { .name = "judge slew",  .holds_samples = true, .act = judge_slew },
     [S(JUDGE_SYNC)]  = { .name = "judge sync",  .act = judge_sync },
@@ -82,7 +87,7 @@ static const struct {
     [S(CANNOT_STEP)] = { .name = "cannot step", .holds_samples = true, .act = cannot_step },
     [S(NEXT_SERVER)] = { .name = "next server", .act = next_server },
 #undef S
-        /* clang-format on */
+    /* clang-format on */
 };
 
 const char *recovery_state_str(enum recovery_state state)
@@ -257,20 +262,15 @@ static void send(struct recovery *r, struct recovery_order *order, struct chrony
 
 /* --- the states' turns ------------------------------------------------------------------------ */
 
-static void act_reset(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void act_reset(struct recovery *r, const struct turn *turn)
 {
-    (void)config;
-    r->had_reference = view->has_reference;
-    send(r, order, (struct chrony_command){.id = CHRONY_RESET_SOURCES});
+    r->had_reference = turn->view->has_reference;
+    send(r, turn->order, (struct chrony_command){.id = CHRONY_RESET_SOURCES});
 }
 
-static void act_ask(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void act_ask(struct recovery *r, const struct turn *turn)
 {
-    (void)config;
-    (void)view;
-    send(r, order, (struct chrony_command){.id = CHRONY_TRACKING});
+    send(r, turn->order, (struct chrony_command){.id = CHRONY_TRACKING});
 }
 
 static void confirm(struct recovery *r, int64_t now_ns, struct recovery_order *order)
@@ -281,11 +281,9 @@ static void confirm(struct recovery *r, int64_t now_ns, struct recovery_order *o
     order->news |= RECOVERY_NEWS_CONFIRMED;
 }
 
-static void confirmed(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void confirmed(struct recovery *r, const struct turn *turn)
 {
-    (void)config;
-    confirm(r, view->now_ns, order);
+    confirm(r, turn->view->now_ns, turn->order);
     enter(r, RECOVERY_AWAIT_PAGE);
 }
 
@@ -299,33 +297,26 @@ static void repeat_or_assume(
 }
 
 /* A chronyd that had a reference and has none any more was reset. Otherwise nobody knows. */
-static void judge_reset(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void judge_reset(struct recovery *r, const struct turn *turn)
 {
-    (void)config;
-    if (r->had_reference && !view->has_reference)
+    if (r->had_reference && !turn->view->has_reference)
         enter(r, RECOVERY_CONFIRMED);
     else
-        repeat_or_assume(r, RECOVERY_AWAIT_PAGE, order);
+        repeat_or_assume(r, RECOVERY_AWAIT_PAGE, turn->order);
 }
 
 /* No reply comes. chronyd has most likely done what it has read; more commands would only harm. */
-static void mute(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void mute(struct recovery *r, const struct turn *turn)
 {
-    (void)config;
-    (void)view;
-    repeat_or_assume(r, RECOVERY_AWAIT_PAGE, order);
+    repeat_or_assume(r, RECOVERY_AWAIT_PAGE, turn->order);
     r->mute = r->reset_assumed;
 }
 
-static void unconfirmed(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void unconfirmed(struct recovery *r, const struct turn *turn)
 {
-    (void)config;
     if (!r->reset_assumed)
-        order->news |= RECOVERY_NEWS_DENIED;
-    end(r, RECOVERY_OUTCOME_UNCONFIRMED, view->now_ns);
+        turn->order->news |= RECOVERY_NEWS_DENIED;
+    end(r, RECOVERY_OUTCOME_UNCONFIRMED, turn->view->now_ns);
 }
 
 /* For the page: a host that is late is given its time once chronyd has been reset. */
@@ -335,22 +326,21 @@ static int64_t waited_ns(const struct recovery *r, const struct recovery_view *v
 }
 
 /* Is there a page to go on with, or is it time to go on without? */
-static void act_await_page(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void act_await_page(struct recovery *r, const struct turn *turn)
 {
-    const bool waited = waited_ns(r, view) >= HOST_WAIT_NS;
+    const bool waited = waited_ns(r, turn->view) >= HOST_WAIT_NS;
 
-    (void)config;
     /* After the wait an unproven page is used: it continues the old formula, nothing will differ.
      */
-    r->page_grade = view->page;
-    if ((view->page == RECOVERY_PAGE_NOT_YET || view->unproven) && !waited) {
-        order->news |= RECOVERY_NEWS_AWAITS_PAGE;
-        order->wake_at_ns = view->now_ns + RETRY_FIRST_NS; /* or earlier, when the page changes */
+    r->page_grade = turn->view->page;
+    if ((turn->view->page == RECOVERY_PAGE_NOT_YET || turn->view->unproven) && !waited) {
+        turn->order->news |= RECOVERY_NEWS_AWAITS_PAGE;
+        /* Or earlier, when the page changes. */
+        turn->order->wake_at_ns = turn->view->now_ns + RETRY_FIRST_NS;
         return;
     }
-    if (view->page == RECOVERY_PAGE_NOT_YET || view->unproven)
-        order->news |= RECOVERY_NEWS_HOST_LATE;
+    if (turn->view->page == RECOVERY_PAGE_NOT_YET || turn->view->unproven)
+        turn->order->news |= RECOVERY_NEWS_HOST_LATE;
     if (r->mute) {
         enter(r, RECOVERY_UNCONFIRMED);
         return;
@@ -360,7 +350,7 @@ static void act_await_page(struct recovery *r, const struct recovery_config *con
     case RECOVERY_PAGE_MARKER_ONLY:
     case RECOVERY_PAGE_TIME:
         if (r->cause == RECOVERY_CAUSE_START) /* its own rules suit a start best */
-            end(r, RECOVERY_OUTCOME_ABANDONED, view->now_ns);
+            end(r, RECOVERY_OUTCOME_ABANDONED, turn->view->now_ns);
         else
             enter(r, RECOVERY_REARM);
         break;
@@ -377,25 +367,25 @@ static void leave(struct recovery *r, enum recovery_news why, struct recovery_or
     enter(r, RECOVERY_BURST);
 }
 
-static void act_rate(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void act_rate(struct recovery *r, const struct turn *turn)
 {
-    if (!view->rate_known) {
-        if (waited_ns(r, view) < RATE_WAIT_NS) {
+    if (!turn->view->rate_known) {
+        if (waited_ns(r, turn->view) < RATE_WAIT_NS) {
             enter(r, RECOVERY_ASK);
-            r->wait_until_ns = view->now_ns + 10 * MS;
+            r->wait_until_ns = turn->view->now_ns + 10 * MS;
         } else if (r->cause == RECOVERY_CAUSE_START) { /* the offset alone is worth it */
             enter(r, RECOVERY_OFFSET);
         } else {
             enter(r, RECOVERY_SETTLE);
         }
-    } else if (fabs(view->rate_ppm) > config->rate_max_ppm) {
-        leave(r, RECOVERY_NEWS_TOO_LARGE, order);
-    } else if (fabs(view->rate_ppm) < RATE_ENOUGH_PPM) {
+    } else if (fabs(turn->view->rate_ppm) > turn->config->rate_max_ppm) {
+        leave(r, RECOVERY_NEWS_TOO_LARGE, turn->order);
+    } else if (fabs(turn->view->rate_ppm) < RATE_ENOUGH_PPM) {
         enter(r, r->page_grade == RECOVERY_PAGE_FULL ? RECOVERY_OFFSET : RECOVERY_REARM);
     } else {
-        r->rate_ppm += view->rate_ppm;
-        send(r, order, (struct chrony_command){.id = CHRONY_DFREQ, .ppm = view->rate_ppm});
+        r->rate_ppm += turn->view->rate_ppm;
+        send(r, turn->order,
+            (struct chrony_command){.id = CHRONY_DFREQ, .ppm = turn->view->rate_ppm});
     }
 }
 
@@ -437,12 +427,11 @@ static bool is_good_enough(
                slew_would_not_help);
 }
 
-static void act_offset(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void act_offset(struct recovery *r, const struct turn *turn)
 {
-    const bool waited = waited_ns(r, view) >= HOST_WAIT_NS;
+    const bool waited = waited_ns(r, turn->view) >= HOST_WAIT_NS;
     const bool first = isnan(r->remaining_sec);
-    const double offset = view->offset_sec;
+    const double offset = turn->view->offset_sec;
     double send_sec;
     bool shrinks;
 
@@ -450,42 +439,42 @@ static void act_offset(struct recovery *r, const struct recovery_config *config,
         enter(r, RECOVERY_REARM);
         return;
     }
-    if (!view->measured && !(r->measuring && waited)) {
-        order_measurement(r, view, order);
+    if (!turn->view->measured && !(r->measuring && waited)) {
+        order_measurement(r, turn->view, turn->order);
         return;
     }
     /* The page is gone, is written or about to change, or it is a leap second. */
-    if (!view->measured || isnan(offset)) {
-        r->wait_until_ns = view->now_ns + MS;
+    if (!turn->view->measured || isnan(offset)) {
+        r->wait_until_ns = turn->view->now_ns + MS;
         if (waited)
             enter(r, RECOVERY_REARM);
         return;
     }
     shrinks = first || fabs(offset) < fabs(r->remaining_sec) / 2;
     r->remaining_sec = offset;
-    if (is_good_enough(r, config, offset, shrinks)) {
-        r->corrected_ns = view->now_ns;
-        order->news |= RECOVERY_NEWS_CORRECTED;
+    if (is_good_enough(r, turn->config, offset, shrinks)) {
+        r->corrected_ns = turn->view->now_ns;
+        turn->order->news |= RECOVERY_NEWS_CORRECTED;
         enter(r, RECOVERY_BURST);
         return;
     }
-    if (fabs(offset) * 1e9 > (double)config->step_max_ns) {
-        leave(r, RECOVERY_NEWS_TOO_LARGE, order);
+    if (fabs(offset) * 1e9 > (double)turn->config->step_max_ns) {
+        leave(r, RECOVERY_NEWS_TOO_LARGE, turn->order);
         return;
     }
-    r->last_offset_slews = !may_step(r, config, offset);
+    r->last_offset_slews = !may_step(r, turn->config, offset);
     /* A chronyd that starts may step by its own makestep; a long slew is its own to make, too. */
     if (r->last_offset_slews && (r->cause == RECOVERY_CAUSE_START || fabs(offset) > SLEW_MAX_SEC)) {
-        leave(r, RECOVERY_NEWS_LEFT, order);
+        leave(r, RECOVERY_NEWS_LEFT, turn->order);
         return;
     }
     send_sec = offset;
-    if (!r->last_offset_slews && config->step == RECOVERY_STEP_FORWARD)
+    if (!r->last_offset_slews && turn->config->step == RECOVERY_STEP_FORWARD)
         send_sec -= FORWARD_SHORT_SEC;
     r->round++;
     if (first)
         r->offset_sec = offset;
-    send(r, order, (struct chrony_command){.id = CHRONY_DOFFSET2, .offset_sec = -send_sec});
+    send(r, turn->order, (struct chrony_command){.id = CHRONY_DOFFSET2, .offset_sec = -send_sec});
 }
 
 static void begin_slew(struct recovery *r, int64_t now_ns)
@@ -497,34 +486,29 @@ static void begin_slew(struct recovery *r, int64_t now_ns)
     r->wait_until_ns = now_ns + SLEW_POLL_NS;
 }
 
-static void act_step(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void act_step(struct recovery *r, const struct turn *turn)
 {
     /* Or not any more, since a reload. */
-    if (r->last_offset_slews || !allows_step(config, r->remaining_sec))
-        begin_slew(r, view->now_ns);
+    if (r->last_offset_slews || !allows_step(turn->config, r->remaining_sec))
+        begin_slew(r, turn->view->now_ns);
     else
-        send(r, order, (struct chrony_command){.id = CHRONY_MAKESTEP});
+        send(r, turn->order, (struct chrony_command){.id = CHRONY_MAKESTEP});
 }
 
-static void act_step_residue(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void act_step_residue(struct recovery *r, const struct turn *turn)
 {
-    (void)view;
     /* What is left may be a step back; after the second round it is next to nothing. */
-    if (config->step != RECOVERY_STEP_ALWAYS || r->round > 1)
+    if (turn->config->step != RECOVERY_STEP_ALWAYS || r->round > 1)
         enter(r, RECOVERY_OFFSET);
     else
-        send(r, order, (struct chrony_command){.id = CHRONY_MAKESTEP});
+        send(r, turn->order, (struct chrony_command){.id = CHRONY_MAKESTEP});
 }
 
-static void cannot_step(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void cannot_step(struct recovery *r, const struct turn *turn)
 {
-    (void)config;
     r->cannot_step = true;
-    order->news |= RECOVERY_NEWS_CANNOT_STEP;
-    begin_slew(r, view->now_ns);
+    turn->order->news |= RECOVERY_NEWS_CANNOT_STEP;
+    begin_slew(r, turn->view->now_ns);
 }
 
 /*
@@ -532,61 +516,52 @@ static void cannot_step(struct recovery *r, const struct recovery_config *config
  * and chronyd may slew more slowly than by default. Where it does not report it, wait as long as a
  * slew takes. Where the clock does not move at all (-x), measure it, and report what is left.
  */
-static void judge_slew(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void judge_slew(struct recovery *r, const struct turn *turn)
 {
-    const int64_t since_ns = view->now_ns - r->slew_since_ns;
+    const int64_t since_ns = turn->view->now_ns - r->slew_since_ns;
     const double takes_sec = fmax(SLEW_MIN_SEC, 1.05 * fabs(r->remaining_sec) / SLEW_RATE);
     const bool late = (double)since_ns >= takes_sec * 1e9;
-    const bool over = isnan(view->correction_sec) ? late
-                                                  : fabs(view->correction_sec) <= SLEW_ENOUGH_SEC ||
-                                                        (late && r->cannot_step);
+    const bool over =
+        isnan(turn->view->correction_sec)
+            ? late
+            : fabs(turn->view->correction_sec) <= SLEW_ENOUGH_SEC || (late && r->cannot_step);
 
-    (void)config;
     if (over) {
         enter(r, RECOVERY_OFFSET);
-    } else if (view->now_ns - r->first_slew_ns >= SLEW_HOLD_NS) {
-        leave(r, RECOVERY_NEWS_LEFT, order);
+    } else if (turn->view->now_ns - r->first_slew_ns >= SLEW_HOLD_NS) {
+        leave(r, RECOVERY_NEWS_LEFT, turn->order);
     } else {
         enter(r, RECOVERY_SLEW);
-        r->wait_until_ns = view->now_ns + SLEW_POLL_NS;
+        r->wait_until_ns = turn->view->now_ns + SLEW_POLL_NS;
     }
 }
 
 /* chronyd has done, or will never do, what was sent before. */
-static void judge_lost(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void judge_lost(struct recovery *r, const struct turn *turn)
 {
     /* With `forward` no second step is sent: it may go back. */
     const bool stepped = r->probe_for == RECOVERY_STEP || r->probe_for == RECOVERY_STEP_RESIDUE;
 
-    (void)order;
     if (r->probe_for == RECOVERY_OFFSET)
         r->round--; /* most likely not carried out: it does not count as a round */
     if (r->probe_for == RECOVERY_RATE)
         enter(r, RECOVERY_RATE);
-    else if (r->last_offset_slews || (stepped && config->step == RECOVERY_STEP_FORWARD))
-        begin_slew(r, view->now_ns); /* do not measure until it has been slewed */
-    else                             /* whatever slew there is, end it */
+    else if (r->last_offset_slews || (stepped && turn->config->step == RECOVERY_STEP_FORWARD))
+        begin_slew(r, turn->view->now_ns); /* do not measure until it has been slewed */
+    else                                   /* whatever slew there is, end it */
         enter(r, RECOVERY_STEP);
 }
 
-static void no_command(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void no_command(struct recovery *r, const struct turn *turn)
 {
-    (void)config;
-    (void)view;
     r->exact_unavailable = true;
-    order->news |= RECOVERY_NEWS_NO_COMMAND;
+    turn->order->news |= RECOVERY_NEWS_NO_COMMAND;
     enter(r, RECOVERY_SETTLE);
 }
 
-static void settle(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void settle(struct recovery *r, const struct turn *turn)
 {
-    (void)config;
-    (void)view;
-    (void)order;
+    (void)turn;
     r->page_grade =
         r->page_grade == RECOVERY_PAGE_FULL ? RECOVERY_PAGE_TIME : RECOVERY_PAGE_MARKER_ONLY;
     enter(r, RECOVERY_REARM);
@@ -606,18 +581,18 @@ static void rearm_for_ntp(const struct recovery_view *view, struct chrony_comman
     command->makestep.limit = command->makestep.threshold_sec > STEP_LEAST_SEC ? 3 : 8;
 }
 
-static void act_rearm(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void act_rearm(struct recovery *r, const struct turn *turn)
 {
     struct chrony_command command = {.id = CHRONY_MODIFY_MAKESTEP};
 
     if (r->corrected_ns == 0)
-        r->corrected_ns = view->now_ns;
+        r->corrected_ns = turn->view->now_ns;
     if (r->cause == RECOVERY_CAUSE_START) { /* its own rules suit a start best */
         enter(r, RECOVERY_AWAIT_SYNC);
         return;
     }
-    if (config->step != RECOVERY_STEP_ALWAYS) { /* makestep cannot be limited to forward steps */
+    /* makestep cannot be limited to forward steps. */
+    if (turn->config->step != RECOVERY_STEP_ALWAYS) {
         enter(r, RECOVERY_MINPOLL);
         return;
     }
@@ -625,72 +600,61 @@ static void act_rearm(struct recovery *r, const struct recovery_config *config,
         command.makestep.threshold_sec = 1e-6;
         command.makestep.limit = 5;
     } else {
-        rearm_for_ntp(view, &command);
+        rearm_for_ntp(turn->view, &command);
     }
-    send(r, order, command);
+    send(r, turn->order, command);
 }
 
-static void act_poll(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void act_poll(struct recovery *r, const struct turn *turn)
 {
     struct chrony_command command = {
         .id = r->state == RECOVERY_MINPOLL ? CHRONY_MODIFY_MINPOLL : CHRONY_MODIFY_MAXPOLL,
         .poll.log2_sec = 0,
     };
 
-    (void)view;
     /* With time from the page, NTP need not hurry. */
-    if (r->server >= config->n_servers || r->page_grade == RECOVERY_PAGE_TIME) {
+    if (r->server >= turn->config->n_servers || r->page_grade == RECOVERY_PAGE_TIME) {
         enter(r, RECOVERY_BURST);
         return;
     }
-    command.poll.address = config->servers[r->server].address;
-    send(r, order, command);
+    command.poll.address = turn->config->servers[r->server].address;
+    send(r, turn->order, command);
 }
 
-static void next_server(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void next_server(struct recovery *r, const struct turn *turn)
 {
-    (void)config;
-    (void)view;
-    (void)order;
+    (void)turn;
     r->server++;
     enter(r, RECOVERY_MINPOLL);
 }
 
-static void act_burst(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void act_burst(struct recovery *r, const struct turn *turn)
 {
-    (void)view;
-    if (config->burst_total == 0 || r->cause == RECOVERY_CAUSE_START)
+    if (turn->config->burst_total == 0 || r->cause == RECOVERY_CAUSE_START)
         enter(r, RECOVERY_AWAIT_SYNC);
     else
-        send(r, order,
-            (struct chrony_command){
-                .id = CHRONY_BURST, .burst = {config->burst_good, config->burst_total}});
+        send(r, turn->order,
+            (struct chrony_command){.id = CHRONY_BURST,
+                .burst = {turn->config->burst_good, turn->config->burst_total}});
 }
 
-static void act_await_sync(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void act_await_sync(struct recovery *r, const struct turn *turn)
 {
-    if (view->now_ns - r->released_ns >= SYNC_WAIT_NS)
-        end_released(r, false, view->now_ns);
-    else if (view->busy)
-        r->wait_until_ns = view->now_ns + SYNC_POLL_NS;
+    if (turn->view->now_ns - r->released_ns >= SYNC_WAIT_NS)
+        end_released(r, false, turn->view->now_ns);
+    else if (turn->view->busy)
+        r->wait_until_ns = turn->view->now_ns + SYNC_POLL_NS;
     else
-        act_ask(r, config, view, order);
+        act_ask(r, turn);
 }
 
-static void judge_sync(struct recovery *r, const struct recovery_config *config,
-    const struct recovery_view *view, struct recovery_order *order)
+static void judge_sync(struct recovery *r, const struct turn *turn)
 {
-    (void)config;
-    (void)order;
-    if (view->synchronised) {
-        end_released(r, true, view->now_ns);
+    if (turn->view->synchronised) {
+        end_released(r, true, turn->view->now_ns);
     } else {
         enter(r, RECOVERY_AWAIT_SYNC);
-        r->wait_until_ns = view->now_ns + SYNC_POLL_NS;
+        r->wait_until_ns = turn->view->now_ns + SYNC_POLL_NS;
     }
 }
 
@@ -761,6 +725,7 @@ void recovery_step(struct recovery *r, const struct recovery_config *config,
 {
     const bool was_idle = r->state == RECOVERY_IDLE;
     struct recovery_order order = {.wake_at_ns = INT64_MAX};
+    const struct turn turn = {config, view, &order};
 
     if (view->measured)
         r->measuring = false;
@@ -777,7 +742,7 @@ void recovery_step(struct recovery *r, const struct recovery_config *config,
         if (r->released_ns == 0 && !state_holds_samples(r))
             r->released_ns = view->now_ns;
         if (table[r->state].act && !r->sent && view->now_ns >= r->wait_until_ns)
-            table[r->state].act(r, config, view, &order);
+            table[r->state].act(r, &turn);
         if (order.send || order.measure)
             break;
     }

@@ -3,17 +3,17 @@
  * What chronyd is told after a disruption, one command at a time, each awaited before the next:
  * a table of states and events. It decides from what it is shown and never looks for itself.
  *
- * With a full page, where no steps are allowed, and with less than a full page:
+ * There are three ways: with a full page; with one where steps are not allowed; with less:
  *
  *     RESET -> AWAIT_PAGE -> ASK -> RATE -> OFFSET -> STEP -> STEP_RESIDUE -> OFFSET ... -> BURST
- *       |          |                          `--> SLEW -----------------------------------> BURST
- *       |          `--> REARM -> MINPOLL, MAXPOLL -----------------------------------------> BURST
+ *       |          |                                   `--> SLEW -----------> OFFSET ... -> BURST
+ *       |          `--> REARM -> MINPOLL, MAXPOLL ----------------------------------------> BURST
  *       `-> CONFIRM: read and not answered; RESET once more, or AWAIT_PAGE: taken as done. Where
  *           nothing is answered, AWAIT_PAGE leads to the end, unconfirmed.
  *     BURST -> AWAIT_SYNC
  *
- *     Any state -> AWAIT_SYNC after four unanswered commands beside RESET; from the end,
- *     unconfirmed, where a reply to RESET comes late.
+ * After four unanswered commands beside RESET, any state leads to AWAIT_SYNC. So does the end,
+ * unconfirmed, when a reply to RESET comes late.
  *
  * A command that chronyd has read and not answered may have been carried out. So none is simply
  * repeated: PROBE asks TRACKING, whose answer comes after chronyd has dealt with all before it,
@@ -123,7 +123,7 @@ struct recovery_view {
     int64_t now_ns; /* CLOCK_MONOTONIC */
     enum recovery_page page;
     bool unproven;         /* it may still be what the old host wrote */
-    bool busy;             /* chronyd is being told what is no part of this, and is to reply */
+    bool busy;             /* a command that is not the recovery's awaits its reply */
     bool measured;         /* the offset was, for this step */
     double offset_sec;     /* true time minus system time; NAN: could not be measured */
     bool rate_known;       /* to 1e-8 or better, as of chronyd's last answer to TRACKING */
@@ -194,7 +194,7 @@ const char *recovery_state_str(enum recovery_state state);
 const char *recovery_cause_str(enum recovery_cause cause);
 const char *recovery_outcome_str(enum recovery_outcome outcome);
 
-/* By whom; what was measured and told is of meaning with RECOVERY_CORRECTOR_PAGE alone. */
+/* Who corrected the clock; the figures mean something with RECOVERY_CORRECTOR_PAGE only. */
 enum recovery_corrector recovery_corrected_by(const struct recovery *r);
 const char *recovery_corrector_str(enum recovery_corrector corrector); /* NULL: none yet */
 
@@ -209,8 +209,8 @@ void recovery_begin(struct recovery *r, enum recovery_cause cause, int64_t now_n
 void recovery_abandon(struct recovery *r, int64_t now_ns);
 
 /*
- * Samples are held back until the clock has been corrected or cannot be; for ten seconds where
- * there is nobody to be told, and again once there is.
+ * Samples are held back until the clock has been corrected or cannot be. While nobody is at the
+ * command socket, for ten seconds only; again when chronyd is back.
  */
 bool recovery_holds_samples(const struct recovery *r);
 

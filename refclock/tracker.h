@@ -106,7 +106,7 @@ enum tracker_state {
     TRACKER_WATCHING, /* marker only, or a clock that was never good yet */
     TRACKER_FEEDING,
     TRACKER_RECOVERING,
-    TRACKER_HOLDOVER, /* the page was a clock and is none now */
+    TRACKER_HOLDOVER, /* the page was a clock and is none now, or the device is lost */
 };
 
 struct tracker {
