@@ -402,6 +402,47 @@ class FullQueueTest(ScriptedCase):
         self.assertEqual(len(self.resets(since)), 1)
 
 
+class AwayTest(ScriptedCase):
+    """chronyd does not take samples, then the marker changes, then it does."""
+
+    def stopped(self):
+        self.chronyd.freeze()
+        time.sleep(2)
+        self.disrupted()
+        time.sleep(1)
+        self.chronyd.thaw()
+
+    def restarted(self):
+        self.chronyd.stop_listening()
+        time.sleep(1)
+        self.disrupted()
+        time.sleep(1)
+        self.chronyd.listen()
+
+    def disrupted(self):
+        self.made.migrate(offset=1e-3)
+        self.since = time.time()
+
+    def test_a_disruption_has_one_recovery(self):
+        for how in (self.stopped, self.restarted):
+            with self.subTest(how.__name__):
+                self.made = self.clock()
+                daemon = self.daemon()
+                self.feeding(since=time.time())
+                self.chronyd.selects_after = 40  # without a reference for two seconds
+                how()
+                self.recovered(daemon)
+                time.sleep(1)
+                self.feeding(since=time.time())
+                status = daemon.status()
+                self.assertEqual(status["last_recovery"]["cause"], "marker")
+                self.assertEqual((status["disruptions"], status["recoveries"]), (1, 1))
+                self.assertEqual(len(self.resets(self.since)), 1)
+                self.assertEqual(daemon.stop(), 0)
+                self.chronyd.selects_after = 4
+                os.unlink(daemon.settings["state_file"])
+
+
 class StoppedTest(ScriptedCase):
     """The daemon itself does not run for a while, as in a debugger or on a host that is full."""
 
