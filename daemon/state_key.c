@@ -310,6 +310,9 @@ static void chronyd_refid(const struct state_source *source, char *ret_value)
 
 /* --- the keys ------------------------------------------------------------------------------ */
 
+/* Parts of an initialiser, and strings that are joined, cannot stand in parentheses. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
+
 /* A field of struct tracker, of the type that the function takes. */
 #define FIELD(take_, type, member)                                                                 \
     take_, .offset = offsetof(struct tracker, member) +                                            \
@@ -341,6 +344,7 @@ static void chronyd_refid(const struct state_source *source, char *ret_value)
         .label = label_,                                                                           \
         .values = {__VA_ARGS__}}
 #define NEWS(when, event_) .news = STATE_NEWS_##when, .event = event_
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* In the order of the JSON; `end`, by which a file is known to be whole, comes last. */
 const struct state_key state_keys[] = {

@@ -7,7 +7,7 @@
 
 START_TEST(every_day_of_800_years_is_in_the_month_that_the_c_library_has_it_in)
 {
-    for (int64_t day = 0; day < 2 * 146097; day++) {
+    for (int64_t day = 0; day < INT64_C(2) * 146097; day++) {
         const struct calendar_month m = calendar_month_of(day);
         const time_t sec = (time_t)(day * CALENDAR_DAY_SEC);
         struct tm tm;

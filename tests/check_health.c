@@ -462,7 +462,7 @@ START_TEST(an_ntp_reference_that_is_not_updated_is_not_well)
         virtual_run(&vm, 16 * SEC);
         ck_assert(is_well());
     }
-    virtual_run(&vm, 7 * 15 * SEC);
+    virtual_run(&vm, SEC * 7 * 15);
     ck_assert(is_well());
     virtual_run(&vm, 30 * SEC);
     ck_assert(!is_well());

@@ -34,7 +34,7 @@ static unsigned repeat(enum event_id id, int n)
     unsigned reported = 0;
 
     for (int i = 0; i < n; i++) {
-        begin_at(100 * SECOND + i * 10 * MS);
+        begin_at(100 * SECOND + MS * 10 * i);
         say(id);
         reported += count(id);
     }
