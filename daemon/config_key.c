@@ -404,17 +404,17 @@ static const char *parse_refid(
 /* --- the keys ------------------------------------------------------------------------------ */
 
 #define AT(member) offsetof(struct config, member)
-#define PATH(name, fallback, member, beside, max, allowed)                                         \
+#define PATH(name, default_text, member, beside, max, expected)                                    \
     {                                                                                              \
-        name, parse_path, print_text, fallback, AT(member), beside, max, allowed, false            \
+        name, parse_path, print_text, default_text, AT(member), beside, max, expected, false       \
     }
-#define DURATION(name, fallback, member, min, max, allowed)                                        \
+#define DURATION(name, default_text, member, min, max, expected)                                   \
     {                                                                                              \
-        name, parse_duration, print_duration, fallback, AT(member), min, max, allowed, false       \
+        name, parse_duration, print_duration, default_text, AT(member), min, max, expected, false  \
     }
-#define BOOL(name, fallback, member)                                                               \
+#define BOOL(name, default_text, member)                                                           \
     {                                                                                              \
-        name, parse_bool, print_bool, fallback, AT(member), 0, 0, "yes or no", false               \
+        name, parse_bool, print_bool, default_text, AT(member), 0, 0, "yes or no", false           \
     }
 
 const struct config_key config_keys[] = {
