@@ -384,16 +384,16 @@ static void on_signal(int number, void *context)
 /* --- the steps of a start, in order: each returns 0, or the status to exit with -----------------
  */
 
-static int cannot_start(int error)
+static int cannot_start(const char *step, int error)
 {
-    log_err("vmclockd cannot start: %s", strerror(-error));
+    log_err("vmclockd cannot start: %s: %s", step, strerror(-error));
     return EXIT_FAILURE;
 }
 
 static int open_sender(struct runner *r)
 {
     r->sock_fd = sock_sender_open();
-    return r->sock_fd < 0 ? cannot_start(r->sock_fd) : EXIT_SUCCESS;
+    return r->sock_fd < 0 ? cannot_start("the socket for samples", r->sock_fd) : EXIT_SUCCESS;
 }
 
 /* Before anything is changed, or removed: where that has to be left to another, there is no start.
@@ -406,7 +406,8 @@ static int lock_all(struct runner *r)
         result = lock_chronyd(&r->link.lock, r->config.command_socket);
     if (result == -EBUSY) /* which has been logged */
         return EXIT_FAILURE;
-    return exit_status_is_for_another_start(result) ? cannot_start(result) : EXIT_SUCCESS;
+    return exit_status_is_for_another_start(result) ? cannot_start("the locks", result)
+                                                    : EXIT_SUCCESS;
 }
 
 static int open_device(struct runner *r)
@@ -434,7 +435,7 @@ static int create_loop(struct runner *r)
     const int result = event_loop_create(&handlers, &r->loop);
 
     r->device.notifications.loop = r->link.loop = r->loop;
-    return result < 0 ? cannot_start(result) : EXIT_SUCCESS;
+    return result < 0 ? cannot_start("the event loop", result) : EXIT_SUCCESS;
 }
 
 static int init_tracker(struct runner *r)
@@ -447,7 +448,7 @@ static int init_tracker(struct runner *r)
     if (result == 0)
         result = last_process_take(&r->config, r->publisher.boot_id, &r->publisher.state, &saved);
     if (result < 0)
-        return cannot_start(result);
+        return cannot_start("the state of the last run", result);
     /* Another process must not guess it to answer in chronyd's place; not worth waiting for. */
     if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0)
         seed = (uint32_t)counter_read();
@@ -474,7 +475,7 @@ static int start_timers(struct runner *r)
     if (result == 0)
         result = event_loop_set_interval(r->loop, r->config.tracker.watch_interval_ns);
     r->tick_at_ns = system_clock_monotonic_ns();
-    return result < 0 ? cannot_start(result) : EXIT_SUCCESS;
+    return result < 0 ? cannot_start("the timers", result) : EXIT_SUCCESS;
 }
 
 static int start_clock_source(struct runner *r)
@@ -501,7 +502,7 @@ int runner_create(const struct config *config, bool dry_run, struct runner **ret
     static int (*const steps[])(struct runner *) = {open_sender, lock_all, open_device,
         measure_counter, create_loop, init_tracker, start_timers, start_clock_source};
     struct runner *r = calloc(1, sizeof(*r));
-    int status = r ? EXIT_SUCCESS : cannot_start(-ENOMEM);
+    int status = r ? EXIT_SUCCESS : cannot_start("memory", -ENOMEM);
 
     signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to die */
     if (r)

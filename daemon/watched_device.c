@@ -13,9 +13,11 @@ int watched_device_open(struct watched_device *watched)
 
     if (result < 0) {
         watched->device = NULL;
-        log_err("%s cannot be used: %s; QEMU 10.0 (-device vmclock), Firecracker 1.14 and EC2 have "
-                "the device, Linux 6.13 with CONFIG_PTP_1588_CLOCK_VMCLOCK has its driver",
-            watched->path, device_error_str(result));
+        log_err("%s cannot be used: %s%s", watched->path, device_error_str(result),
+            result != -ENOENT ? ""
+                              : "; QEMU 10.0 (-device vmclock), Firecracker 1.14 and EC2 have the "
+                                "device, Linux 6.13 with CONFIG_PTP_1588_CLOCK_VMCLOCK has its "
+                                "driver");
         return result;
     }
     device_node_warn(watched->path);

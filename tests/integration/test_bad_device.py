@@ -116,6 +116,8 @@ class BadDeviceTest(ScriptedCase):
         self.assertTrue(daemon.said(daemon.settings["device"]), "the path is named")
         for word in words:
             self.assertTrue(daemon.said(word), word)
+        if os.path.exists(daemon.settings["device"]):
+            self.assertEqual(daemon.said("QEMU"), [], "there is a device")
         self.assertEqual((self.chronyd.samples, self.chronyd.requests), ([], []))
 
     def test_a_missing_device_is_refused(self):
