@@ -88,10 +88,13 @@ SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-om
 MANUALS  = daemon/vmclockd.8 daemon/vmclockctl.8 daemon/vmclock-recovery.7 daemon/vmclockd-events.7 \
            conf/vmclockd.conf.5 tests/sim/vmclocksim.1
 
+# What does not measure time runs side by side.
+SIDE_BY_SIDE = --no-print-directory --jobs=$(shell nproc) --output-sync
+
 check: packages-check
-	@$(MAKE) --no-print-directory all $(BUILD)/chrony/chronyd check-layers check-version check-manuals \
+	@$(MAKE) $(SIDE_BY_SIDE) all $(BUILD)/chrony/chronyd check-layers check-version check-manuals \
 	    check-vectors check-units check-recovery
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="$(SANITIZE)" RANDOM_RUNS=300 \
+	@$(MAKE) $(SIDE_BY_SIDE) BUILD=$(BUILD)/sanitized CFLAGS="$(SANITIZE)" RANDOM_RUNS=300 \
 	    check-units check-corpora $(BUILD)/sanitized/vmclockd
 	@$(MAKE) --no-print-directory $(BUILD)/interpose.so
 	@$(MAKE) --no-print-directory compare-chrony-conf COUNT=100
