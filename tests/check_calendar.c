@@ -5,21 +5,21 @@
 
 #include "tests/suite.h"
 
-START_TEST(every_day_of_800_years_is_in_the_month_that_the_c_library_has_it_in)
+START_TEST(every_day_of_400_years_is_in_the_month_that_the_c_library_has_it_in)
 {
-    for (int64_t day = 0; day < INT64_C(2) * 146097; day++) {
+    for (int64_t day = 0; day < 146097; day++) {
         const struct calendar_month m = calendar_month_of(day);
         const time_t sec = (time_t)(day * CALENDAR_DAY_SEC);
         struct tm tm;
 
         if (sizeof(time_t) == 4 && day * CALENDAR_DAY_SEC > INT32_MAX)
             return;
-        ck_assert_ptr_nonnull(gmtime_r(&sec, &tm));
-        ck_assert_int_eq(m.year, tm.tm_year + 1900);
-        ck_assert_int_eq(m.month, tm.tm_mon + 1);
-        ck_assert_int_eq(m.first_day, day - tm.tm_mday + 1);
-        ck_assert(m.next_first_day > day && m.next_first_day - m.first_day <= 31);
-        ck_assert_int_eq(calendar_month_of(m.next_first_day).first_day, m.next_first_day);
+        gmtime_r(&sec, &tm);
+        ck_assert_msg(m.year == tm.tm_year + 1900 && m.month == tm.tm_mon + 1 &&
+                          m.first_day == day - tm.tm_mday + 1 && m.next_first_day > day &&
+                          m.next_first_day - m.first_day <= 31 &&
+                          calendar_month_of(m.next_first_day).first_day == m.next_first_day,
+            "day %jd", (intmax_t)day);
     }
 }
 END_TEST
@@ -34,5 +34,5 @@ START_TEST(the_last_day_of_all_has_a_month)
 }
 END_TEST
 
-RUN_SUITE("calendar", every_day_of_800_years_is_in_the_month_that_the_c_library_has_it_in,
+RUN_SUITE("calendar", every_day_of_400_years_is_in_the_month_that_the_c_library_has_it_in,
     the_last_day_of_all_has_a_month)
