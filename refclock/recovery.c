@@ -578,7 +578,7 @@ static void rearm_for_ntp(const struct recovery_view *view, struct chrony_comman
     const double delay_sec = isnan(view->root_delay_sec) ? STEP_UNKNOWN_SEC : view->root_delay_sec;
 
     command->makestep.threshold_sec = fmin(fmax(delay_sec, STEP_LEAST_SEC), STEP_MOST_SEC);
-    command->makestep.limit = command->makestep.threshold_sec > STEP_LEAST_SEC ? 3 : 8;
+    command->makestep.limit = delay_sec > STEP_LEAST_SEC ? 3 : 8;
 }
 
 static void act_rearm(struct recovery *r, const struct turn *turn)
