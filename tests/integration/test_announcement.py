@@ -48,7 +48,7 @@ class AnnouncementTest(ScriptedCase):
         count = self.read(f"{kind}.d", name, kind).get("VMCLOCK_COUNT")
         if count:
             os.unlink(self.events(f"{kind}.d", name, kind))
-        self.assertEqual(os.listdir(self.events(f"{kind}.d", name)), [])
+            self.assertEqual(os.listdir(self.events(f"{kind}.d", name)), [])
         return count
 
     def test_each_event_is_announced_once(self):
