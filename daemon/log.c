@@ -169,3 +169,13 @@ void log_line(enum log_priority priority, const char *format, ...)
     va_end(arguments);
     log_entry(priority, NULL, text);
 }
+
+void log_err_sentence(const char *sentence)
+{
+    log_err("%s", sentence);
+}
+
+void log_warning_sentence(const char *sentence)
+{
+    log_warning("%s", sentence);
+}

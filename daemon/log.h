@@ -49,4 +49,8 @@ void log_line(enum log_priority priority, const char *format, ...)
 #define log_info(...)    log_line(LOG_PRIO_INFO, __VA_ARGS__)
 #define log_debug(...)   log_line(LOG_PRIO_DEBUG, __VA_ARGS__)
 
+/* A whole sentence, for those that hand out sentences. */
+void log_err_sentence(const char *sentence);
+void log_warning_sentence(const char *sentence);
+
 #endif

@@ -6,16 +6,6 @@
 #include "daemon/chrony_settings.h"
 #include "daemon/log.h"
 
-static void complain(const char *sentence)
-{
-    log_err("%s", sentence);
-}
-
-static void warn(const char *sentence)
-{
-    log_warning("%s", sentence);
-}
-
 static void keep_path(const char *key, char *fresh, const char *present)
 {
     if (strcmp(fresh, present) == 0)
@@ -26,13 +16,14 @@ static void keep_path(const char *key, char *fresh, const char *present)
 
 int reload_config(const struct config *present, struct config *ret_fresh)
 {
-    const int result = config_read(present->file_named ? present->file : NULL, complain, ret_fresh);
+    const int result =
+        config_read(present->file_named ? present->file : NULL, log_err_sentence, ret_fresh);
 
     if (result < 0) {
         log_err("the configuration is left as it was");
         return result;
     }
-    chrony_settings_take(ret_fresh, warn);
+    chrony_settings_take(ret_fresh, log_warning_sentence);
     keep_path("device", ret_fresh->device, present->device);
     keep_path("sock", ret_fresh->sock, present->sock);
     keep_path("command-socket", ret_fresh->command_socket, present->command_socket);

@@ -183,11 +183,6 @@ static void tracker_config(
     ret_config->dry_run = r->dry_run;
 }
 
-static void warn(const char *sentence)
-{
-    log_warning("%s", sentence);
-}
-
 /* chronyd has started, and has read its configuration; we read ours of it. */
 static void take_chrony_settings(struct runner *r)
 {
@@ -196,7 +191,7 @@ static void take_chrony_settings(struct runner *r)
     const int32_t limit = recovery->makestep_limit;
     struct tracker_config tracker;
 
-    chrony_settings_take(&r->config, warn);
+    chrony_settings_take(&r->config, log_warning_sentence);
     if (recovery->makestep_threshold_sec == threshold_sec && recovery->makestep_limit == limit)
         return;
     log_notice("chronyd was restarted: makestep is now %g %" PRId32 ", not %g %" PRId32,

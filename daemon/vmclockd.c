@@ -27,16 +27,6 @@ static const char usage[] =
     "used, 78 configuration error, 1 anything else. SIGHUP reloads the configuration,\n"
     "SIGUSR1 starts a recovery. See vmclockd(8), vmclockd.conf(5), vmclockctl(8).\n";
 
-static void complain(const char *sentence)
-{
-    log_err("%s", sentence);
-}
-
-static void warn(const char *sentence)
-{
-    log_warning("%s", sentence);
-}
-
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -71,10 +61,10 @@ int main(int argc, char **argv)
     }
 
     log_init(verbose);
-    r = config_read(file, complain, &config);
+    r = config_read(file, log_err_sentence, &config);
     if (r < 0)
         return exit_status(r, EX_CONFIG);
-    chrony_settings_take(&config, warn);
+    chrony_settings_take(&config, log_warning_sentence);
     if (test_only) {
         config_print(&config, stdout);
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
