@@ -25,11 +25,11 @@ void clock_source_measure(struct clock_source *source)
 
 void clock_source_start(struct clock_source *source)
 {
-    const int result = system_clock_source_is_counter(&source->is_counter);
+    const int result = system_clock_source(&source->kind);
 
-    if (!source->is_counter && COUNTER_NATIVE != VMCLOCK_COUNTER_NONE)
+    if (source->kind != CLOCK_SOURCE_COUNTER && COUNTER_NATIVE != VMCLOCK_COUNTER_NONE)
         log_warning("the kernel's clock source %s%s: samples are noisier, and the frequency is "
-                    "not corrected after a disruption",
+                    "measured after each disruption",
             result < 0 ? "cannot be read, by " : "is not " COUNTER_CLOCK_SOURCE,
             result < 0 ? strerror(-result) : "");
 }
@@ -48,17 +48,19 @@ static double reading_ns(const struct clock_source *source)
 
 void clock_source_watch(struct clock_source *source)
 {
-    const bool before = source->is_counter;
+    const bool was_counter = source->kind == CLOCK_SOURCE_COUNTER;
+    bool is_counter;
 
     /* Where it cannot be read, it is what it was. */
-    if (system_clock_source_is_counter(&source->is_counter) < 0 || source->is_counter == before ||
-        COUNTER_NATIVE == VMCLOCK_COUNTER_NONE)
+    (void)system_clock_source(&source->kind);
+    is_counter = source->kind == CLOCK_SOURCE_COUNTER;
+    if (is_counter == was_counter || COUNTER_NATIVE == VMCLOCK_COUNTER_NONE)
         return;
-    if (source->is_counter)
+    if (is_counter)
         log_notice("the kernel's clock source is %s again: a reading takes %.0f ns",
             COUNTER_CLOCK_SOURCE, reading_ns(source));
     else
         log_warning("the kernel's clock source is no longer %s: a reading takes %.0f ns, and the "
-                    "frequency is not corrected after a disruption",
+                    "frequency is measured after each disruption",
             COUNTER_CLOCK_SOURCE, reading_ns(source));
 }

@@ -3,11 +3,11 @@
 #ifndef DAEMON_CLOCK_SOURCE_H
 #define DAEMON_CLOCK_SOURCE_H
 
-#include <stdbool.h>
+#include "refclock/counter_watch.h"
 
 struct clock_source {
-    bool is_counter;   /* the kernel's clock source is the counter */
-    double period_sec; /* of the counter, as measured; 0: there is none */
+    enum clock_source_kind kind; /* of the kernel's clocks */
+    double period_sec;           /* of the counter, as measured; 0: there is none */
 };
 
 /* Measure the counter, for 2 ms; what is unusual about it is logged. */

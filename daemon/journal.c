@@ -294,7 +294,11 @@ static void corrected_event(const struct event *e, struct journal_record *r)
             "max-rate): left to chronyd",
             e->correction.offset_sec, e->correction.ppm);
         field_text(r, "VMCLOCK_REASON", "more than max-step or max-rate");
-    } else if (fabs(e->correction.remaining_sec) > fmax(1e-6, fabs(e->correction.offset_sec) / 2)) {
+    } else if (e->id == EVENT_REFINED) {
+        say_info(r, "the correction is refined by %+.9f s and %+.4f ppm after %.3f ms",
+            e->correction.offset_sec + 0.0, 0 - e->correction.ppm, e->correction.ms);
+    } else if (e->correction.offset_sec != 0 &&
+               fabs(e->correction.remaining_sec) > fmax(1e-6, fabs(e->correction.offset_sec) / 2)) {
         say(r, LOG_PRIO_WARNING, MESSAGE_RECOVERY_FAILING,
             "chronyd was told to correct the clock by %+.9f s and %+.4f ppm, but %+.9f s are left",
             e->correction.offset_sec, 0 - e->correction.ppm, e->correction.remaining_sec);
@@ -305,9 +309,10 @@ static void corrected_event(const struct event *e, struct journal_record *r)
             e->correction.offset_sec + 0.0, 0 - e->correction.ppm,
             rint(e->correction.remaining_sec * 1e9) + 0.0, e->correction.ms);
     }
+    field_text(r, "VMCLOCK_CORRECTED_BY", recovery_corrector_str(e->correction.by));
     field_nsec(r, "VMCLOCK_OFFSET_NSEC", e->correction.offset_sec);
     log_field(&r->fields, "VMCLOCK_FREQUENCY_PPM", "%.6f", 0 - e->correction.ppm);
-    if (e->id == EVENT_CORRECTED) {
+    if (e->id != EVENT_CORRECTION_REFUSED) {
         field_nsec(r, "VMCLOCK_REMAINING_NSEC", e->correction.remaining_sec);
         field_usec(r, "VMCLOCK_CORRECTED_USEC", e->correction.ms);
     }
@@ -491,6 +496,7 @@ void journal_describe(const struct config *config, const struct event *e, enum r
     case EVENT_AWAITING_HOST:
     case EVENT_HOST_LATE: host_event(e, r); break;
     case EVENT_CORRECTED:
+    case EVENT_REFINED:
     case EVENT_CORRECTION_REFUSED: corrected_event(e, r); break;
     case EVENT_LEFT_TO_CHRONYD:
         say_warning(r,

@@ -150,7 +150,7 @@ static void step(struct runner *r, struct observation *seen)
 {
     for (int i = 0; i < STEPS_AT_ONCE; i++) {
         seen->now_ns = system_clock_monotonic_ns();
-        seen->clock_source_is_counter = r->clock_source.is_counter;
+        seen->clock_source = r->clock_source.kind;
         seen->chronyd_id = r->link.chronyd.id;
         if (i > 0)
             watched_device_look(&r->device, seen);

@@ -185,7 +185,7 @@ bool state_known_corrector(const struct state_source *source)
 
 bool state_known_correction(const struct state_source *source)
 {
-    return corrector(source) == RECOVERY_CORRECTOR_PAGE;
+    return state_known_corrector(source) && corrector(source) != RECOVERY_CORRECTOR_CHRONYD;
 }
 
 /* Else by the rate alone. */

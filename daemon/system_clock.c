@@ -75,7 +75,7 @@ double system_clock_counter_period(void)
                : 0;
 }
 
-int system_clock_source_is_counter(bool *ret_is_counter)
+int system_clock_source(enum clock_source_kind *ret_source)
 {
     char name[32];
     ssize_t n;
@@ -90,6 +90,8 @@ int system_clock_source_is_counter(bool *ret_is_counter)
         return -error;
     name[n] = '\0';
     name[strcspn(name, "\n")] = '\0';
-    *ret_is_counter = strcmp(name, COUNTER_CLOCK_SOURCE) == 0;
+    *ret_source = strcmp(name, COUNTER_CLOCK_SOURCE) == 0 ? CLOCK_SOURCE_COUNTER
+                  : strcmp(name, "kvm-clock") == 0        ? CLOCK_SOURCE_KVM
+                                                          : CLOCK_SOURCE_OTHER;
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <time.h>
 
+#include "refclock/counter_watch.h"
 #include "refclock/cross_timestamp.h"
 
 /* CLOCK_MONOTONIC and CLOCK_BOOTTIME, in ns. */
@@ -22,7 +23,7 @@ bool system_clock_tai_offset(int *ret_sec);
 /* The counter's period in seconds, to about 1e-3; sleeps for 2 ms. 0: there is no counter. */
 double system_clock_counter_period(void);
 
-/* Is the kernel's clock source the counter that counter_read() reads? 0 or -errno. */
-int system_clock_source_is_counter(bool *ret_is_counter);
+/* What the kernel's clock source is to the counter that counter_read() reads. 0 or -errno. */
+int system_clock_source(enum clock_source_kind *ret_source);
 
 #endif

@@ -24,6 +24,7 @@ const char *event_str(enum event_id id)
     case EVENT_AWAITING_HOST: return "waiting for the host";
     case EVENT_HOST_LATE: return "a late host";
     case EVENT_CORRECTED: return "a corrected clock";
+    case EVENT_REFINED: return "a refined correction";
     case EVENT_CORRECTION_REFUSED: return "too large a correction";
     case EVENT_LEFT_TO_CHRONYD: return "a correction that is left to chronyd";
     case EVENT_COMMAND_MISSING: return "a missing command";

@@ -27,6 +27,7 @@ enum event_id {               /* the member of struct event that is valid */
     EVENT_AWAITING_HOST,      /* verdict; CLOCK_OK: still the old formula */
     EVENT_HOST_LATE,          /* verdict: the recovery goes on without the host */
     EVENT_CORRECTED,          /* correction */
+    EVENT_REFINED,            /* correction: after that, by a rate that is known better */
     EVENT_CORRECTION_REFUSED, /* correction: it is beyond max-step or max-rate */
     EVENT_LEFT_TO_CHRONYD,    /* correction: not to be stepped, and long to slew */
     EVENT_COMMAND_MISSING,    /* chronyd has no DFREQ or DOFFSET2 */
@@ -105,6 +106,7 @@ struct event {
         enum clock_verdict verdict;
         struct {
             enum recovery_cause cause;
+            enum recovery_corrector by;
             double ppm, offset_sec; /* positive ppm: the clock runs fast; 0: not in question */
             double remaining_sec;
             double ms; /* since the disruption was seen */

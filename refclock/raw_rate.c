@@ -99,9 +99,9 @@ void raw_rate_observe(struct raw_rate *rate, const struct cross_timestamp *raw)
 }
 
 double raw_rate_error_ppm(
-    const struct raw_rate *rate, const struct clock_model *model, double frequency_ppm)
+    double ns_per_tick, const struct clock_model *model, double frequency_ppm)
 {
-    const double system_sec_per_tick = rate->ns_per_tick * 1e-9 * (1 - frequency_ppm * 1e-6);
+    const double system_sec_per_tick = ns_per_tick * 1e-9 * (1 - frequency_ppm * 1e-6);
 
     return (1 - clock_model_period(model) / system_sec_per_tick) * 1e6;
 }

@@ -33,10 +33,10 @@ void raw_rate_disrupted(struct raw_rate *rate);
 
 /*
  * By how many ppm the system's clock runs fast, seen from a model of the true time: what DFREQ
- * takes. `frequency_ppm` is chronyd's: by how much the clock is kept slower than
- * CLOCK_MONOTONIC_RAW.
+ * takes. CLOCK_MONOTONIC_RAW advances by `ns_per_tick`; `frequency_ppm` is chronyd's: by how much
+ * the clock is kept slower than that.
  */
 double raw_rate_error_ppm(
-    const struct raw_rate *rate, const struct clock_model *model, double frequency_ppm);
+    double ns_per_tick, const struct clock_model *model, double frequency_ppm);
 
 #endif

@@ -57,16 +57,18 @@ static void report_end(const struct recoveries *rs, struct reporter *reporter, e
     const struct recoveries_view *view)
 {
     const struct recovery *r = &rs->recovery;
-    const bool by_page = recovery_corrected_by(r) == RECOVERY_CORRECTOR_PAGE;
+    const enum recovery_corrector by = recovery_corrected_by(r);
+    const bool by_us = by == RECOVERY_CORRECTOR_PAGE || by == RECOVERY_CORRECTOR_PTP;
 
     reporter_say(reporter,
         (struct event){.id = id,
             .end = {.cause = r->cause,
                 .marker = view->marker,
                 .refid = view->refid,
-                .ms = ms_since(reporter, r->started_ns),
+                .ms = r->ended_ns ? ms_between(r->started_ns, r->ended_ns)
+                                  : ms_since(reporter, r->started_ns),
                 .reset_ms = ms_between(r->started_ns, r->reset_ns),
-                .corrected_ms = by_page ? ms_between(r->started_ns, r->corrected_ns) : NAN}});
+                .corrected_ms = by_us ? ms_between(r->started_ns, r->corrected_ns) : NAN}});
 }
 
 void recoveries_abandon(
@@ -136,7 +138,7 @@ static void report_correction(const struct recoveries *rs, struct reporter *repo
     const struct recovery *r = &rs->recovery;
 
     reporter_say(reporter, (struct event){.id = id,
-                               .correction = {r->cause, ppm, offset_sec, r->remaining_sec,
+                               .correction = {r->cause, r->source, ppm, offset_sec, r->remaining_sec,
                                    ms_since(reporter, r->started_ns)}});
 }
 
@@ -174,6 +176,9 @@ void recoveries_step(struct recoveries *rs, struct reporter *reporter,
         return;
     if (ret_order->news & RECOVERY_NEWS_CORRECTED)
         report_correction(rs, reporter, EVENT_CORRECTED, r->rate_ppm, r->offset_sec);
+    if (ret_order->news & RECOVERY_NEWS_REFINED)
+        report_correction(
+            rs, reporter, EVENT_REFINED, r->refined.rate_ppm, r->refined.offset_sec);
     if (!(ret_order->news & RECOVERY_NEWS_ENDED))
         return;
     if (r->outcome == RECOVERY_OUTCOME_SYNCHRONISED)

@@ -6,7 +6,8 @@
 
 #define MS                INT64_C(1000000)
 #define HOST_WAIT_NS      (5000 * MS) /* a destination host needs about one second */
-#define RATE_WAIT_NS      (1500 * MS) /* the raw rate's baseline is one second */
+#define PTP_WAIT_NS       (200 * MS)  /* a clock that gives no reading by then is left alone */
+#define READING_WAIT_NS   (10 * MS)   /* until one that was ordered is asked for once more */
 #define SYNC_WAIT_NS      (60000 * MS)
 #define SYNC_POLL_NS      (50 * MS)
 #define SLEW_POLL_NS      (100 * MS)
@@ -21,6 +22,10 @@
 #define SLEW_ENOUGH_SEC   1e-6         /* below that, samples are as quick as another slew */
 #define FORWARD_SHORT_SEC 1e-6         /* a step forward stops short of a step back */
 #define RATE_ENOUGH_PPM   5e-4
+#define RATE_FINAL_PPM    0.01 /* an uncertainty that no later measurement improves */
+#define RATE_VAGUE_PPM    20.0 /* one that is too large to correct anything by */
+#define RATE_SIGMAS       2.0
+#define OFFSET_SIGMAS     3.0
 #define STEP_LEAST_SEC    1e-4 /* the threshold of makestep by NTP */
 #define STEP_MOST_SEC     1.0
 #define STEP_UNKNOWN_SEC  1e-2 /* where chronyd's servers are not known */
@@ -38,7 +43,8 @@ struct turn {
 typedef void action(struct recovery *r, const struct turn *turn);
 
 static action act_reset, act_ask, act_await_page, act_rate, act_offset, act_step, act_step_residue,
-    act_rearm, act_poll, act_burst, act_await_sync, confirmed, judge_reset, mute, unconfirmed,
+    act_rearm, act_poll, act_burst, act_await_sync, act_refine, confirmed, judge_reset, mute,
+    unconfirmed,
     judge_lost, judge_slew, judge_sync, no_command, settle, cannot_step, next_server;
 
 /*
@@ -74,6 +80,7 @@ static const struct {
     [S(MAXPOLL)]      = { "maxpoll", false, act_poll,         S(NEXT_SERVER),  S(NEXT_SERVER), S(NEXT_SERVER), S(MAXPOLL),    2, S(NEXT_SERVER) },
     [S(BURST)]        = { "burst",   false, act_burst,        S(AWAIT_SYNC),   S(AWAIT_SYNC),  S(AWAIT_SYNC),  S(AWAIT_SYNC), 0, S(IDLE) },
     [S(AWAIT_SYNC)]   = { "sync",    false, act_await_sync,   S(JUDGE_SYNC),   S(AWAIT_SYNC),  S(AWAIT_SYNC),  S(AWAIT_SYNC), 0, S(IDLE) },
+    [S(REFINE)]       = { "refine",  false, act_refine,       S(RATE),         S(AWAIT_SYNC),  S(AWAIT_SYNC),  S(AWAIT_SYNC), 0, S(IDLE) },
     /* Acted on at once, without a command. */
     [S(CONFIRMED)]   = { .name = "confirmed",   .holds_samples = true, .act = confirmed },
     [S(JUDGE_RESET)] = { .name = "judge reset", .holds_samples = true, .act = judge_reset },
@@ -124,8 +131,9 @@ enum recovery_corrector recovery_corrected_by(const struct recovery *r)
         return RECOVERY_CORRECTOR_CHRONYD;
     if (r->corrected_ns == 0)
         return RECOVERY_CORRECTOR_NONE;
-    return r->page_grade == RECOVERY_PAGE_FULL || r->page_grade == RECOVERY_PAGE_PERIOD
-               ? RECOVERY_CORRECTOR_PAGE
+    return r->page_grade == RECOVERY_PAGE_FULL || r->page_grade == RECOVERY_PAGE_PERIOD ||
+                   r->offset_sent
+               ? r->source
                : RECOVERY_CORRECTOR_CHRONYD;
 }
 
@@ -134,6 +142,7 @@ const char *recovery_corrector_str(enum recovery_corrector corrector)
     switch (corrector) {
     case RECOVERY_CORRECTOR_NONE: break;
     case RECOVERY_CORRECTOR_PAGE: return "page";
+    case RECOVERY_CORRECTOR_PTP: return "ptp";
     case RECOVERY_CORRECTOR_CHRONYD: return "chronyd";
     }
     return NULL;
@@ -190,7 +199,9 @@ void recovery_begin(struct recovery *r, enum recovery_cause cause, int64_t now_n
 static void end(struct recovery *r, enum recovery_outcome outcome, int64_t now_ns)
 {
     r->outcome = outcome;
-    r->ended_ns = now_ns;
+    r->ended_ns = r->synchronised_ns ? r->synchronised_ns : now_ns;
+    r->refining = false;
+    r->refine_due_ns = 0;
     enter(r, RECOVERY_IDLE);
 }
 
@@ -227,7 +238,8 @@ static void retry_later(struct recovery *r, int64_t now_ns)
 static void handle_reply(
     struct recovery *r, enum recovery_event event, int64_t now_ns, struct recovery_order *order)
 {
-    const bool asks = table[r->state].act == act_ask || r->state == RECOVERY_AWAIT_SYNC;
+    const bool asks = table[r->state].act == act_ask || r->state == RECOVERY_AWAIT_SYNC ||
+                      r->state == RECOVERY_REFINE;
     enum recovery_state next;
 
     switch (event) {
@@ -239,12 +251,17 @@ static void handle_reply(
     }
     if (event == RECOVERY_SILENCE && r->state == RECOVERY_RESET)
         r->unanswered_resets++;
-    else if (event == RECOVERY_SILENCE && !asks && r->unanswered++ == UNANSWERED_MAX)
+    else if (event == RECOVERY_SILENCE && !asks && r->unanswered++ == UNANSWERED_MAX) {
         next = RECOVERY_AWAIT_SYNC;
+        r->refine_due_ns = 0;
+    }
     if (next == RECOVERY_PROBE && r->state != RECOVERY_PROBE)
         r->probe_for = r->state;
-    if (next == r->state && ++r->failures == table[r->state].tries)
+    if (next == r->state && ++r->failures == table[r->state].tries) {
         next = table[r->state].gives_up;
+        if (next == RECOVERY_AWAIT_SYNC)
+            r->refine_due_ns = 0;
+    }
     if (next == RECOVERY_RESET && r->state == RECOVERY_RESET)
         order->news |= RECOVERY_NEWS_REFUSED;
     if (next == r->state)
@@ -325,6 +342,17 @@ static int64_t waited_ns(const struct recovery *r, const struct recovery_view *v
     return view->now_ns - (r->reset_ns ? r->reset_ns : r->started_ns);
 }
 
+/* The next moment at which a longer baseline is worth a look; 0: there is none. */
+static int64_t next_refinement_ns(const struct recovery *r, int64_t now_ns)
+{
+    static const int64_t stages_ns[] = {3 * MS, 10 * MS, 50 * MS, 200 * MS, 1000 * MS, 4000 * MS};
+
+    for (size_t i = 0; i < sizeof(stages_ns) / sizeof(stages_ns[0]); i++)
+        if (r->refine_since_ns + stages_ns[i] > now_ns)
+            return r->refine_since_ns + stages_ns[i];
+    return 0;
+}
+
 /* Is there a page to go on with, or is it time to go on without? */
 static void act_await_page(struct recovery *r, const struct turn *turn)
 {
@@ -345,48 +373,107 @@ static void act_await_page(struct recovery *r, const struct turn *turn)
         enter(r, RECOVERY_UNCONFIRMED);
         return;
     }
+    r->source = turn->view->source;
     switch (r->page_grade) {
     case RECOVERY_PAGE_NOT_YET: r->page_grade = RECOVERY_PAGE_MARKER_ONLY; /* fall through */
     case RECOVERY_PAGE_MARKER_ONLY:
-    case RECOVERY_PAGE_TIME:
         if (r->cause == RECOVERY_CAUSE_START) /* its own rules suit a start best */
             end(r, RECOVERY_OUTCOME_ABANDONED, turn->view->now_ns);
         else
             enter(r, RECOVERY_REARM);
         break;
+    case RECOVERY_PAGE_TIME:
+        if (r->cause == RECOVERY_CAUSE_START)
+            end(r, RECOVERY_OUTCOME_ABANDONED, turn->view->now_ns);
+        else
+            enter(r, r->exact_unavailable ? RECOVERY_REARM : RECOVERY_OFFSET);
+        break;
     case RECOVERY_PAGE_PERIOD:
-    case RECOVERY_PAGE_FULL: enter(r, r->exact_unavailable ? RECOVERY_SETTLE : RECOVERY_ASK); break;
+    case RECOVERY_PAGE_FULL:
+        r->refine_since_ns = turn->view->now_ns;
+        r->refine_due_ns = next_refinement_ns(r, turn->view->now_ns);
+        enter(r, r->exact_unavailable ? RECOVERY_SETTLE : RECOVERY_ASK);
+        break;
     }
+}
+
+/* The clock is as right as it can be made now. */
+static void rest(struct recovery *r)
+{
+    if (r->refining)
+        enter(r, RECOVERY_AWAIT_SYNC);
+    else
+        enter(r, r->page_grade == RECOVERY_PAGE_FULL ? RECOVERY_BURST : RECOVERY_REARM);
 }
 
 /* Leave the offset to chronyd, whose own rules may allow what ours do not. */
 static void leave(struct recovery *r, enum recovery_news why, struct recovery_order *order)
 {
-    r->left_to_chronyd = true;
+    r->left_to_chronyd = r->left_to_chronyd || !r->refining;
+    r->refine_due_ns = 0;
     order->news |= why;
-    enter(r, RECOVERY_BURST);
+    enter(r, r->refining ? RECOVERY_AWAIT_SYNC : RECOVERY_BURST);
+}
+
+enum reading { READING_AWAITED, READING_HAD, READING_FAILED };
+
+/*
+ * A measurement for this step: ordered where there is none. Where one fails, as the page is being
+ * written, or the PTP clock refuses, it is ordered once more a little later, until it is time to go
+ * on without.
+ */
+static enum reading read_clock(struct recovery *r, const struct turn *turn)
+{
+    const struct recovery_view *view = turn->view;
+    const int64_t patience_ns = r->source == RECOVERY_CORRECTOR_PTP ? PTP_WAIT_NS : HOST_WAIT_NS;
+    const bool waited = waited_ns(r, view) >= patience_ns;
+
+    if (view->measured && !isnan(view->offset_sec))
+        return READING_HAD;
+    if (view->measured) {
+        r->wait_until_ns = view->now_ns + MS;
+        return waited ? READING_FAILED : READING_AWAITED;
+    }
+    if (view->awaits_measurement) {
+        turn->order->wake_at_ns = view->now_ns + READING_WAIT_NS;
+        return READING_AWAITED;
+    }
+    if (r->measuring && waited)
+        return READING_FAILED;
+    turn->order->measure = !r->measuring;
+    if (r->measuring)
+        r->wait_until_ns = view->now_ns + MS;
+    r->measuring = turn->order->measure;
+    return READING_AWAITED;
+}
+
+/* An estimate that is worth a command: well known, and beyond its uncertainty. */
+static bool is_rate_worth(const struct recovery_view *view)
+{
+    return view->rate_known && view->rate_doubt_ppm <= RATE_VAGUE_PPM &&
+           fabs(view->rate_ppm) >= fmax(RATE_ENOUGH_PPM, RATE_SIGMAS * view->rate_doubt_ppm);
 }
 
 static void act_rate(struct recovery *r, const struct turn *turn)
 {
-    if (!turn->view->rate_known) {
-        if (waited_ns(r, turn->view) < RATE_WAIT_NS) {
-            enter(r, RECOVERY_ASK);
-            r->wait_until_ns = turn->view->now_ns + 10 * MS;
-        } else if (r->cause == RECOVERY_CAUSE_START) { /* the offset alone is worth it */
-            enter(r, RECOVERY_OFFSET);
-        } else {
-            enter(r, RECOVERY_SETTLE);
-        }
-    } else if (fabs(turn->view->rate_ppm) > turn->config->rate_max_ppm) {
-        leave(r, RECOVERY_NEWS_TOO_LARGE, turn->order);
-    } else if (fabs(turn->view->rate_ppm) < RATE_ENOUGH_PPM) {
-        enter(r, r->page_grade == RECOVERY_PAGE_FULL ? RECOVERY_OFFSET : RECOVERY_REARM);
-    } else {
-        r->rate_ppm += turn->view->rate_ppm;
-        send(r, turn->order,
-            (struct chrony_command){.id = CHRONY_DFREQ, .ppm = turn->view->rate_ppm});
+    const struct recovery_view *view = turn->view;
+
+    /* The rate of the raw clock, or the PTP clock's, is known as of the last reading. */
+    if (r->refining && read_clock(r, turn) == READING_AWAITED)
+        return;
+    if (view->rate_known && view->rate_doubt_ppm <= RATE_FINAL_PPM)
+        r->refine_due_ns = 0; /* this is the last time */
+    if (!is_rate_worth(view)) {
+        enter(r, RECOVERY_OFFSET);
+        return;
     }
+    if (fabs(view->rate_ppm) > turn->config->rate_max_ppm) {
+        leave(r, RECOVERY_NEWS_TOO_LARGE, turn->order);
+        return;
+    }
+    r->rate_ppm += view->rate_ppm;
+    r->refined.rate_ppm += view->rate_ppm;
+    send(r, turn->order, (struct chrony_command){.id = CHRONY_DFREQ, .ppm = view->rate_ppm});
 }
 
 /* Whether an offset may be stepped. */
@@ -406,56 +493,70 @@ static bool may_step(const struct recovery *r, const struct recovery_config *con
     return allows_step(config, offset) && (r->round == 0 || config->step == RECOVERY_STEP_ALWAYS);
 }
 
-/* At once; where the last one failed, as the page is gone or being written, a little later. */
-static void order_measurement(
-    struct recovery *r, const struct recovery_view *view, struct recovery_order *order)
+/*
+ * At first an offset is corrected that is beyond what the source is good for. From then on the
+ * clock goes by the source, and only the noise of its readings counts.
+ */
+static bool is_good_enough(const struct recovery *r, const struct turn *turn, bool shrinks)
 {
-    order->measure = !r->measuring;
-    if (r->measuring)
-        r->wait_until_ns = view->now_ns + MS;
-    r->measuring = order->measure;
+    const struct recovery_view *view = turn->view;
+    const double offset = fabs(view->offset_sec);
+    const double least = fmax(GOOD_ENOUGH_SEC,
+        r->offset_sent ? OFFSET_SIGMAS * view->offset_doubt_sec : view->least_offset_sec);
+    const bool slew_would_not_help = offset <= SLEW_ENOUGH_SEC;
+    const bool may_slew_only = !may_step(r, turn->config, view->offset_sec);
+
+    return offset <= least || r->round == ROUNDS_MAX || r->cannot_step ||
+           (r->round >= 2 && (!shrinks || slew_would_not_help)) ||
+           ((r->round >= 1 || r->refining || r->cause == RECOVERY_CAUSE_START) && may_slew_only &&
+               slew_would_not_help);
 }
 
-static bool is_good_enough(
-    const struct recovery *r, const struct recovery_config *config, double offset, bool shrinks)
+static void corrected(struct recovery *r, const struct turn *turn)
 {
-    const bool slew_would_not_help = fabs(offset) <= SLEW_ENOUGH_SEC;
+    if (!r->refining) {
+        r->corrected_ns = turn->view->now_ns;
+        turn->order->news |= RECOVERY_NEWS_CORRECTED;
+    } else if (r->refined.rate_ppm != 0 || r->refined.offset_sec != 0) {
+        turn->order->news |= RECOVERY_NEWS_REFINED;
+    }
+    rest(r);
+}
 
-    return fabs(offset) <= GOOD_ENOUGH_SEC || r->round == ROUNDS_MAX || r->cannot_step ||
-           (r->round >= 2 && (!shrinks || slew_would_not_help)) ||
-           ((r->round >= 1 || r->cause == RECOVERY_CAUSE_START) && !may_step(r, config, offset) &&
-               slew_would_not_help);
+/* The page is gone, is written or about to change, it is a leap second, or the PTP clock fails. */
+static void go_on_without(struct recovery *r)
+{
+    if (!r->refining && r->source == RECOVERY_CORRECTOR_PTP) {
+        r->page_grade = RECOVERY_PAGE_MARKER_ONLY;
+        r->refine_due_ns = 0;
+    }
+    enter(r, r->refining ? RECOVERY_AWAIT_SYNC : RECOVERY_REARM);
 }
 
 static void act_offset(struct recovery *r, const struct turn *turn)
 {
-    const bool waited = waited_ns(r, turn->view) >= HOST_WAIT_NS;
-    const bool first = isnan(r->remaining_sec);
     const double offset = turn->view->offset_sec;
+    enum reading reading;
     double send_sec;
     bool shrinks;
 
     if (r->page_grade == RECOVERY_PAGE_PERIOD) {
-        enter(r, RECOVERY_REARM);
+        if (r->refining)
+            corrected(r, turn);
+        else
+            rest(r);
         return;
     }
-    if (!turn->view->measured && !(r->measuring && waited)) {
-        order_measurement(r, turn->view, turn->order);
+    reading = read_clock(r, turn);
+    if (reading == READING_FAILED)
+        go_on_without(r);
+    if (reading != READING_HAD)
         return;
-    }
-    /* The page is gone, is written or about to change, or it is a leap second. */
-    if (!turn->view->measured || isnan(offset)) {
-        r->wait_until_ns = turn->view->now_ns + MS;
-        if (waited)
-            enter(r, RECOVERY_REARM);
-        return;
-    }
-    shrinks = first || fabs(offset) < fabs(r->remaining_sec) / 2;
+    r->source = turn->view->source;
+    shrinks = isnan(r->remaining_sec) || fabs(offset) < fabs(r->remaining_sec) / 2;
     r->remaining_sec = offset;
-    if (is_good_enough(r, turn->config, offset, shrinks)) {
-        r->corrected_ns = turn->view->now_ns;
-        turn->order->news |= RECOVERY_NEWS_CORRECTED;
-        enter(r, RECOVERY_BURST);
+    if (is_good_enough(r, turn, shrinks)) {
+        corrected(r, turn);
         return;
     }
     if (fabs(offset) * 1e9 > (double)turn->config->step_max_ns) {
@@ -472,8 +573,11 @@ static void act_offset(struct recovery *r, const struct turn *turn)
     if (!r->last_offset_slews && turn->config->step == RECOVERY_STEP_FORWARD)
         send_sec -= FORWARD_SHORT_SEC;
     r->round++;
-    if (first)
-        r->offset_sec = offset;
+    if (r->refined.offset_sec == 0) { /* the next ones are what this one leaves */
+        r->offset_sec += offset;
+        r->refined.offset_sec += offset;
+    }
+    r->offset_sent = true;
     send(r, turn->order, (struct chrony_command){.id = CHRONY_DOFFSET2, .offset_sec = -send_sec});
 }
 
@@ -562,9 +666,13 @@ static void no_command(struct recovery *r, const struct turn *turn)
 static void settle(struct recovery *r, const struct turn *turn)
 {
     (void)turn;
-    r->page_grade =
-        r->page_grade == RECOVERY_PAGE_FULL ? RECOVERY_PAGE_TIME : RECOVERY_PAGE_MARKER_ONLY;
-    enter(r, RECOVERY_REARM);
+    r->refine_due_ns = 0;
+    if (!r->refining)
+        r->page_grade =
+            r->page_grade >= RECOVERY_PAGE_TIME && r->source != RECOVERY_CORRECTOR_PTP
+                ? RECOVERY_PAGE_TIME
+                : RECOVERY_PAGE_MARKER_ONLY;
+    enter(r, r->refining ? RECOVERY_AWAIT_SYNC : RECOVERY_REARM);
 }
 
 /*
@@ -596,7 +704,7 @@ static void act_rearm(struct recovery *r, const struct turn *turn)
         enter(r, RECOVERY_MINPOLL);
         return;
     }
-    if (r->page_grade == RECOVERY_PAGE_TIME) {
+    if (r->page_grade == RECOVERY_PAGE_TIME && r->source == RECOVERY_CORRECTOR_PAGE) {
         command.makestep.threshold_sec = 1e-6;
         command.makestep.limit = 5;
     } else {
@@ -638,24 +746,47 @@ static void act_burst(struct recovery *r, const struct turn *turn)
                 .burst = {turn->config->burst_good, turn->config->burst_total}});
 }
 
+static void await_sync(struct recovery *r, int64_t now_ns)
+{
+    enter(r, RECOVERY_AWAIT_SYNC);
+    r->wait_until_ns = now_ns + SYNC_POLL_NS;
+    if (r->refine_due_ns > now_ns && r->refine_due_ns < r->wait_until_ns)
+        r->wait_until_ns = r->refine_due_ns;
+}
+
 static void act_await_sync(struct recovery *r, const struct turn *turn)
 {
-    if (turn->view->now_ns - r->released_ns >= SYNC_WAIT_NS)
-        end_released(r, false, turn->view->now_ns);
+    const int64_t now_ns = turn->view->now_ns;
+
+    r->refining = false;
+    if (now_ns - r->released_ns >= SYNC_WAIT_NS)
+        end_released(r, false, now_ns);
     else if (turn->view->busy)
-        r->wait_until_ns = turn->view->now_ns + SYNC_POLL_NS;
+        r->wait_until_ns = now_ns + (r->refine_due_ns ? MS : SYNC_POLL_NS);
+    else if (r->refine_due_ns && r->refine_due_ns <= now_ns)
+        enter(r, RECOVERY_REFINE);
     else
         act_ask(r, turn);
 }
 
+/* DFREQ adds to the frequency that chronyd has now. */
+static void act_refine(struct recovery *r, const struct turn *turn)
+{
+    r->refining = true;
+    r->round = 0;
+    r->refined.rate_ppm = r->refined.offset_sec = 0;
+    r->refine_due_ns = next_refinement_ns(r, turn->view->now_ns);
+    act_ask(r, turn);
+}
+
 static void judge_sync(struct recovery *r, const struct turn *turn)
 {
-    if (turn->view->synchronised) {
+    if (turn->view->synchronised && r->synchronised_ns == 0)
+        r->synchronised_ns = turn->view->now_ns;
+    if (turn->view->synchronised && r->refine_due_ns == 0)
         end_released(r, true, turn->view->now_ns);
-    } else {
-        enter(r, RECOVERY_AWAIT_SYNC);
-        r->wait_until_ns = turn->view->now_ns + SYNC_POLL_NS;
-    }
+    else
+        await_sync(r, turn->view->now_ns);
 }
 
 /* --- one step --------------------------------------------------------------------------------- */
@@ -693,6 +824,7 @@ static void handle_gone(struct recovery *r, int64_t now_ns)
     r->exact_unavailable = false;
     if (r->state == RECOVERY_IDLE)
         return;
+    r->refine_due_ns = 0;
     if (r->cause == RECOVERY_CAUSE_START)
         end(r, RECOVERY_OUTCOME_ABANDONED, now_ns);
     else if (!state_holds_samples(r)) /* the clock is corrected: await a reference */
@@ -716,7 +848,8 @@ static void check(const struct recovery *r, const struct recovery_order *order)
     assert(!(order->send && order->measure));
     assert(
         r->state == RECOVERY_IDLE || r->sent || order->measure || order->wake_at_ns != INT64_MAX);
-    assert(state_holds_samples(r) ? r->released_ns == 0 : true);
+    assert(!state_holds_samples(r) || r->released_ns == 0 || r->refining);
+    assert(!r->refining || r->corrected_ns != 0);
     assert(!r->away || r->state == RECOVERY_RESET);
 }
 

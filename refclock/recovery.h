@@ -3,14 +3,20 @@
  * What chronyd is told after a disruption, one command at a time, each awaited before the next:
  * a table of states and events. It decides from what it is shown and never looks for itself.
  *
- * There are three ways: with a full page; with one where steps are not allowed; with less:
+ * There are three ways: with a clock, the page or a PTP clock; with one where steps are not allowed;
+ * with less:
  *
  *     RESET -> AWAIT_PAGE -> ASK -> RATE -> OFFSET -> STEP -> STEP_RESIDUE -> OFFSET ... -> BURST
  *       |          |                                   `--> SLEW -----------> OFFSET ... -> BURST
  *       |          `--> REARM -> MINPOLL, MAXPOLL ----------------------------------------> BURST
  *       `-> CONFIRM: read and not answered; RESET once more, or AWAIT_PAGE: taken as done. Where
  *           nothing is answered, AWAIT_PAGE leads to the end, unconfirmed.
- *     BURST -> AWAIT_SYNC
+ *     BURST -> AWAIT_SYNC <-> REFINE -> RATE -> OFFSET -> STEP ...
+ *
+ * The offset does not wait for the rate. Where the rate is not known to the end when the offset is
+ * corrected, it gets better with the time that it is measured over: REFINE corrects it about 3, 10,
+ * 50, 200 ms, 1 and 4 s after the reset, with what the offset has grown to, each where it is more
+ * than its own uncertainty.
  *
  * After four unanswered commands beside RESET, any state leads to AWAIT_SYNC. So does the end,
  * unconfirmed, when a reply to RESET comes late.
@@ -45,6 +51,7 @@ enum recovery_state {
     RECOVERY_MAXPOLL,
     RECOVERY_BURST,      /* BURST */
     RECOVERY_AWAIT_SYNC, /* TRACKING until chronyd is synchronised again */
+    RECOVERY_REFINE,     /* TRACKING, then measure: is the rate known better? */
     /* What a reply decides, on the way to one of the above: never rested in. */
     RECOVERY_CONFIRMED,   /* the reset was answered */
     RECOVERY_JUDGE_RESET, /* TRACKING was answered: was the reset done? */
@@ -101,6 +108,7 @@ enum recovery_outcome {
 enum recovery_corrector {
     RECOVERY_CORRECTOR_NONE,    /* not yet */
     RECOVERY_CORRECTOR_PAGE,    /* the rate or the offset, or both */
+    RECOVERY_CORRECTOR_PTP,     /* the same, by a PTP clock */
     RECOVERY_CORRECTOR_CHRONYD, /* it was left to find out */
 };
 
@@ -124,10 +132,15 @@ struct recovery_view {
     enum recovery_page page;
     bool unproven;         /* it may still be what the old host wrote */
     bool busy;             /* a command that is not the recovery's awaits its reply */
-    bool measured;         /* the offset was, for this step */
-    double offset_sec;     /* true time minus system time; NAN: could not be measured */
-    bool rate_known;       /* to 1e-8 or better, as of chronyd's last answer to TRACKING */
-    double rate_ppm;       /* by which the system's clock runs fast */
+    enum recovery_corrector source; /* whose time and rate the next ones are: page or PTP clock */
+    bool awaits_measurement;   /* one that was ordered is still to come */
+    bool measured;             /* the offset was, for this step, and the rate as far as it can be */
+    double offset_sec;         /* true time minus system time; NAN: could not be measured */
+    double offset_doubt_sec;   /* its standard deviation */
+    double least_offset_sec;   /* what the source is good for: less is left to chronyd at first */
+    bool rate_known;           /* as of chronyd's last answer to TRACKING */
+    double rate_ppm;           /* by which the system's clock runs fast */
+    double rate_doubt_ppm;     /* its standard deviation */
     bool has_reference;    /* chronyd has one, by its last answer to TRACKING */
     bool synchronised;     /* with RECOVERY_REPLY_OK to TRACKING: it is the one that we wait for */
     double correction_sec; /* what chronyd still has to slew, by that answer; NAN: not told */
@@ -147,7 +160,8 @@ enum recovery_news {
     RECOVERY_NEWS_TOO_LARGE = 1 << 8,   /* beyond max-step or max-rate */
     RECOVERY_NEWS_LEFT = 1 << 9,        /* not to be stepped, and long to slew */
     RECOVERY_NEWS_CORRECTED = 1 << 10,
-    RECOVERY_NEWS_ENDED = 1 << 11,
+    RECOVERY_NEWS_REFINED = 1 << 11, /* after that: by `refined` */
+    RECOVERY_NEWS_ENDED = 1 << 12,
 };
 
 struct recovery_order {
@@ -163,6 +177,7 @@ struct recovery {
     enum recovery_cause cause;
     enum recovery_state probe_for; /* in PROBE: the state whose reply was lost */
     enum recovery_page page_grade; /* what the page was good for when it was last decided */
+    enum recovery_corrector source; /* and whose time that is */
     enum recovery_outcome outcome;
     bool sent;              /* this state's command is under way */
     bool measuring;         /* a measurement was ordered in the step before */
@@ -176,6 +191,8 @@ struct recovery {
     bool mute;              /* no reply to that came back, nor to TRACKING: it is sent no more */
     bool synchronised;      /* chronyd was, at the end */
     bool last_offset_slews; /* what was sent last is to be slewed, not stepped */
+    bool offset_sent;       /* one was, since the beginning */
+    bool refining;          /* a correction after the first one is under way */
     unsigned round, server;
     unsigned failures;          /* in this state, in a row */
     unsigned unanswered_resets; /* that chronyd has read */
@@ -184,17 +201,19 @@ struct recovery {
     int64_t slew_since_ns;
     int64_t first_slew_ns; /* since when slews hold the samples; 0: none has yet */
     int64_t released_ns;   /* when samples were allowed again; 0: not yet */
-    int64_t started_ns, reset_ns, corrected_ns, ended_ns; /* 0: has not been */
+    int64_t refine_since_ns, refine_due_ns; /* due 0: not any more, or not at all */
+    int64_t started_ns, reset_ns, corrected_ns, synchronised_ns, ended_ns; /* 0: has not been */
     /* What was corrected, for the report. */
     double rate_ppm, offset_sec;
-    double remaining_sec; /* NAN: not measured */
+    double remaining_sec;                         /* NAN: not measured */
+    struct { double rate_ppm, offset_sec; } refined; /* of that, by the refinement that runs */
 };
 
 const char *recovery_state_str(enum recovery_state state);
 const char *recovery_cause_str(enum recovery_cause cause);
 const char *recovery_outcome_str(enum recovery_outcome outcome);
 
-/* Who corrected the clock; the figures mean something with RECOVERY_CORRECTOR_PAGE only. */
+/* Who corrected the clock; the figures mean nothing where it was chronyd. */
 enum recovery_corrector recovery_corrected_by(const struct recovery *r);
 const char *recovery_corrector_str(enum recovery_corrector corrector); /* NULL: none yet */
 
@@ -214,7 +233,7 @@ void recovery_abandon(struct recovery *r, int64_t now_ns);
  */
 bool recovery_holds_samples(const struct recovery *r);
 
-/* It has begun to correct the clock by the page: one that changes now was not the new host's. */
+/* It has begun to correct the clock: a page that changes now was not the new host's. */
 bool recovery_uses_page(const struct recovery *r);
 
 /* It has told chronyd all that it has to: settings may be given back. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define SLACK_NS     INT64_C(5000000)
+#define WIDTH_SIGMAS 6.0 /* of a reading's bracket: its half is the most that it is off */
 #define FIRST_ASK_NS INT64_C(1000000000)   /* what chronyd is given to answer at the start */
 #define RESTORE_NS   INT64_C(300000000000) /* after the disruption at the latest */
 #define SAVED_FLAGS                                                                                \
@@ -191,14 +192,18 @@ static void measure(const struct step *s, struct recovery_view *view)
     const double frequency_ppm = t->config.dry_run ? 0 : t->client.known.frequency_ppm;
     struct offset offset;
 
-    view->rate_known = t->host.has_period && counter_watch_rate_error(&t->counter, &t->host.model,
-                                                 frequency_ppm, &view->rate_ppm);
+    view->source = RECOVERY_CORRECTOR_PAGE;
+    view->rate_known =
+        t->host.has_period && counter_watch_rate_error(&t->counter, &t->host.model, frequency_ppm,
+                                  &view->rate_ppm, &view->rate_doubt_ppm);
     if ((s->seen->measured & needed) != needed)
         return;
     view->measured = true;
     view->offset_sec = NAN;
-    if (t->host.has_time && read_offset(s, &offset) == CLOCK_OK)
+    if (t->host.has_time && read_offset(s, &offset) == CLOCK_OK) {
         view->offset_sec = offset.sec;
+        view->offset_doubt_sec = (double)offset.width_ns * 1e-9 / WIDTH_SIGMAS;
+    }
     if (t->config.dry_run && t->recoveries.recovery.round > 0)
         view->offset_sec = 0; /* as if it had been corrected */
 }
@@ -266,6 +271,8 @@ static void run_recovery(struct step *s, enum recovery_event event)
     }
     if (order.measure) {
         s->orders->measure |= TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_TAI;
+        if (!counter_watch_is_final(&t->counter))
+            s->orders->measure |= TRACKER_MEASURE_RAW;
         s->orders->wake_at_ns = s->seen->now_ns;
     } else if (order.wake_at_ns < s->orders->wake_at_ns) {
         s->orders->wake_at_ns = order.wake_at_ns;
@@ -383,7 +390,7 @@ static void take_readings(struct step *s)
     struct tracker *t = s->t;
     const struct observation *seen = s->seen;
 
-    counter_watch_take_source(&t->counter, seen->clock_source_is_counter);
+    counter_watch_take_source(&t->counter, seen->clock_source, seen->now_ns);
     if (seen->measured & TRACKER_MEASURE_RAW)
         counter_watch_take_raw(&t->counter, seen->raw, seen->n_raw, seen->now_ns);
     if (seen->measured & TRACKER_MEASURE_REALTIME)

@@ -66,7 +66,7 @@ struct observation {
     size_t n_realtime, n_raw;
     int kernel_tai; /* TAI - UTC in s; 0 or absurd: the kernel was not told */
 
-    bool clock_source_is_counter; /* the kernel's clock source is the page's counter */
+    enum clock_source_kind clock_source; /* of the kernel's clocks */
     uint64_t chronyd_id; /* of the command socket that is connected: another one, another chronyd;
                             0: not known */
     enum chrony_arrival chronyd;

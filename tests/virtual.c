@@ -432,7 +432,7 @@ static void step(struct virtual_machine *vm, struct observation *seen)
             seen->n_realtime = seen->n_raw = 16;
             seen->kernel_tai = vm->kernel_tai;
         }
-        seen->clock_source_is_counter = !vm->other_clock_source;
+        seen->clock_source = vm->other_clock_source ? CLOCK_SOURCE_OTHER : CLOCK_SOURCE_COUNTER;
         seen->command_queued = vm->n_queued > 0;
         seen->chronyd_id = vm->connected_id;
         seen->sample_sent = vm->sample_sent;

@@ -98,7 +98,7 @@ struct world {
     int64_t host_ahead_ns;   /* of the page's formula, when written */
     int64_t host_ppb;
     double frequency_ppm; /* chronyd's */
-    bool clock_source_is_counter;
+    enum clock_source_kind clock_source;
     uint8_t readings, sock_error;
 
     uint8_t raw[VMCLOCK_FIELDS_END];
@@ -612,7 +612,7 @@ static void step(struct world *w)
         if (w->orders.measure && tracker_is_due(&w->config, &w->orders, w->now_ns))
             gather(w, seen);
         seen->now_ns = w->now_ns;
-        seen->clock_source_is_counter = w->clock_source_is_counter;
+        seen->clock_source = w->clock_source;
         seen->chronyd_id = w->connected_id;
         if (w->unsent && w->orders.awaits_reply)
             send_command(w, seen);
@@ -806,7 +806,7 @@ static void act(struct world *w, struct bytes *in)
         w->frequency_ppm = take_i16(in) % 1000 * -100.0;
         w->frequency_ppm -= ldexp(take_i16(in), -12);
         break;
-    case ACT_CLOCK_SOURCE: w->clock_source_is_counter = take_u8(in) & 1; break;
+    case ACT_CLOCK_SOURCE: w->clock_source = take_u8(in) % (CLOCK_SOURCE_KVM + 1); break;
     case ACT_READINGS: w->readings = take_u8(in) % 5; break;
     case ACT_SYSTEM_CLOCK: w->system_ahead_ns += take_i16(in) * MS; break;
     case ACT_COUNTER:
@@ -874,7 +874,7 @@ static void settle(struct world *w)
     set_chronyd(w, CHRONYD_ANSWERS);
     w->reference = 0;
     w->sock_error = w->readings = 0;
-    w->clock_source_is_counter = true;
+    w->clock_source = CLOCK_SOURCE_COUNTER;
     w->carried.stop = w->stop;
     /* Nothing but a disruption makes that good again, and a page without a clock hides it. */
     if (w->tracker.counter.back || w->counter_jumped)
@@ -909,7 +909,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     memset(w, 0, sizeof(*w));
     w->now_ns = START_NS;
-    w->clock_source_is_counter = true;
+    w->clock_source = CLOCK_SOURCE_COUNTER;
     start = take_u8(&in);
     w->dry_run = start & 8;
     configure(w, &in);
