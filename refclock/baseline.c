@@ -104,8 +104,8 @@ void baseline_take(struct baseline *b, const struct cross_timestamp *readings, s
         return;
     }
     b->latest = end;
-    b->spread_ns = spread(
-        &end, readings, n, ns_between(&b->first, &end) / ticks_between(&b->first, &end));
+    b->spread_ns =
+        spread(&end, readings, n, ns_between(&b->first, &end) / ticks_between(&b->first, &end));
     if (b->next.n == 0 && baseline_ns(b) > MOST_NS / 2)
         b->next = end;
     if (baseline_ns(b) > MOST_NS) {

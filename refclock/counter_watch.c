@@ -8,8 +8,8 @@
 #define PAUSE_NS      INT64_C(100000000) /* until the clock is right for the new baseline */
 #define FREQUENCY_MAX 1e5                /* ppm; beyond what any kernel can be told */
 #define KHZ_APART     0.4                /* of a kHz: another whole one is out of the question */
-#define KHZ_MULT      0.01               /* by which a multiplier of 32 bits is off, and some more */
-#define KVM_DOUBT     1e-9               /* the same, of the rate */
+#define KHZ_MULT      0.01 /* by which a multiplier of 32 bits is off, and some more */
+#define KVM_DOUBT     1e-9 /* the same, of the rate */
 
 void counter_watch_init(struct counter_watch *w, int64_t now_ns)
 {

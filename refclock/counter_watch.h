@@ -3,10 +3,10 @@
  * The counter as it is read, and the kernel's clocks beside it: does it go backwards, how fast does
  * CLOCK_MONOTONIC_RAW run by it, which TAI offset has the kernel?
  *
- * Where the counter is the kernel's clock source, that rate is one of the kernel's own numbers: known
- * without an error after a second, and the same through every disruption. Another clock source has
- * another rate on each host, which is measured after each disruption; so is the kernel's number until
- * it is known.
+ * Where the counter is the kernel's clock source, that rate is one of the kernel's own numbers:
+ * known without an error after a second, and the same through every disruption. Another clock
+ * source has another rate on each host, which is measured after each disruption; so is the kernel's
+ * number until it is known.
  */
 #ifndef REFCLOCK_COUNTER_WATCH_H
 #define REFCLOCK_COUNTER_WATCH_H
@@ -26,10 +26,10 @@ struct counter_watch {
     bool back; /* it went backwards: only a disruption makes it good again */
     uint64_t value;
     enum clock_source_kind source; /* what follows is known of no other one */
-    struct raw_rate rate;     /* of the counter as the source: kept through disruptions */
-    struct baseline baseline; /* since the disruption */
-    int64_t due_ns;           /* when CLOCK_MONOTONIC_RAW is to be read next */
-    int kernel_tai;           /* TAI - UTC in s, as last observed; 0: the kernel was not told */
+    struct raw_rate rate;          /* of the counter as the source: kept through disruptions */
+    struct baseline baseline;      /* since the disruption */
+    int64_t due_ns;                /* when CLOCK_MONOTONIC_RAW is to be read next */
+    int kernel_tai; /* TAI - UTC in s, as last observed; 0: the kernel was not told */
 };
 
 void counter_watch_init(struct counter_watch *w, int64_t now_ns);

@@ -98,8 +98,7 @@ void raw_rate_observe(struct raw_rate *rate, const struct cross_timestamp *raw)
     /* Otherwise it was noise, or a reading that was disturbed: a longer baseline will tell. */
 }
 
-double raw_rate_error_ppm(
-    double ns_per_tick, const struct clock_model *model, double frequency_ppm)
+double raw_rate_error_ppm(double ns_per_tick, const struct clock_model *model, double frequency_ppm)
 {
     const double system_sec_per_tick = ns_per_tick * 1e-9 * (1 - frequency_ppm * 1e-6);
 

@@ -138,8 +138,8 @@ static void report_correction(const struct recoveries *rs, struct reporter *repo
     const struct recovery *r = &rs->recovery;
 
     reporter_say(reporter, (struct event){.id = id,
-                               .correction = {r->cause, r->source, ppm, offset_sec, r->remaining_sec,
-                                   ms_since(reporter, r->started_ns)}});
+                               .correction = {r->cause, r->source, ppm, offset_sec,
+                                   r->remaining_sec, ms_since(reporter, r->started_ns)}});
 }
 
 static void report_corrections(const struct recoveries *rs, struct reporter *reporter,
@@ -177,8 +177,7 @@ void recoveries_step(struct recoveries *rs, struct reporter *reporter,
     if (ret_order->news & RECOVERY_NEWS_CORRECTED)
         report_correction(rs, reporter, EVENT_CORRECTED, r->rate_ppm, r->offset_sec);
     if (ret_order->news & RECOVERY_NEWS_REFINED)
-        report_correction(
-            rs, reporter, EVENT_REFINED, r->refined.rate_ppm, r->refined.offset_sec);
+        report_correction(rs, reporter, EVENT_REFINED, r->refined.rate_ppm, r->refined.offset_sec);
     if (!(ret_order->news & RECOVERY_NEWS_ENDED))
         return;
     if (r->outcome == RECOVERY_OUTCOME_SYNCHRONISED)

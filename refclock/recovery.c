@@ -44,8 +44,7 @@ typedef void action(struct recovery *r, const struct turn *turn);
 
 static action act_reset, act_ask, act_await_page, act_rate, act_offset, act_step, act_step_residue,
     act_rearm, act_poll, act_burst, act_await_sync, act_refine, confirmed, judge_reset, mute,
-    unconfirmed,
-    judge_lost, judge_slew, judge_sync, no_command, settle, cannot_step, next_server;
+    unconfirmed, judge_lost, judge_slew, judge_sync, no_command, settle, cannot_step, next_server;
 
 /*
  * The machine. `act` is the state's turn: it sends a command, has a measurement made, waits, or
@@ -155,7 +154,12 @@ static bool state_holds_samples(const struct recovery *r)
 
 bool recovery_holds_samples(const struct recovery *r)
 {
-    return state_holds_samples(r) && !r->away;
+    return state_holds_samples(r) && !r->away && !r->refining;
+}
+
+bool recovery_pauses_samples(const struct recovery *r)
+{
+    return state_holds_samples(r) && r->refining;
 }
 
 bool recovery_uses_page(const struct recovery *r)
@@ -668,10 +672,9 @@ static void settle(struct recovery *r, const struct turn *turn)
     (void)turn;
     r->refine_due_ns = 0;
     if (!r->refining)
-        r->page_grade =
-            r->page_grade >= RECOVERY_PAGE_TIME && r->source != RECOVERY_CORRECTOR_PTP
-                ? RECOVERY_PAGE_TIME
-                : RECOVERY_PAGE_MARKER_ONLY;
+        r->page_grade = r->page_grade >= RECOVERY_PAGE_TIME && r->source != RECOVERY_CORRECTOR_PTP
+                            ? RECOVERY_PAGE_TIME
+                            : RECOVERY_PAGE_MARKER_ONLY;
     enter(r, r->refining ? RECOVERY_AWAIT_SYNC : RECOVERY_REARM);
 }
 

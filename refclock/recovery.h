@@ -3,8 +3,8 @@
  * What chronyd is told after a disruption, one command at a time, each awaited before the next:
  * a table of states and events. It decides from what it is shown and never looks for itself.
  *
- * There are three ways: with a clock, the page or a PTP clock; with one where steps are not allowed;
- * with less:
+ * There are three ways: with a clock, the page or a PTP clock; with one where steps are not
+ * allowed; with less:
  *
  *     RESET -> AWAIT_PAGE -> ASK -> RATE -> OFFSET -> STEP -> STEP_RESIDUE -> OFFSET ... -> BURST
  *       |          |                                   `--> SLEW -----------> OFFSET ... -> BURST
@@ -130,18 +130,18 @@ struct recovery_config {
 struct recovery_view {
     int64_t now_ns; /* CLOCK_MONOTONIC */
     enum recovery_page page;
-    bool unproven;         /* it may still be what the old host wrote */
-    bool busy;             /* a command that is not the recovery's awaits its reply */
+    bool unproven;                  /* it may still be what the old host wrote */
+    bool busy;                      /* a command that is not the recovery's awaits its reply */
     enum recovery_corrector source; /* whose time and rate the next ones are: page or PTP clock */
-    bool awaits_measurement;   /* one that was ordered is still to come */
-    bool measured;             /* the offset was, for this step, and the rate as far as it can be */
-    double offset_sec;         /* true time minus system time; NAN: could not be measured */
-    double offset_doubt_sec;   /* its standard deviation */
-    double least_offset_sec;   /* what the source is good for: less is left to chronyd at first */
-    bool rate_known;           /* as of chronyd's last answer to TRACKING */
-    double rate_ppm;           /* by which the system's clock runs fast */
-    double rate_doubt_ppm;     /* its standard deviation */
-    bool has_reference;    /* chronyd has one, by its last answer to TRACKING */
+    bool awaits_measurement;        /* one that was ordered is still to come */
+    bool measured;           /* the offset was, for this step, and the rate as far as it can be */
+    double offset_sec;       /* true time minus system time; NAN: could not be measured */
+    double offset_doubt_sec; /* its standard deviation */
+    double least_offset_sec; /* what the source is good for: less is left to chronyd at first */
+    bool rate_known;         /* as of chronyd's last answer to TRACKING */
+    double rate_ppm;         /* by which the system's clock runs fast */
+    double rate_doubt_ppm;   /* its standard deviation */
+    bool has_reference;      /* chronyd has one, by its last answer to TRACKING */
     bool synchronised;     /* with RECOVERY_REPLY_OK to TRACKING: it is the one that we wait for */
     double correction_sec; /* what chronyd still has to slew, by that answer; NAN: not told */
     double root_delay_sec; /* of the servers that it followed before; NAN: not known */
@@ -175,8 +175,8 @@ struct recovery_order {
 struct recovery {
     enum recovery_state state;
     enum recovery_cause cause;
-    enum recovery_state probe_for; /* in PROBE: the state whose reply was lost */
-    enum recovery_page page_grade; /* what the page was good for when it was last decided */
+    enum recovery_state probe_for;  /* in PROBE: the state whose reply was lost */
+    enum recovery_page page_grade;  /* what the page was good for when it was last decided */
     enum recovery_corrector source; /* and whose time that is */
     enum recovery_outcome outcome;
     bool sent;              /* this state's command is under way */
@@ -199,14 +199,16 @@ struct recovery {
     unsigned unanswered;        /* other commands that it has read */
     int64_t wait_until_ns;      /* nothing is sent before */
     int64_t slew_since_ns;
-    int64_t first_slew_ns; /* since when slews hold the samples; 0: none has yet */
-    int64_t released_ns;   /* when samples were allowed again; 0: not yet */
+    int64_t first_slew_ns;                  /* since when slews hold the samples; 0: none has yet */
+    int64_t released_ns;                    /* when samples were allowed again; 0: not yet */
     int64_t refine_since_ns, refine_due_ns; /* due 0: not any more, or not at all */
     int64_t started_ns, reset_ns, corrected_ns, synchronised_ns, ended_ns; /* 0: has not been */
     /* What was corrected, for the report. */
     double rate_ppm, offset_sec;
-    double remaining_sec;                         /* NAN: not measured */
-    struct { double rate_ppm, offset_sec; } refined; /* of that, by the refinement that runs */
+    double remaining_sec; /* NAN: not measured */
+    struct {
+        double rate_ppm, offset_sec;
+    } refined; /* of that, by the refinement that runs */
 };
 
 const char *recovery_state_str(enum recovery_state state);
@@ -232,6 +234,9 @@ void recovery_abandon(struct recovery *r, int64_t now_ns);
  * command socket, for ten seconds only; again when chronyd is back.
  */
 bool recovery_holds_samples(const struct recovery *r);
+
+/* None is taken now, for the correction is being refined. */
+bool recovery_pauses_samples(const struct recovery *r);
 
 /* It has begun to correct the clock: a page that changes now was not the new host's. */
 bool recovery_uses_page(const struct recovery *r);

@@ -17,7 +17,7 @@ struct step {
     struct tracker *t;
     const struct observation *seen;
     struct tracker_orders *orders;
-    bool is_clock, may_feed; /* once the recovery has had its turn */
+    bool is_clock, may_feed, pauses; /* once the recovery has had its turn */
 };
 
 /* --- what it is, in words and for the next start ------------------------------------------------
@@ -190,12 +190,13 @@ static void measure(const struct step *s, struct recovery_view *view)
     const unsigned needed = TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_TAI;
     /* A dry run may not ask: its DFREQ is the frequency that chronyd would have in the end. */
     const double frequency_ppm = t->config.dry_run ? 0 : t->client.known.frequency_ppm;
+    const bool pretends = t->config.dry_run && t->recoveries.recovery.refining;
     struct offset offset;
 
     view->source = RECOVERY_CORRECTOR_PAGE;
-    view->rate_known =
-        t->host.has_period && counter_watch_rate_error(&t->counter, &t->host.model, frequency_ppm,
-                                  &view->rate_ppm, &view->rate_doubt_ppm);
+    view->rate_known = t->host.has_period && !pretends &&
+                       counter_watch_rate_error(&t->counter, &t->host.model, frequency_ppm,
+                           &view->rate_ppm, &view->rate_doubt_ppm);
     if ((s->seen->measured & needed) != needed)
         return;
     view->measured = true;
@@ -204,7 +205,7 @@ static void measure(const struct step *s, struct recovery_view *view)
         view->offset_sec = offset.sec;
         view->offset_doubt_sec = (double)offset.width_ns * 1e-9 / WIDTH_SIGMAS;
     }
-    if (t->config.dry_run && t->recoveries.recovery.round > 0)
+    if (pretends || (t->config.dry_run && t->recoveries.recovery.round > 0))
         view->offset_sec = 0; /* as if it had been corrected */
 }
 
@@ -470,6 +471,7 @@ static void feed(struct step *s)
 
     s->is_clock = is_clock(t);
     s->may_feed = may_feed(t, s->seen->now_ns);
+    s->pauses = recovery_pauses_samples(&t->recoveries.recovery);
     view = (struct feeder_view){
         .now_ns = s->seen->now_ns,
         .slack_ns = t->slack_ns,
@@ -484,8 +486,8 @@ static void feed(struct step *s)
     if (s->seen->sample_sent &&
         feeder_take_result(&t->feeder, &t->reporter, s->seen->sample_error, view.may_feed))
         chrony_client_doubt(&t->client, s->seen->now_ns); /* a new one, most likely */
-    view.measured =
-        measured && view.may_feed && feeder_is_due(&t->feeder, view.now_ns, view.slack_ns);
+    view.measured = measured && view.may_feed && !s->pauses &&
+                    feeder_is_due(&t->feeder, view.now_ns, view.slack_ns);
     if (view.measured)
         view.verdict = read_offset(s, &offset);
     s->orders->send_sample = feeder_step(&t->feeder, &t->reporter, &view, &s->orders->sample);
@@ -547,13 +549,13 @@ static void schedule(struct step *s)
     wake(s, reporter_due_ns(&t->reporter));
     if (needs_raw)
         wake(s, t->counter.due_ns);
-    if (s->may_feed)
+    if (s->may_feed && !s->pauses)
         wake(s, t->feeder.due_ns);
 
     then_ns = s->orders->wake_at_ns;
     if (needs_raw && is_due(t, t->counter.due_ns, then_ns))
         s->orders->measure |= TRACKER_MEASURE_RAW | TRACKER_MEASURE_TAI;
-    if (s->may_feed && is_due(t, t->feeder.due_ns, then_ns)) {
+    if (s->may_feed && !s->pauses && is_due(t, t->feeder.due_ns, then_ns)) {
         s->orders->measure |= TRACKER_MEASURE_REALTIME;
         if (t->feeder.verdict == CLOCK_LEAP_NOW) /* the kernel's TAI offset changes with it */
             s->orders->measure |= TRACKER_MEASURE_TAI;
@@ -570,7 +572,7 @@ static void describe(struct step *s)
     s->orders->awaits_reply = chrony_client_is_busy(&t->client);
     s->orders->reply_deadline_ns = t->client.exchange.deadline_ns;
     s->orders->is_urgent = t->client.exchange.owner == EXCHANGE_RECOVERY &&
-                           recovery_holds_samples(&t->recoveries.recovery);
+                           (recovery_holds_samples(&t->recoveries.recovery) || s->pauses);
     s->orders->notifies =
         t->host.known && page_has(&t->host.page, VMCLOCK_FLAG_NOTIFICATION_PRESENT);
     s->orders->n_events = t->reporter.n_events;

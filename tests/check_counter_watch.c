@@ -91,7 +91,8 @@ START_TEST(the_rate_error_is_known_after_a_second_and_stays_so_through_a_disrupt
     model.period_frac -= model.period_frac / 10000; /* 100 ppm less a tick */
     ck_assert(counter_watch_rate_error(&watch, &model, 0, &ppm, &doubt));
     ck_assert_double_eq_tol(ppm, 100, 0.02);
-    ck_assert(counter_watch_rate_error(&watch, &model, 60, &ppm, &doubt)); /* chronyd keeps it slower */
+    ck_assert(
+        counter_watch_rate_error(&watch, &model, 60, &ppm, &doubt)); /* chronyd keeps it slower */
     ck_assert_double_eq_tol(ppm, 40, 0.02);
 }
 END_TEST
@@ -136,7 +137,8 @@ START_TEST(it_is_not_known_by_a_frequency_that_cannot_be_or_a_counter_that_went_
 }
 END_TEST
 
-/* --- a clock source that is not the counter ----------------------------------------------------- */
+/* --- a clock source that is not the counter -----------------------------------------------------
+ */
 
 #define READINGS 32
 
@@ -154,8 +156,8 @@ static void take_batch(double sec, double ns_per_tick, double step_ns, uint64_t 
         const double ns = ((double)before + (double)width / 2) * ns_per_tick;
         const double shown = floor(ns / step_ns) * step_ns;
 
-        readings[i] = (struct cross_timestamp){before, before + width,
-            (int64_t)(shown / 1e9), (uint32_t)fmod(shown, 1e9)};
+        readings[i] = (struct cross_timestamp){
+            before, before + width, (int64_t)(shown / 1e9), (uint32_t)fmod(shown, 1e9)};
     }
     counter_watch_take_raw(&watch, readings, READINGS, (int64_t)(100e9 + sec * 1e9));
 }
@@ -251,12 +253,10 @@ END_TEST
 
 RUN_LOOPS_AFTER(setup, "counter watch",
     {a_counter_that_goes_back_is_not_good_again_until_a_disruption, 1},
-    {no_readings_say_nothing, 1},
-    {the_raw_clock_is_due_each_second_and_after_a_disruption, 1},
+    {no_readings_say_nothing, 1}, {the_raw_clock_is_due_each_second_and_after_a_disruption, 1},
     {the_rate_error_is_known_after_a_second_and_stays_so_through_a_disruption, 1},
     {a_rate_outlives_no_change_of_the_clock_source, 1},
     {the_rate_of_another_clock_source_is_better_known_the_longer_it_is_measured, 1},
-    {kvm_clock_is_known_by_its_whole_khz_sooner, 1},
-    {a_kvm_clock_of_no_whole_khz_is_measured, 1},
+    {kvm_clock_is_known_by_its_whole_khz_sooner, 1}, {a_kvm_clock_of_no_whole_khz_is_measured, 1},
     {no_rate_is_learnt_from_a_counter_that_went_back, 1},
     {it_is_not_known_by_a_frequency_that_cannot_be_or_a_counter_that_went_back, 1})

@@ -595,7 +595,7 @@ START_TEST(the_rate_of_another_clock_source_is_not_taken_for_the_counters)
     virtual_run(&vm, 20 * VIRTUAL_MS);
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 2 * VIRTUAL_SEC);
-    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 1);
+    ck_assert_uint_ge(virtual_count_commands(&vm, CHRONY_DFREQ), 1);
     ck_assert_double_eq_tol(
         raw_ns_per_tick * 1e-9 * vm.hz * (1 + (double)vm.freq / 65536e6), 1, 1e-8);
     assert_error_below(100e-9);

@@ -149,28 +149,45 @@ START_TEST(a_chronyd_that_does_not_say_its_frequency_gets_the_next_best)
     vm.frequency_lie_ppm = _i == 0 ? 0 : -2e5; /* more than can be */
     virtual_migrate(&vm, 0.005, 40);
     virtual_run(&vm, 2 * VIRTUAL_SEC);
-    ASSERT_COMMANDS(CHRONY_RESET_SOURCES, CHRONY_MODIFY_MAKESTEP, CHRONY_BURST);
-    ck_assert_double_eq_tol(vm.makestep_threshold, 1e-6, 1e-12);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 0);
+    ck_assert_uint_ge(virtual_count_commands(&vm, CHRONY_DOFFSET2), 1);
+    assert_error_below(1e-4);
 }
 END_TEST
 
-START_TEST(the_frequency_is_asked_for_again_once_the_rate_is_known)
+/* As right after the start, or the end of a suspend. */
+START_TEST(the_offset_does_not_wait_for_a_rate_that_is_not_known_yet)
 {
-    int n;
-
     start_converged(5);
     vm.tracker.counter.rate.known = false;
     virtual_migrate(&vm, 0.005, 40);
-    virtual_run(&vm, 500 * VIRTUAL_MS);
-    ASSERT_COMMANDS(CHRONY_RESET_SOURCES);
-    /* Its other sources are heard meanwhile, and after it was last asked. */
-    for (n = 0; vm.n_commands == 1 && n < 200; n++) {
-        vm.freq += 65536 / 2; /* half a ppm */
-        virtual_run(&vm, 10 * VIRTUAL_MS);
-    }
-    ck_assert_double_eq_tol(vm.commands[1].command.ppm, 40 + 0.5 * n, 0.01);
-    virtual_run(&vm, 20 * VIRTUAL_MS);
+    virtual_run(&vm, 15 * VIRTUAL_MS);
+    assert_error_below(1e-6);
+    ck_assert_int_eq((int)vm.commands[1].command.id, CHRONY_DOFFSET2);
+    virtual_run(&vm, 85 * VIRTUAL_MS);
+    assert_error_below(100e-9);
+    virtual_run(&vm, 4 * VIRTUAL_SEC);
     assert_error_below(50e-9);
+    ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_DFREQ), 5);
+    ck_assert_double_eq_tol(vm.tracker.recoveries.recovery.rate_ppm, 40, 0.02);
+    ck_assert_double_eq_tol(vm.tracker.recoveries.recovery.offset_sec, 0.005, 5e-6);
+}
+END_TEST
+
+/* Its other sources are heard meanwhile, and after it was last asked. */
+START_TEST(the_frequency_is_asked_for_again_before_each_refinement)
+{
+    start_converged(5);
+    vm.tracker.counter.rate.known = false;
+    virtual_migrate(&vm, 0.005, 40);
+    for (int n = 0; n < 30; n++) {
+        virtual_run(&vm, 10 * VIRTUAL_MS);
+        vm.freq += 65536 / 2; /* half a ppm */
+    }
+    virtual_run(&vm, 900 * VIRTUAL_MS);
+    assert_error_below(100e-9);
+    ck_assert_double_eq_tol(
+        vm.raw_ns_per_tick * 1e-9 * vm.hz * (1 + (double)vm.freq / 65536e6), 1, 2e-8);
 }
 END_TEST
 
@@ -261,7 +278,8 @@ RUN_LOOPS_AFTER(setup, "tracker: full recovery",
     {nothing_is_stepped_where_no_step_is_allowed, 1},
     {a_chronyd_without_the_commands_gets_the_next_best, 1},
     {a_chronyd_that_does_not_say_its_frequency_gets_the_next_best, 2},
-    {the_frequency_is_asked_for_again_once_the_rate_is_known, 1},
+    {the_offset_does_not_wait_for_a_rate_that_is_not_known_yet, 1},
+    {the_frequency_is_asked_for_again_before_each_refinement, 1},
     {a_chronyd_that_cannot_step_is_not_asked_for_ever, 1},
     {an_offset_beyond_max_step_is_left_to_chronyd, 1},
     {a_rate_beyond_max_rate_is_left_to_chronyd, 1}, {a_request_recovers_and_is_no_disruption, 1},
