@@ -21,6 +21,9 @@ struct config {
     char state_file[CONFIG_PATH_MAX];
     char metrics_file[CONFIG_PATH_MAX]; /* empty: none */
     char chrony_conf[CONFIG_PATH_MAX];  /* as the key says; empty: auto */
+    /* The PTP clock; empty: none. auto: what chrony.conf names, if it is of a kind for that. */
+    char ptp_clock[CONFIG_PATH_MAX];
+    bool ptp_auto;
     unsigned readings;                  /* 1 to CROSS_TIMESTAMPS_MAX */
     char refid[8];
     struct tracker_config tracker; /* but for dry_run and most of reader */

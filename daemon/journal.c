@@ -434,6 +434,35 @@ static void chronyd_event(
     }
 }
 
+static void ptp_event(const struct config *config, const struct event *e, struct journal_record *r)
+{
+    const char *path = config->ptp_clock;
+    const double ahead = e->ptp.difference_sec;
+
+    switch (e->ptp.state) {
+    case PTP_CLOCK_TRUSTED:
+        say_info(r, "%s agrees with chronyd's time: recoveries go by it", path);
+        break;
+    case PTP_CLOCK_OTHER_SCALE:
+        say_warning(r,
+            "%s is %.3f s %s chronyd's time, as another time scale is: not used; with \"ptp-clock = "
+            "%s %s\" it is",
+            path, fabs(ahead), ahead > 0 ? "ahead of" : "behind", path, ahead > 0 ? "tai" : "utc");
+        break;
+    case PTP_CLOCK_TOO_FAR:
+        say_warning(r, "%s is %.3f s %s chronyd's time: not used", path, fabs(ahead),
+            ahead > 0 ? "ahead of" : "behind");
+        break;
+    case PTP_CLOCK_BROKEN:
+        say_warning(r, "%s stands still or jumps: not used until it agrees with chronyd's time",
+            path);
+        break;
+    case PTP_CLOCK_UNPROVEN:
+        say_info(r, "%s is to be compared with chronyd's time before it is used", path);
+        break;
+    }
+}
+
 static void sock_event(const struct config *config, const struct event *e, struct journal_record *r)
 {
     const char *hint = e->failure.error == ENOENT
@@ -541,6 +570,7 @@ void journal_describe(const struct config *config, const struct event *e, enum r
             " times so far): the host's bounds cannot be relied on",
             e->count);
         break;
+    case EVENT_PTP_CLOCK: ptp_event(config, e, r); break;
     case EVENT_REPEATS:
         say_warning(r, "this keeps happening and is not logged again until it has stopped: %s",
             event_str(e->repetition.what));

@@ -44,6 +44,7 @@ const char *event_str(enum event_id id)
     case EVENT_FIRST_SAMPLE: return "samples flow";
     case EVENT_CONTRADICTION: return "a contradiction";
     case EVENT_SAMPLES_WITHHELD: return "samples are withheld";
+    case EVENT_PTP_CLOCK: return "a change of the PTP clock";
     case EVENT_REPEATS:
     case EVENT_REPEATED:
     case EVENT_N: break;

@@ -4,6 +4,7 @@
 #define REFCLOCK_EVENT_H
 
 #include "refclock/clock_model.h"
+#include "refclock/ptp_clock.h"
 #include "refclock/recovery.h"
 
 enum event_id {               /* the member of struct event that is valid */
@@ -47,6 +48,7 @@ enum event_id {               /* the member of struct event that is valid */
     EVENT_FIRST_SAMPLE,     /* offset_sec: since samples were held back */
     EVENT_CONTRADICTION,    /* count: pages so far that deny the bounds of those before */
     EVENT_SAMPLES_WITHHELD, /* withheld */
+    EVENT_PTP_CLOCK,        /* ptp: whether it is trusted */
     EVENT_REPEATS,          /* repetition: not reported again until it stops */
     EVENT_REPEATED,         /* repetition: it has stopped */
     EVENT_N,
@@ -130,6 +132,10 @@ struct event {
             enum clock_verdict verdict; /* CLOCK_OK: the bound is over max-error */
             uint64_t bound_ns;          /* UINT64_MAX: there is none */
         } withheld;
+        struct {
+            enum ptp_clock_state state;
+            double difference_sec; /* of chronyd's time: positive, the PTP clock is ahead */
+        } ptp;
         struct {
             enum event_id what;
             uint64_t n;

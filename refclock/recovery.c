@@ -421,28 +421,27 @@ static void leave(struct recovery *r, enum recovery_news why, struct recovery_or
 
 enum reading { READING_AWAITED, READING_HAD, READING_FAILED };
 
+/* The page, or the PTP clock, has had its time. */
+static bool has_waited(const struct recovery *r, const struct recovery_view *view)
+{
+    return waited_ns(r, view) >= (r->source == RECOVERY_CORRECTOR_PTP ? PTP_WAIT_NS : HOST_WAIT_NS);
+}
+
 /*
- * A measurement for this step: ordered where there is none. Where one fails, as the page is being
- * written, or the PTP clock refuses, it is ordered once more a little later, until it is time to go
- * on without.
+ * A measurement for this step: ordered where there is none, and once more a little later where none
+ * came, as the page is being written, until it is time to go on without.
  */
 static enum reading read_clock(struct recovery *r, const struct turn *turn)
 {
     const struct recovery_view *view = turn->view;
-    const int64_t patience_ns = r->source == RECOVERY_CORRECTOR_PTP ? PTP_WAIT_NS : HOST_WAIT_NS;
-    const bool waited = waited_ns(r, view) >= patience_ns;
 
-    if (view->measured && !isnan(view->offset_sec))
+    if (view->measured)
         return READING_HAD;
-    if (view->measured) {
-        r->wait_until_ns = view->now_ns + MS;
-        return waited ? READING_FAILED : READING_AWAITED;
-    }
     if (view->awaits_measurement) {
         turn->order->wake_at_ns = view->now_ns + READING_WAIT_NS;
         return READING_AWAITED;
     }
-    if (r->measuring && waited)
+    if (r->measuring && has_waited(r, view))
         return READING_FAILED;
     turn->order->measure = !r->measuring;
     if (r->measuring)
@@ -461,10 +460,14 @@ static bool is_rate_worth(const struct recovery_view *view)
 static void act_rate(struct recovery *r, const struct turn *turn)
 {
     const struct recovery_view *view = turn->view;
+    enum reading reading;
 
-    /* The rate of the raw clock, or the PTP clock's, is known as of the last reading. */
-    if (r->refining && read_clock(r, turn) == READING_AWAITED)
+    /* It is as well known as by the last reading: take one more. */
+    if (r->refining && (reading = read_clock(r, turn)) != READING_HAD) {
+        if (reading == READING_FAILED)
+            rest(r);
         return;
+    }
     if (view->rate_known && view->rate_doubt_ppm <= RATE_FINAL_PPM)
         r->refine_due_ns = 0; /* this is the last time */
     if (!is_rate_worth(view)) {
@@ -552,6 +555,10 @@ static void act_offset(struct recovery *r, const struct turn *turn)
         return;
     }
     reading = read_clock(r, turn);
+    if (reading == READING_HAD && isnan(offset)) {
+        r->wait_until_ns = turn->view->now_ns + MS;
+        reading = has_waited(r, turn->view) ? READING_FAILED : READING_AWAITED;
+    }
     if (reading == READING_FAILED)
         go_on_without(r);
     if (reading != READING_HAD)
@@ -852,7 +859,6 @@ static void check(const struct recovery *r, const struct recovery_order *order)
     assert(
         r->state == RECOVERY_IDLE || r->sent || order->measure || order->wake_at_ns != INT64_MAX);
     assert(!state_holds_samples(r) || r->released_ns == 0 || r->refining);
-    assert(!r->refining || r->corrected_ns != 0);
     assert(!r->away || r->state == RECOVERY_RESET);
 }
 

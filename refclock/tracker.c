@@ -4,8 +4,10 @@
 #include <math.h>
 #include <string.h>
 
-#define SLACK_NS     INT64_C(5000000)
-#define WIDTH_SIGMAS 6.0 /* of a reading's bracket: its half is the most that it is off */
+#define SLACK_NS        INT64_C(5000000)
+#define PTP_DIFFERENCES 3.0 /* of a PTP clock from chronyd's time: an offset is worth correcting   \
+                             */
+#define WIDTH_SIGMAS 6.0    /* of a reading's bracket: its half is the most that it is off */
 #define FIRST_ASK_NS INT64_C(1000000000)   /* what chronyd is given to answer at the start */
 #define RESTORE_NS   INT64_C(300000000000) /* after the disruption at the latest */
 #define SAVED_FLAGS                                                                                \
@@ -18,6 +20,8 @@ struct step {
     const struct observation *seen;
     struct tracker_orders *orders;
     bool is_clock, may_feed, pauses; /* once the recovery has had its turn */
+    enum ptp_clock_state ptp_state_before;
+    bool ptp_measured; /* what the PTP clock was asked for has come, or will not */
 };
 
 /* --- what it is, in words and for the next start ------------------------------------------------
@@ -63,6 +67,7 @@ struct tracker_saved tracker_saved(const struct tracker *t)
         .chronyd_had_reference = t->client.known.had_reference,
         .flags = t->host.page.flags & SAVED_FLAGS,
         .vm_generation = t->host.page.vm_generation,
+        .ptp = ptp_clock_saved(&t->ptp),
     };
 
     return saved;
@@ -79,6 +84,7 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
     counter_watch_init(&t->counter, now_ns);
     chrony_client_init(
         &t->client, sequence_seed, saved->chronyd_id, saved->chronyd_had_reference, now_ns);
+    ptp_clock_init(&t->ptp, &config->ptp, &saved->ptp, now_ns);
     recoveries_init(&t->recoveries, saved->valid ? saved->confirmed_marker : 0);
     feeder_init(&t->feeder, now_ns);
     if (saved->valid)
@@ -95,6 +101,7 @@ void tracker_reconfigure(struct tracker *t, const struct tracker_config *config)
     t->slack_ns = tracker_slack_ns(config);
     feeder_hurry(&t->feeder, t->started_ns);
     restore_reconfigure(&t->restore, &config->recovery);
+    ptp_clock_reconfigure(&t->ptp, &config->ptp);
     if (t->client.exchange.owner == EXCHANGE_RESTORE)
         chrony_client_give_up(&t->client);
 }
@@ -130,7 +137,7 @@ bool tracker_must_step(const struct tracker_config *config, const struct tracker
     const struct observation *seen, bool was_busy, int64_t now_ns)
 {
     return seen->look != HOST_LOOK_NONE || was_busy || seen->request || seen->stop ||
-           tracker_is_due(config, orders, now_ns);
+           seen->ptp_read || tracker_is_due(config, orders, now_ns);
 }
 
 /* --- the recovery -------------------------------------------------------------------------------
@@ -158,6 +165,7 @@ static void begin_recovery(struct step *s, enum recovery_cause cause)
         &t->recoveries, &t->reporter, cause, t->config.watch_interval_ns, queued, t->stopping);
     if (!queued)
         exchange_start_over(&t->client.exchange);
+    ptp_clock_disrupted(&t->ptp, s->seen->now_ns);
     if (cause != RECOVERY_CAUSE_MARKER)
         formula_recovered(&t->host.formula, cause != RECOVERY_CAUSE_START);
     if (cause == RECOVERY_CAUSE_START)
@@ -170,6 +178,15 @@ static enum recovery_page page_for_recovery(const struct tracker *t)
 {
     return t->counter.back ? RECOVERY_PAGE_MARKER_ONLY
                            : host_grade(&t->host, t->config.correct_frequency);
+}
+
+/* The page wins where it is a clock. */
+static bool uses_ptp(const struct tracker *t)
+{
+    const enum recovery_page page = page_for_recovery(t);
+
+    return (page == RECOVERY_PAGE_MARKER_ONLY || page == RECOVERY_PAGE_PERIOD) &&
+           ptp_clock_is_trusted(&t->ptp);
 }
 
 /* What the narrowest of the readings says, or why it says nothing. */
@@ -207,6 +224,33 @@ static void measure(const struct step *s, struct recovery_view *view)
     }
     if (pretends || (t->config.dry_run && t->recoveries.recovery.round > 0))
         view->offset_sec = 0; /* as if it had been corrected */
+}
+
+/* The same, by the PTP clock. */
+static void measure_by_ptp(const struct step *s, struct recovery_view *view)
+{
+    const struct tracker *t = s->t;
+    const bool pretends = t->config.dry_run && t->recoveries.recovery.refining;
+
+    view->page = t->config.correct_frequency ? RECOVERY_PAGE_FULL : RECOVERY_PAGE_TIME;
+    view->source = RECOVERY_CORRECTOR_PTP;
+    view->awaits_measurement = t->ptp.awaited;
+    view->least_offset_sec = PTP_DIFFERENCES * ptp_clock_good_for_sec(&t->ptp);
+    view->rate_known = !pretends && ptp_clock_rate_error(&t->ptp,
+                                        t->config.dry_run ? 0 : t->client.known.frequency_ppm,
+                                        &view->rate_ppm, &view->rate_doubt_ppm);
+    view->measured = s->ptp_measured;
+    view->offset_sec = t->ptp.offset_sec;
+    view->offset_doubt_sec = t->ptp.offset_doubt_sec;
+    if (pretends || (t->config.dry_run && t->recoveries.recovery.round > 0))
+        view->offset_sec = 0;
+}
+
+/* Have the PTP clock read. */
+static void ask_ptp(struct step *s, bool to_compare)
+{
+    s->orders->ptp_readings = ptp_clock_ask(&s->t->ptp, to_compare, s->seen->now_ns);
+    s->orders->ptp_request = s->t->ptp.request;
 }
 
 static void send_command(
@@ -256,8 +300,12 @@ static void run_recovery(struct step *s, enum recovery_event event)
         .root_delay_sec = t->client.known.root_delay_sec,
     };
 
-    view.unproven = host_is_unproven(&t->host, view.page);
-    measure(s, &view);
+    if (uses_ptp(t)) {
+        measure_by_ptp(s, &view);
+    } else {
+        view.unproven = host_is_unproven(&t->host, view.page);
+        measure(s, &view);
+    }
     recoveries_step(
         &t->recoveries, &t->reporter, &t->config.recovery, event, &view, &beside, &order);
     if (order.news & RECOVERY_NEWS_HOST_LATE)
@@ -270,14 +318,41 @@ static void run_recovery(struct step *s, enum recovery_event event)
         remember(s, order.command.id);
         send_command(s, EXCHANGE_RECOVERY, &order.command);
     }
-    if (order.measure) {
+    if (order.measure && uses_ptp(t)) {
+        ask_ptp(s, false);
+    } else if (order.measure) {
         s->orders->measure |= TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_TAI;
         if (!counter_watch_is_final(&t->counter))
             s->orders->measure |= TRACKER_MEASURE_RAW;
         s->orders->wake_at_ns = s->seen->now_ns;
-    } else if (order.wake_at_ns < s->orders->wake_at_ns) {
-        s->orders->wake_at_ns = order.wake_at_ns;
     }
+    if (order.wake_at_ns < s->orders->wake_at_ns)
+        s->orders->wake_at_ns = order.wake_at_ns;
+}
+
+/* Whether chronyd's time is one to compare with. */
+static bool is_comparable(const struct tracker *t)
+{
+    const struct known_chronyd *known = &t->client.known;
+
+    return known->reachable && known->tracked && known->has_reference && !t->stopping &&
+           t->recoveries.recovery.state == RECOVERY_IDLE && !t->recoveries.pending;
+}
+
+static void compare_ptp(struct step *s)
+{
+    struct tracker *t = s->t;
+    const enum ptp_clock_state before = t->ptp.state;
+
+    if (s->ptp_measured && t->ptp.compares && is_comparable(t))
+        ptp_clock_compare(&t->ptp, t->client.known.correction_sec, s->seen->now_ns);
+    if (t->ptp.state != s->ptp_state_before || t->ptp.state != before) {
+        s->orders->save = true;
+        reporter_say(&t->reporter,
+            (struct event){.id = EVENT_PTP_CLOCK, .ptp = {t->ptp.state, t->ptp.difference_sec}});
+    }
+    if (ptp_clock_is_due(&t->ptp, is_comparable(t), s->seen->now_ns))
+        ask_ptp(s, true);
 }
 
 /* Give a chronyd that has just started rate and phase, rather than let it measure them. */
@@ -398,6 +473,11 @@ static void take_readings(struct step *s)
         counter_watch_take(&t->counter, seen->realtime, seen->n_realtime);
     if (seen->measured & TRACKER_MEASURE_TAI)
         counter_watch_take_tai(&t->counter, seen->kernel_tai);
+    s->ptp_state_before = t->ptp.state;
+    ptp_clock_meet(&t->ptp, seen->ptp_id, seen->ptp_limited, t->counter.kernel_tai);
+    s->ptp_measured =
+        (seen->ptp_read && ptp_clock_take(&t->ptp, seen->ptp_request, seen->ptp, seen->n_ptp)) ||
+        ptp_clock_is_late(&t->ptp, seen->now_ns);
 }
 
 static void stop(struct step *s)
@@ -547,6 +627,9 @@ static void schedule(struct step *s)
             wake(s, t->recoveries.burst_due_ns);
     }
     wake(s, reporter_due_ns(&t->reporter));
+    wake(s, ptp_clock_deadline_ns(&t->ptp));
+    if (t->ptp.present && is_comparable(t))
+        wake(s, t->ptp.due_ns);
     if (needs_raw)
         wake(s, t->counter.due_ns);
     if (s->may_feed && !s->pauses)
@@ -602,6 +685,7 @@ void tracker_step(
         event = RECOVERY_TICK;
     }
     run_recovery(&s, event);
+    compare_ptp(&s);
     restore_or_poll(&s);
     feed(&s);
     watch_health(&s);

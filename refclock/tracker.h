@@ -5,6 +5,7 @@
  *
  *     page ----> host ----------- disruption, late formula ---------.
  *     readings -> counter_watch --- rate, offset ------------.      |
+ *     readings -> ptp_clock, where the page is none ---------|      |
  *     reply ----> chrony_client --- news --> restore         v      v
  *                      ^                        |       .-> recoveries
  *                      `------ one command -----+-------'      | holds
@@ -21,6 +22,7 @@
 #include "refclock/feeder.h"
 #include "refclock/health.h"
 #include "refclock/host.h"
+#include "refclock/ptp_clock.h"
 #include "refclock/recoveries.h"
 #include "refclock/restore.h"
 
@@ -32,6 +34,7 @@ struct tracker_config {
     bool dry_run;
     uint64_t max_error_ns; /* 0: no limit */
     uint32_t refid;
+    struct ptp_clock_config ptp;
     struct recovery_config recovery;
 };
 
@@ -44,6 +47,7 @@ struct tracker_saved {
     bool chronyd_had_reference;
     uint64_t flags; /* of the last page: maintenance, and whether it had what follows */
     uint64_t vm_generation;
+    struct ptp_clock_saved ptp;
 };
 
 enum tracker_measure {
@@ -67,6 +71,14 @@ struct observation {
     int kernel_tai; /* TAI - UTC in s; 0 or absurd: the kernel was not told */
 
     enum clock_source_kind clock_source; /* of the kernel's clocks */
+
+    uint64_t ptp_id;  /* of the PTP clock that is there, whatever its number; 0: none */
+    bool ptp_limited; /* it refuses to be read often */
+    bool ptp_read;    /* `ptp` is what came of the request with that number */
+    uint32_t ptp_request;
+    const struct ptp_reading *ptp;
+    size_t n_ptp; /* 0: it could not be read */
+
     uint64_t chronyd_id; /* of the command socket that is connected: another one, another chronyd;
                             0: not known */
     enum chrony_arrival chronyd;
@@ -89,11 +101,13 @@ struct tracker_orders {
     size_t command_length;    /* 0: none */
     uint8_t command[CHRONY_REQUEST_MAX];
     enum chrony_command_id command_id;
-    unsigned measure;   /* enum tracker_measure: bring these at wake_at_ns */
-    int64_t wake_at_ns; /* step again then at the latest, CLOCK_MONOTONIC; may be now */
-    bool stopped;       /* after `stop`: all is restored, or cannot be */
-    bool owes;          /* settings are still to be given back to chronyd */
-    bool awaits_reply;  /* of chronyd, until `reply_deadline_ns` */
+    unsigned measure;      /* enum tracker_measure: bring these at wake_at_ns */
+    unsigned ptp_readings; /* read the PTP clock so often, and step when that is done; 0: not */
+    uint32_t ptp_request;  /* its number */
+    int64_t wake_at_ns;    /* step again then at the latest, CLOCK_MONOTONIC; may be now */
+    bool stopped;          /* after `stop`: all is restored, or cannot be */
+    bool owes;             /* settings are still to be given back to chronyd */
+    bool awaits_reply;     /* of chronyd, until `reply_deadline_ns` */
     int64_t reply_deadline_ns;
     bool is_urgent; /* the clock is being corrected: nothing else has to be done meanwhile */
     bool notifies;  /* the page promises notifications */
@@ -117,6 +131,7 @@ struct tracker {
     struct reporter reporter;
     struct host host;
     struct counter_watch counter;
+    struct ptp_clock ptp;
     struct chrony_client client;
     struct recoveries recoveries;
     struct restore restore;

@@ -170,7 +170,7 @@ START_TEST(the_offset_does_not_wait_for_a_rate_that_is_not_known_yet)
     assert_error_below(50e-9);
     ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_DFREQ), 5);
     ck_assert_double_eq_tol(vm.tracker.recoveries.recovery.rate_ppm, 40, 0.02);
-    ck_assert_double_eq_tol(vm.tracker.recoveries.recovery.offset_sec, 0.005, 5e-6);
+    ck_assert_double_eq_tol(vm.tracker.recoveries.recovery.offset_sec, -0.005, 5e-6);
 }
 END_TEST
 

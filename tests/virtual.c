@@ -408,8 +408,41 @@ static struct cross_timestamp reading(struct virtual_machine *vm, double clock_e
         (uint32_t)fmin(999999999, rint(at - sec * 1e9))};
 }
 
+static struct ptp_time ptp_time(double ns)
+{
+    const double sec = floor(ns / 1e9);
+
+    return (struct ptp_time){(int64_t)sec, (uint32_t)fmin(999999999, rint(ns - sec * 1e9))};
+}
+
+/* The PTP clock's readings, 15 us apart. */
+static size_t read_ptp(struct virtual_machine *vm, struct ptp_reading *ret_readings)
+{
+    size_t n = 0;
+
+    move_clock(vm);
+    for (unsigned i = 0; i < vm->ptp_wanted; i++) {
+        const double ns = (double)vm->now_ns + i * 15e3;
+        const double noise_ns = noise(vm) / vm->noise_sec * vm->ptp_noise_sec * 1e9;
+        struct ptp_reading *r = &ret_readings[n];
+
+        vm->n_ptp_readings++;
+        if (vm->ptp_id == 0 || (vm->ptp_refuses && i % 2))
+            continue;
+        n++;
+        r->half_width_ns = 300;
+        r->realtime = ptp_time(ns + vm->error_sec * 1e9);
+        r->realtime.sec += VIRTUAL_EPOCH;
+        r->raw = ptp_time(vm->raw_ticks * vm->raw_ns_per_tick + i * 15e3);
+        r->device = ptp_time((vm->ptp_stuck ? 1e9 : ns) + noise_ns + vm->ptp_error_sec * 1e9);
+        r->device.sec += VIRTUAL_EPOCH;
+    }
+    return n;
+}
+
 static void step(struct virtual_machine *vm, struct observation *seen)
 {
+    static struct ptp_reading ptp[PTP_READINGS_MAX];
     static struct cross_timestamp realtime[16], raw[16];
 
     for (int i = 0; i < 64; i++) {
@@ -433,6 +466,17 @@ static void step(struct virtual_machine *vm, struct observation *seen)
             seen->kernel_tai = vm->kernel_tai;
         }
         seen->clock_source = vm->other_clock_source ? CLOCK_SOURCE_OTHER : CLOCK_SOURCE_COUNTER;
+        seen->ptp_id = vm->ptp_id;
+        seen->ptp_limited = vm->ptp_limited;
+        if (vm->ptp_at_ns <= vm->now_ns) {
+            seen->ptp_read = true;
+            seen->ptp_request = vm->ptp_request;
+            seen->ptp = ptp;
+            seen->n_ptp = read_ptp(vm, ptp);
+            seen->measured |= TRACKER_MEASURE_TAI;
+            seen->kernel_tai = vm->kernel_tai;
+            vm->ptp_at_ns = INT64_MAX;
+        }
         seen->command_queued = vm->n_queued > 0;
         seen->chronyd_id = vm->connected_id;
         seen->sample_sent = vm->sample_sent;
@@ -450,6 +494,11 @@ static void step(struct virtual_machine *vm, struct observation *seen)
             vm->connected_id = vm->chronyd_id;
             memcpy(vm->queue[vm->n_queued].bytes, vm->orders.command, CHRONY_REQUEST_MAX);
             vm->queue[vm->n_queued++].at_ns = vm->now_ns + LATENCY_NS;
+        }
+        if (vm->orders.ptp_readings) {
+            vm->ptp_wanted = vm->orders.ptp_readings;
+            vm->ptp_request = vm->orders.ptp_request;
+            vm->ptp_at_ns = vm->now_ns + vm->ptp_latency_ns;
         }
         if (vm->orders.send_sample) {
             vm->sample_sent = true;
@@ -523,6 +572,7 @@ void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
         next = earliest(next, vm->formula_at_ns);
         if (vm->has_ntp)
             next = earliest(next, vm->ntp_due_ns);
+        next = earliest(next, vm->ptp_at_ns);
         next = earliest(next, wake_ns(vm));
         if (next > vm->now_ns)
             vm->now_ns = next;
@@ -551,6 +601,11 @@ void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
             read_command(vm);
         if (vm->n_replies && vm->replies[0].at_ns <= vm->now_ns)
             reply(vm);
+        if (vm->ptp_at_ns <= vm->now_ns) {
+            struct observation seen = {0};
+
+            step(vm, &seen);
+        }
         if (vm->next_tick_ns <= vm->now_ns) {
             struct observation seen = {0};
 
@@ -599,7 +654,9 @@ void virtual_init(struct virtual_machine *vm, uint64_t seed)
     vm->hz = 2.6e9;
     vm->counter_at_since = 1e13;
     vm->raw_ns_per_tick = ldexp(rint(ldexp(1e9 / vm->hz, RAW_SHIFT)), -RAW_SHIFT);
-    vm->formula_at_ns = INT64_MAX;
+    vm->formula_at_ns = vm->ptp_at_ns = INT64_MAX;
+    vm->ptp_latency_ns = VIRTUAL_MS / 2;
+    vm->ptp_noise_sec = 5e-9;
     vm->slew_rate = SLEW_RATE;
     vm->noise_sec = 4e-9;
     vm->page = (struct vmclock_page){

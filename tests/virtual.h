@@ -74,6 +74,16 @@ struct virtual_machine {
     int64_t formula_at_ns; /* when a late formula comes; INT64_MAX: none is late */
     double host_error_sec; /* of the host's formula */
 
+    /* A PTP clock; id 0: there is none. */
+    uint64_t ptp_id;
+    double ptp_error_sec; /* its time minus UTC */
+    double ptp_noise_sec; /* of one reading, standard deviation */
+    bool ptp_limited, ptp_stuck, ptp_refuses; /* every second reading */
+    int64_t ptp_latency_ns;                   /* until a batch of readings is there */
+    int64_t ptp_at_ns;                        /* when one is; INT64_MAX: none was asked for */
+    uint32_t ptp_request;
+    unsigned ptp_wanted, n_ptp_readings;
+
     /* chronyd. */
     bool alive, frozen, has_no_dfreq, cannot_step, refuses_tracking, refuses_resets;
     uint64_t chronyd_id, connected_id; /* each start makes another socket */

@@ -69,24 +69,31 @@ static const int64_t slews_ages_ns[] = {0, 58 * SECOND, 70 * SECOND};
 
 static const double offsets[] = {
     NAN, 20e-9, 100e-9, -100e-9, 1.5e-6, -1.5e-6, 1e-3, 5e-3, -5e-3, 20, -20};
-static const double rates[] = {NAN, 1e-4, 50, -2000}; /* NAN: not known */
+static const bool refines[] = {1, 1, 1, 0, 0, 1, 0, 1, 1, 1, 0}; /* enough once it was corrected */
+static const struct {
+    double ppm, doubt_ppm;
+} rates[] = {{NAN, NAN}, {1e-4, 0}, {50, 0}, {-2000, 0}, {50, 1}, {5, 4}}; /* NAN: not known */
 static const double corrections[] = {NAN, 0, 5e-3};   /* NAN: chronyd does not say */
 #define N_OFFSETS     (sizeof(offsets) / sizeof(offsets[0]))
 #define N_RATES       (sizeof(rates) / sizeof(rates[0]))
 #define N_CORRECTIONS (sizeof(corrections) / sizeof(corrections[0]))
 
+enum { REFINE_NONE, REFINE_LATER, REFINE_DUE };
+static const int64_t refine_ages_ns[] = {SECOND / 4, 3 * SECOND, 10 * SECOND}; /* NEW to OLD */
+
 /* A page, and whether it may be the old host's: that is asked only of one with a time. */
 static const struct {
     enum recovery_page page;
-    bool unproven;
+    bool unproven, is_ptp;
 } pages[] = {
-    {RECOVERY_PAGE_MARKER_ONLY, false},
-    {RECOVERY_PAGE_NOT_YET, false},
-    {RECOVERY_PAGE_PERIOD, false},
-    {RECOVERY_PAGE_TIME, false},
-    {RECOVERY_PAGE_TIME, true},
-    {RECOVERY_PAGE_FULL, false},
-    {RECOVERY_PAGE_FULL, true},
+    {RECOVERY_PAGE_MARKER_ONLY, false, false},
+    {RECOVERY_PAGE_NOT_YET, false, false},
+    {RECOVERY_PAGE_PERIOD, false, false},
+    {RECOVERY_PAGE_TIME, false, false},
+    {RECOVERY_PAGE_TIME, true, false},
+    {RECOVERY_PAGE_FULL, false, false},
+    {RECOVERY_PAGE_FULL, true, false},
+    {RECOVERY_PAGE_FULL, false, true},
 };
 #define N_PAGES (sizeof(pages) / sizeof(pages[0]))
 
@@ -98,6 +105,7 @@ struct node {
     uint8_t had_reference, reset_confirmed, reset_assumed, mute, released;
     uint8_t round, unanswered_resets, unanswered_in_all, server, failures;
     uint8_t remaining, last_offset_slews, waits, age, reset_age, slew_age, slews_age;
+    uint8_t source, offset_sent, refining, refine_due, refine_age;
     /* The witness. */
     uint8_t unanswered;     /* of DFREQ, DOFFSET2, MAKESTEP: may or may not have been carried out */
     uint8_t slewing;        /* a DOFFSET2 was, or may have been, and nothing has ended it */
@@ -115,13 +123,15 @@ struct edge {
         TIME_WAIT,
         TIME_SLEW,
         TIME_SLEWS,
+        TIME_REFINE,
+        TIME_REFINED,
         RELOAD,
         STEP
     } kind;
     enum recovery_cause cause;
     enum recovery_event event;
     uint8_t page, offset, rate, correction;
-    bool waits, measured, synchronised, has_reference;
+    bool waits, measured, awaits, synchronised, has_reference;
 };
 
 static struct node *nodes;
@@ -154,11 +164,13 @@ static void print_edge(const struct edge *e)
     case TIME_WAIT: printf("the wait is over"); break;
     case TIME_SLEW: printf("time passes since the slew began"); break;
     case TIME_SLEWS: printf("time passes since the first slew began"); break;
+    case TIME_REFINE: printf("time passes since the correction began"); break;
+    case TIME_REFINED: printf("it is time to refine the correction"); break;
     case RELOAD: printf("the configuration is read again"); break;
     case STEP:
         printf("%s, page %d%s", event_names[e->event], (int)pages[e->page].page,
             pages[e->page].unproven ? " unproven" : "");
-        printf(", %g ppm", rates[e->rate]);
+        printf(", %g +- %g ppm", rates[e->rate].ppm, rates[e->rate].doubt_ppm);
         if (e->measured)
             printf(", measured %g s", offsets[e->offset]);
         if (e->synchronised || e->has_reference)
@@ -232,6 +244,13 @@ static struct recovery concrete(const struct node *n)
         .rate_ppm = NAN,
         .offset_sec = NAN,
         .remaining_sec = offsets[n->remaining],
+        .source = (enum recovery_corrector)n->source,
+        .offset_sent = n->offset_sent,
+        .refining = n->refining,
+        .refine_since_ns = NOW - refine_ages_ns[n->refine_age],
+        .refine_due_ns = n->refine_due == REFINE_NONE  ? 0
+                         : n->refine_due == REFINE_DUE ? NOW - MS
+                                                       : NOW + SECOND / 20,
     };
 
     return r;
@@ -295,20 +314,41 @@ static void abstract(const struct recovery *r, struct node *n)
     n->slews_age = r->first_slew_ns == 0                  ? SLEWS_NONE
                    : NOW - r->first_slew_ns < 60 * SECOND ? SLEWS_NEW
                                                           : SLEWS_HELD;
+    n->source = (uint8_t)r->source;
+    n->offset_sent = r->offset_sent;
+    n->refining = r->refining;
+    n->refine_due = r->refine_due_ns == 0     ? REFINE_NONE
+                    : r->refine_due_ns <= NOW ? REFINE_DUE
+                                              : REFINE_LATER;
+    n->refine_age = NOW - r->refine_since_ns < SECOND       ? 0
+                    : NOW - r->refine_since_ns < 4 * SECOND ? 1
+                                                            : 2;
     /* What has been and is not looked at again. */
+    if (r->refine_due_ns == 0)
+        n->refine_age = 2;
+    else if (r->state != RECOVERY_AWAIT_SYNC) { /* it is looked at there only */
+        n->refine_age = 0;
+        n->refine_due = REFINE_DUE;
+    }
+    if (r->refining && r->reset_ns != 0)
+        n->age = AGE_SYNC_LATE;
+    if (r->source != RECOVERY_CORRECTOR_PTP) /* what it is good for makes no difference */
+        n->offset_sent = 0;
     if (r->reset_confirmed)
         n->reset_assumed = 0;
     if (r->state != RECOVERY_RESET && r->state != RECOVERY_CONFIRM)
         n->had_reference = n->unanswered_resets = 0;
     if (r->state == RECOVERY_AWAIT_SYNC || r->state == RECOVERY_BURST)
-        n->round = n->unanswered_in_all = n->server = n->remaining = n->last_offset_slews =
-            n->cannot_step = 0;
-    if (!recovery_holds_samples(r))
+        n->round = n->server = n->remaining = n->last_offset_slews = 0;
+    if ((r->state == RECOVERY_AWAIT_SYNC || r->state == RECOVERY_BURST) && r->refine_due_ns == 0)
+        n->unanswered_in_all = n->cannot_step = n->offset_sent = n->source = 0;
+    if (!recovery_holds_samples(r) && !r->refining && r->refine_due_ns == 0)
         n->slews_age = SLEWS_NONE;
     if (r->state == RECOVERY_IDLE) {
         n->round = n->unanswered_in_all = n->server = n->remaining = n->last_offset_slews = n->age =
             0;
         n->reset_age = n->released = n->cannot_step = n->page_grade = n->cause = 0;
+        n->offset_sent = n->source = 0;
         n->reset_confirmed = n->reset_assumed = n->chronyd_forgot = n->steps_forward = 0;
     }
 }
@@ -433,9 +473,12 @@ static void check_command(
     case CHRONY_RESET_SOURCES: must(!start, "a start resets"); break;
     case CHRONY_DFREQ:
         must(w->unanswered == 0, "DFREQ, and it is not known what of the last command was done");
-        must((nodes[here].state == RECOVERY_ASK || nodes[here].state == RECOVERY_PROBE) &&
-                 nodes[here].sent && view->rate_known,
+        must(((nodes[here].state == RECOVERY_ASK || nodes[here].state == RECOVERY_PROBE) &&
+                 nodes[here].sent) ||
+                 (nodes[here].state == RECOVERY_RATE && nodes[here].refining && view->measured),
             "DFREQ without chronyd's frequency as it is now");
+        must(view->rate_known && fabs(view->rate_ppm) >= 2 * view->rate_doubt_ppm,
+            "DFREQ by a rate that may as well be none");
         must(command->ppm == view->rate_ppm, "DFREQ of another rate than is known");
         must(fabs(command->ppm) <= config.rate_max_ppm, "DFREQ beyond max-rate");
         break;
@@ -468,9 +511,14 @@ static void check_command(
     }
 }
 
-/* The order of things; a recovery never goes back in it, unless another one begins. */
-static uint8_t phase_of(enum recovery_state state, enum recovery_state probe_for)
+/*
+ * The order of things; a recovery never goes back in it, unless another one begins. Only the last
+ * two take turns, as often as there are moments to refine the correction at.
+ */
+static uint8_t phase_of(enum recovery_state state, enum recovery_state probe_for, bool refining)
 {
+    if (refining)
+        return 9;
     switch (state) {
     case RECOVERY_RESET:
     case RECOVERY_CONFIRM: return 1;
@@ -495,11 +543,13 @@ static uint8_t phase_of(enum recovery_state state, enum recovery_state probe_for
 static void check_sends(
     struct node *w, const struct recovery *r, const struct recovery_order *order)
 {
-    static const uint8_t most[] = {0, 16, 0, 5, 18, 2, 8, 1, 0};
-    const uint8_t phase = phase_of(r->state, r->probe_for);
+    static const uint8_t most[] = {0, 16, 0, 5, 18, 2, 8, 1, 0, 20};
+    const uint8_t phase = phase_of(r->state, r->probe_for, r->refining);
 
-    must(phase == 0 || phase >= w->phase, "it goes back");
-    if (phase != w->phase)
+    must(phase == 0 || phase >= w->phase || (w->phase == 9 && phase == 8), "it goes back");
+    must(w->phase == 9 || phase != 9 || (r->refine_due_ns == 0 || r->refine_due_ns > NOW),
+        "a correction is refined without end");
+    if (phase != w->phase || r->state == RECOVERY_REFINE)
         w->sends = 0;
     w->phase = phase;
     if (!order->send || order->command.id == CHRONY_TRACKING)
@@ -529,8 +579,12 @@ static void check_step(const struct node *before, const struct recovery *r, stru
     must(by.event != RECOVERY_GONE || before->age < AGE_HOST_LATE || !recovery_holds_samples(r),
         "samples wait for a chronyd that cannot be told");
     must(r->state == RECOVERY_AWAIT_SYNC || r->failures < 10, "it tries without end");
-    if (by.event == RECOVERY_SILENCE && before->sent && r->state == RECOVERY_AWAIT_SYNC &&
-        phase_of((enum recovery_state)before->state, (enum recovery_state)before->probe_for) <= 4) {
+    if (by.event == RECOVERY_SILENCE && before->sent &&
+        (r->state == RECOVERY_AWAIT_SYNC || (is_idle && before->refining)) &&
+        before->state != RECOVERY_AWAIT_SYNC && before->state != RECOVERY_REFINE &&
+        (phase_of((enum recovery_state)before->state, (enum recovery_state)before->probe_for,
+             before->refining) <= 4 ||
+            before->refining)) {
         must(before->failures == 3 || before->unanswered_in_all == 3,
             "chronyd is left alone for a few replies that were lost");
         w->unanswered = w->slewing = 0;
@@ -540,7 +594,7 @@ static void check_step(const struct node *before, const struct recovery *r, stru
         (is_idle && !was_idle && r->outcome == RECOVERY_OUTCOME_UNCONFIRMED))
         w->unanswered = w->slewing = 0;
     if (before->state == RECOVERY_SLEW && before->sent && by.event != RECOVERY_SILENCE &&
-        (r->state == RECOVERY_BURST || r->state == RECOVERY_AWAIT_SYNC) && w->slewing) {
+        (r->state == RECOVERY_BURST || r->state == RECOVERY_AWAIT_SYNC || is_idle) && w->slewing) {
         must(before->slews_age == SLEWS_HELD || by.offset > 0,
             "samples flow in the middle of a slew");
         w->slewing = 0;
@@ -549,7 +603,8 @@ static void check_step(const struct node *before, const struct recovery *r, stru
         check_command(w, &order->command, view);
     check_sends(w, r, order);
     if (w->unanswered || w->slewing || (r->sent && clock_command(r->state)))
-        must(recovery_holds_samples(r), "samples flow while the clock is being corrected");
+        must(recovery_holds_samples(r) || recovery_pauses_samples(r),
+            "samples flow while the clock is being corrected");
     if (r->state == RECOVERY_SLEW && !r->sent && by.event != RECOVERY_SILENCE)
         must(r->wait_until_ns - view->now_ns <= SECOND / 10, "a slew is not looked after");
 
@@ -585,9 +640,16 @@ static enum recovery_state step(const struct node *before, const struct edge *ed
         .page = pages[edge->page].page,
         .unproven = pages[edge->page].unproven,
         .measured = edge->measured,
+        .source = before->state > RECOVERY_AWAIT_PAGE ? (enum recovery_corrector)before->source
+                  : pages[edge->page].is_ptp            ? RECOVERY_CORRECTOR_PTP
+                                                        : RECOVERY_CORRECTOR_PAGE,
+        .awaits_measurement = edge->awaits,
         .offset_sec = edge->measured ? offsets[edge->offset] : 0,
+        .offset_doubt_sec = before->source == RECOVERY_CORRECTOR_PTP ? 1e-7 : 0,
+        .least_offset_sec = before->source == RECOVERY_CORRECTOR_PTP ? 1e-4 : 0,
         .rate_known = edge->rate > 0,
-        .rate_ppm = edge->rate > 0 ? rates[edge->rate] : 0,
+        .rate_ppm = edge->rate > 0 ? rates[edge->rate].ppm : 0,
+        .rate_doubt_ppm = edge->rate > 0 ? rates[edge->rate].doubt_ppm : 0,
         .has_reference = edge->has_reference || edge->synchronised,
         .synchronised = edge->synchronised,
         .correction_sec = corrections[edge->correction],
@@ -624,16 +686,26 @@ static void steps_with(const struct node *before, struct edge e)
     step(before, &e);
     e.synchronised = false;
     end = step(before, &e);
-    n_offsets = end == RECOVERY_OFFSET ? N_OFFSETS : 1;
+    e.awaits = true;
+    step(before, &e);
+    e.awaits = false;
+    n_offsets = end == RECOVERY_OFFSET || end == RECOVERY_RATE ? N_OFFSETS : 1;
     e.measured = true;
     for (e.offset = 0; e.offset < n_offsets; e.offset++)
-        step(before, &e);
+        if (!before->refining || refines[e.offset])
+            step(before, &e);
 }
 
 /* The page is looked at in HOST, which follows the reset. With reloads all of it is tried. */
 static size_t n_pages(const struct node *before)
 {
-    return reloads || before->state <= RECOVERY_AWAIT_PAGE ? N_PAGES : 1;
+    return reloads || before->state <= RECOVERY_AWAIT_PAGE ? N_PAGES - (config.n_servers > 0) : 1;
+}
+
+/* A rate that is known but vaguely, and a PTP clock, without the servers, which they leave alone. */
+static size_t n_rates(void)
+{
+    return config.n_servers > 0 ? N_RATES - 2 : N_RATES;
 }
 
 static void steps(const struct node *before)
@@ -649,7 +721,7 @@ static void steps(const struct node *before)
             (state == RECOVERY_IDLE || !(before->unanswered_resets || before->reset_assumed)))
             continue;
         for (e.page = 0; e.page < n_pages(before); e.page++)
-            for (e.rate = 0; e.rate < (asked ? N_RATES : 1); e.rate++)
+            for (e.rate = 0; e.rate < (asked ? n_rates() : 1); e.rate++)
                 for (e.correction = 0; e.correction < (state == RECOVERY_SLEW ? N_CORRECTIONS : 1);
                      e.correction++)
                     for (int reference = 0; reference < (resets ? 2 : 1); reference++) {
@@ -719,6 +791,19 @@ static void pass_time(const struct node *before)
         after.slews_age = SLEWS_HELD;
         arrive(&after);
     }
+    if (before->refine_due != REFINE_NONE && before->refine_age < 2 &&
+        before->age > before->refine_age) {
+        by = (struct edge){.kind = TIME_REFINE};
+        after = *before;
+        after.refine_age++;
+        arrive(&after);
+    }
+    if (before->refine_due == REFINE_LATER) {
+        by = (struct edge){.kind = TIME_REFINED};
+        after = *before;
+        after.refine_due = REFINE_DUE;
+        arrive(&after);
+    }
     if (before->waits) {
         by = (struct edge){.kind = TIME_WAIT};
         after = *before;
@@ -785,6 +870,8 @@ static void go_out(const struct node *from, size_t page, enum weather weather)
             started_ns = view.now_ns;
         view.page = pages[page].page;
         view.unproven = pages[page].unproven;
+        view.source = pages[page].is_ptp ? RECOVERY_CORRECTOR_PTP : RECOVERY_CORRECTOR_PAGE;
+        view.rate_doubt_ppm = page % 2 ? 1 : 0;
         view.measured = order.measure;
         view.offset_sec = weather == WITHOUT_MEASUREMENTS ? NAN : offset;
         view.rate_known = weather != WITHOUT_MEASUREMENTS;
@@ -854,6 +941,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < (reloads ? 1 : N_CONFIGS); i++) {
         walk(i);
         total += n_nodes;
+        fprintf(stderr, "%zu: %zu\n", i, n_nodes);
     }
     printf("recovery: %zu states%s, %.0f million steps, no rule broken\n", total,
         reloads ? " and reloads in each" : "", (double)n_steps / 1e6);
