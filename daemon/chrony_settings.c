@@ -9,6 +9,7 @@
 
 #include "daemon/chrony_conf.h"
 #include "daemon/chronyd_process.h"
+#include "daemon/ptp_device.h"
 
 void chrony_settings_find(const struct config *config, char ret_path[CONFIG_PATH_MAX])
 {
@@ -40,9 +41,69 @@ static void take_makestep(struct config *config, const struct chrony_conf *readi
     config->makestep_line = at->line;
 }
 
+/*
+ * A PTP clock that chronyd already trusts: one that is there and follows the host, or else one that
+ * is not there yet.
+ */
+static void take_ptp(struct config *config, const struct chrony_conf *reading)
+{
+    const struct chrony_conf_refclock *found = NULL;
+    char name[PTP_NAME_MAX];
+
+    for (unsigned i = 0; i < reading->n_refclocks; i++) {
+        const struct chrony_conf_refclock *refclock = &reading->refclocks[i];
+        int r;
+
+        if (strcmp(refclock->driver, "PHC") != 0)
+            continue;
+        r = ptp_device_name(refclock->path, name);
+        if (r == 0 && ptp_device_follows_host(name)) {
+            found = refclock;
+            break;
+        }
+        if (r == -ENOENT && !found)
+            found = refclock;
+    }
+    if (!found)
+        return;
+    snprintf(config->ptp_clock, sizeof(config->ptp_clock), "%s", found->path);
+    config->tracker.ptp = (struct ptp_clock_config){.used = true,
+        .scale = found->tai ? PTP_SCALE_TAI : PTP_SCALE_SECONDS,
+        .ahead_sec = found->tai ? 0 : 0 - found->offset};
+}
+
+/* Whose owner is the guest's host, and which serves it alone: EC2's and Google's. */
+static bool is_own(const struct chrony_address *address)
+{
+    static const struct chrony_address own[] = {
+        {.bytes = {169, 254, 169, 123}, .family = 1},
+        {.bytes = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x01, [15] = 0x23}, .family = 2},
+        {.bytes = {169, 254, 169, 254}, .family = 1},
+    };
+
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        if (chrony_address_equal(address, &own[i]))
+            return true;
+    return false;
+}
+
+static void take_own_servers(struct config *config, const struct chrony_conf *reading)
+{
+    struct recovery_config *recovery = &config->tracker.recovery;
+
+    for (unsigned i = 0; i < reading->n_servers && recovery->n_servers < RECOVERY_SERVERS_MAX;
+         i++) {
+        const struct chrony_conf_server *server = &reading->servers[i];
+
+        if (is_own(&server->address) && !server->doubled)
+            recovery->servers[recovery->n_servers++] =
+                (struct recovery_server){server->address, server->minpoll, server->maxpoll};
+    }
+}
+
 void chrony_settings_take(struct config *config, void (*complain)(const char *sentence))
 {
-    const bool wanted = !config_is_set(config, "makestep");
+    const bool makestep = !config_is_set(config, "makestep");
     char sentence[CONFIG_PATH_MAX * 2], fault[CONFIG_PATH_MAX + CHRONY_CONF_FAULT_MAX];
     struct chrony_conf *reading;
     int r = -ENOMEM;
@@ -50,9 +111,13 @@ void chrony_settings_take(struct config *config, void (*complain)(const char *se
     config->makestep_file[0] = '\0';
     config->makestep_line = 0;
     chrony_settings_find(config, config->chrony_file);
-    if (wanted)
+    if (makestep)
         config_set_default(config, "makestep");
-    if (!wanted || !config->chrony_file[0])
+    if (config->ptp_auto)
+        config_set_default(config, "ptp-clock");
+    if (config->boost_own)
+        config_set_default(config, "boost");
+    if (!(makestep || config->ptp_auto || config->boost_own) || !config->chrony_file[0])
         return;
     snprintf(fault, sizeof(fault), "%s: %s", config->chrony_file, strerror(ENOMEM));
     reading = malloc(sizeof(*reading));
@@ -62,10 +127,14 @@ void chrony_settings_take(struct config *config, void (*complain)(const char *se
             chrony_conf_fault_str(reading, fault, sizeof(fault));
         if (reading->directives_known && reading->fault.error)
             r = 0; /* of a server, which does not matter here */
-        if (reading->directives_known && (r == 0 || reading->makestep.line))
+        if (makestep && reading->directives_known && (r == 0 || reading->makestep.line))
             take_makestep(config, reading);
+        if (config->ptp_auto)
+            take_ptp(config, reading);
+        if (config->boost_own)
+            take_own_servers(config, reading);
     }
-    if (r < 0) {
+    if (r < 0 && makestep) {
         snprintf(sentence, sizeof(sentence), "%.400s; %s", fault,
             config->makestep_file[0] ? "what else chrony.conf says is taken"
                                      : "its makestep is not known, and the default is given back");

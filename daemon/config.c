@@ -386,7 +386,7 @@ void config_print(const struct config *config, FILE *to)
     for (size_t i = 0; i < config_n_keys; i++) {
         const struct config_key *key = &config_keys[i];
         const unsigned file = config->set[i].file;
-        const bool servers = key->repeatable && n_servers > 0;
+        const bool servers = key->repeatable && n_servers > 0 && !config->boost_own;
 
         fprintf(to, "%s = ", key->name);
         key->print(key, config, to);

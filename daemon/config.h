@@ -9,7 +9,7 @@
 
 #define CONFIG_DEFAULT_FILE "/etc/vmclockd.conf"
 #define CONFIG_PATH_MAX     256
-#define CONFIG_KEYS_MAX     32
+#define CONFIG_KEYS_MAX     40
 #define CONFIG_DROPINS_MAX  32
 #define CONFIG_FILES_MAX    (1 + CONFIG_DROPINS_MAX)
 #define CONFIG_SERVER_MAX   64 /* of a server's line */
@@ -24,7 +24,8 @@ struct config {
     /* The PTP clock; empty: none. auto: what chrony.conf names, if it is of a kind for that. */
     char ptp_clock[CONFIG_PATH_MAX];
     bool ptp_auto;
-    unsigned readings;                  /* 1 to CROSS_TIMESTAMPS_MAX */
+    bool boost_own;    /* the servers are those of chrony.conf that are the guest's own */
+    unsigned readings; /* 1 to CROSS_TIMESTAMPS_MAX */
     char refid[8];
     struct tracker_config tracker; /* but for dry_run and most of reader */
     char file[CONFIG_PATH_MAX];

@@ -359,7 +359,8 @@ static const char *parse_boost(
     struct recovery_config *r = &config->tracker.recovery;
     struct recovery_server server;
 
-    if (strcmp(value, "none") == 0) {
+    config->boost_own = strcmp(value, "own") == 0;
+    if (config->boost_own || strcmp(value, "none") == 0) {
         r->n_servers = 0;
         return NULL;
     }
@@ -385,10 +386,60 @@ void config_print_server(const struct config *config, unsigned n, FILE *to)
 static void print_boost(const struct config_key *key, const struct config *config, FILE *to)
 {
     (void)key;
-    if (config->tracker.recovery.n_servers == 0)
+    if (config->boost_own)
+        fputs("own", to);
+    else if (config->tracker.recovery.n_servers == 0)
         fputs("none", to);
     else
         config_print_server(config, 0, to);
+}
+
+/* PATH, and what the clock there shows. */
+static const char *parse_ptp_clock(
+    const struct config_key *key, const char *value, struct config *config)
+{
+    struct ptp_clock_config ptp = {.used = true, .scale = PTP_SCALE_SECONDS};
+    const size_t n = strcspn(value, " \t");
+    const char *scale = value + n + strspn(value + n, " \t"), *end;
+    double seconds;
+
+    config->ptp_auto = strcmp(value, "auto") == 0;
+    if (config->ptp_auto || strcmp(value, "none") == 0) {
+        config->ptp_clock[0] = '\0';
+        config->tracker.ptp = (struct ptp_clock_config){.used = false};
+        return NULL;
+    }
+    if (value[0] != '/' || n >= sizeof(config->ptp_clock))
+        return key->expected;
+    if (strcmp(scale, "tai") == 0) {
+        ptp.scale = PTP_SCALE_TAI;
+    } else if (scale[0] && strcmp(scale, "utc") != 0) {
+        const bool negative = scale[0] == '-';
+
+        if (!config_parse_number(scale + negative, &end, &seconds) || *end || seconds > 1e6)
+            return key->expected;
+        ptp.ahead_sec = negative ? -seconds : seconds;
+    }
+    snprintf(config->ptp_clock, sizeof(config->ptp_clock), "%.*s", (int)n, value);
+    config->tracker.ptp = ptp;
+    return NULL;
+}
+
+static void print_ptp_clock(const struct config_key *key, const struct config *config, FILE *to)
+{
+    const struct ptp_clock_config *ptp = &config->tracker.ptp;
+
+    (void)key;
+    if (config->ptp_auto)
+        fputs("auto", to);
+    else if (!config->ptp_clock[0])
+        fputs("none", to);
+    else if (ptp->scale == PTP_SCALE_TAI)
+        fprintf(to, "%s tai", config->ptp_clock);
+    else if (ptp->ahead_sec != 0)
+        fprintf(to, "%s %.12g", config->ptp_clock, ptp->ahead_sec);
+    else
+        fprintf(to, "%s utc", config->ptp_clock);
 }
 
 static const char *parse_refid(
@@ -449,10 +500,14 @@ const struct config_key config_keys[] = {
         false},
     {"burst", parse_burst, print_burst, "4/8", 0, 0, 1000, "GOOD/TOTAL, 1/1 to 1000/1000, or none",
         false},
-    {"boost", parse_boost, print_boost, "none", 0, -7, 24,
-        "ADDRESS MINPOLL MAXPOLL: an IPv4 or IPv6 address and its poll range in chrony.conf, "
-        "-7 to 24; or none",
+    {"boost", parse_boost, print_boost, "own", 0, -7, 24,
+        "own, none, or ADDRESS MINPOLL MAXPOLL: an IPv4 or IPv6 address and its poll range in "
+        "chrony.conf, -7 to 24",
         true},
+    {"ptp-clock", parse_ptp_clock, print_ptp_clock, "auto", 0, 0, 0,
+        "auto, none, or the absolute path of a PTP clock and utc, tai or by how many seconds it is "
+        "ahead of UTC",
+        false},
     BOOL("accept-freerunning", "yes", tracker.reader.accept_freerunning),
     DURATION("max-error", "0", tracker.max_error_ns, 0, 86400e9,
         "0 for no limit, or a duration of at most 1d, " UNITS),

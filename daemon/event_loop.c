@@ -22,7 +22,7 @@ struct event_loop {
     struct event_loop_handlers handlers;
     struct event_base *base;
     int timer_fds[N_TIMERS];
-    struct event *timers[N_TIMERS], *device, *chronyd, *signals[N_SIGNALS];
+    struct event *timers[N_TIMERS], *device, *chronyd, *ptp, *signals[N_SIGNALS];
 };
 
 /* The timers are the kernel's own: ticks that were missed come as one. */
@@ -112,6 +112,20 @@ static int watch(struct event_loop *loop, struct event **event, int fd, short wh
 int event_loop_watch_device(struct event_loop *loop, int fd)
 {
     return watch(loop, &loop->device, fd, EV_READ | EV_PERSIST | EV_ET, on_device);
+}
+
+static void on_ptp(evutil_socket_t fd, short what, void *context)
+{
+    struct event_loop *loop = context;
+
+    (void)fd;
+    (void)what;
+    loop->handlers.on_ptp(loop->handlers.context);
+}
+
+int event_loop_watch_ptp(struct event_loop *loop, int fd)
+{
+    return watch(loop, &loop->ptp, fd, EV_READ | EV_PERSIST, on_ptp);
 }
 
 int event_loop_watch_chronyd(struct event_loop *loop, int fd)
@@ -213,6 +227,7 @@ void event_loop_destroy(struct event_loop *loop)
         watch(loop, &loop->timers[i], -1, 0, NULL);
     watch(loop, &loop->device, -1, 0, NULL);
     watch(loop, &loop->chronyd, -1, 0, NULL);
+    watch(loop, &loop->ptp, -1, 0, NULL);
     for (size_t i = 0; i < N_SIGNALS; i++)
         watch(loop, &loop->signals[i], -1, 0, NULL);
     if (loop->base)

@@ -14,6 +14,7 @@ struct event_loop_handlers {
     void (*on_wake)(void *context);         /* once, at the time of event_loop_wake_at() */
     void (*on_device)(void *context);       /* notified: the page changed, or the kernel hung up */
     void (*on_chronyd)(void *context);      /* a reply can be read */
+    void (*on_ptp)(void *context);          /* the PTP clock has been read */
     void (*on_signal)(int number, void *context); /* SIGTERM, SIGINT, SIGHUP, SIGUSR1 */
     void *context;
 };
@@ -33,6 +34,7 @@ int event_loop_wake_at(struct event_loop *loop, int64_t when_ns);
 /* Watch a descriptor; -1: no more. The device's may be one that cannot be watched: -EPERM. */
 int event_loop_watch_device(struct event_loop *loop, int fd);
 int event_loop_watch_chronyd(struct event_loop *loop, int fd);
+int event_loop_watch_ptp(struct event_loop *loop, int fd);
 
 /* Until event_loop_stop(). 0 or -errno. */
 int event_loop_run(struct event_loop *loop);

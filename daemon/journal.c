@@ -445,7 +445,8 @@ static void ptp_event(const struct config *config, const struct event *e, struct
         break;
     case PTP_CLOCK_OTHER_SCALE:
         say_warning(r,
-            "%s is %.3f s %s chronyd's time, as another time scale is: not used; with \"ptp-clock = "
+            "%s is %.3f s %s chronyd's time, as another time scale is: not used; with \"ptp-clock "
+            "= "
             "%s %s\" it is",
             path, fabs(ahead), ahead > 0 ? "ahead of" : "behind", path, ahead > 0 ? "tai" : "utc");
         break;
@@ -454,8 +455,8 @@ static void ptp_event(const struct config *config, const struct event *e, struct
             ahead > 0 ? "ahead of" : "behind");
         break;
     case PTP_CLOCK_BROKEN:
-        say_warning(r, "%s stands still or jumps: not used until it agrees with chronyd's time",
-            path);
+        say_warning(
+            r, "%s stands still or jumps: not used until it agrees with chronyd's time", path);
         break;
     case PTP_CLOCK_UNPROVEN:
         say_info(r, "%s is to be compared with chronyd's time before it is used", path);

@@ -22,6 +22,8 @@
 #include "daemon/lock.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
+#include "daemon/ptp_device.h"
+#include "daemon/ptp_reader.h"
 #include "daemon/publisher.h"
 #include "daemon/reload.h"
 #include "daemon/sock_sender.h"
@@ -44,6 +46,8 @@ struct runner {
     struct event_loop *loop;
     struct watched_device device;
     struct clock_source clock_source;
+    struct ptp_device ptp;
+    struct ptp_reader *ptp_reader; /* NULL: there is no PTP clock to read */
     struct chronyd_link link;
     struct lock state_lock;
     int sock_fd;
@@ -54,6 +58,7 @@ struct runner {
     int64_t stop_at_ns, watchdog_at_ns, watchdog_ns;
     struct observation last_results; /* what came of the last orders */
     struct cross_timestamp realtime[CROSS_TIMESTAMPS_MAX], raw[CROSS_TIMESTAMPS_MAX];
+    struct ptp_reading ptp_readings[PTP_READINGS_MAX];
     uint8_t reply[CHRONY_REPLY_MAX];
 };
 
@@ -143,6 +148,9 @@ static void execute(struct runner *r, struct observation *ret_next)
         ret_next->sample_error = -sock_sender_send(r->sock_fd, r->config.sock, &orders->sample);
         log_debug("sample: offset %+.9f s", orders->sample.offset);
     }
+    if (orders->ptp_readings && r->ptp_reader && r->ptp.fd >= 0)
+        ptp_reader_ask(
+            r->ptp_reader, r->ptp.fd, orders->ptp_readings, r->ptp.limited, orders->ptp_request);
 }
 
 /* Steps, beginning with what was seen, until something has to be waited for. */
@@ -152,10 +160,14 @@ static void step(struct runner *r, struct observation *seen)
         seen->now_ns = system_clock_monotonic_ns();
         seen->clock_source = r->clock_source.kind;
         seen->chronyd_id = r->link.chronyd.id;
+        seen->ptp_id = r->ptp.id;
+        seen->ptp_limited = r->ptp.limited;
         if (i > 0)
             watched_device_look(&r->device, seen);
         if (r->orders.measure && tracker_is_due(&r->config.tracker, &r->orders, seen->now_ns))
             gather(r, seen);
+        if (seen->ptp_read && system_clock_tai_offset(&seen->kernel_tai))
+            seen->measured |= TRACKER_MEASURE_TAI;
         if (r->orders.awaits_reply) {
             if (r->link.is_unsent)
                 take_sent(r, chronyd_link_send_again(&r->link), seen);
@@ -192,12 +204,31 @@ static void take_chrony_settings(struct runner *r)
     struct tracker_config tracker;
 
     chrony_settings_take(&r->config, log_warning_sentence);
-    if (recovery->makestep_threshold_sec == threshold_sec && recovery->makestep_limit == limit)
-        return;
-    log_notice("chronyd was restarted: makestep is now %g %" PRId32 ", not %g %" PRId32,
-        recovery->makestep_threshold_sec, recovery->makestep_limit, threshold_sec, limit);
+    if (recovery->makestep_threshold_sec != threshold_sec || recovery->makestep_limit != limit)
+        log_notice("chronyd was restarted: makestep is now %g %" PRId32 ", not %g %" PRId32,
+            recovery->makestep_threshold_sec, recovery->makestep_limit, threshold_sec, limit);
     tracker_config(r, &r->config, &tracker);
     tracker_reconfigure(&r->tracker, &tracker);
+}
+
+/* The PTP clock comes and goes; what is being read stays open. */
+static void check_ptp(struct runner *r)
+{
+    const struct config *config = &r->config;
+
+    if (config->tracker.ptp.used && !r->ptp_reader) {
+        const int result = ptp_reader_create(&r->ptp_reader);
+
+        if (result < 0) {
+            log_err("the PTP clock cannot be read: %s", strerror(-result));
+            r->config.tracker.ptp.used = false;
+            return;
+        }
+        event_loop_watch_ptp(r->loop, ptp_reader_fd(r->ptp_reader));
+    }
+    if (r->ptp_reader && !ptp_reader_is_busy(r->ptp_reader))
+        ptp_device_check(
+            &r->ptp, config->tracker.ptp.used ? config->ptp_clock : "", config->ptp_auto);
 }
 
 /* True: the device was lost, or is back. */
@@ -213,6 +244,7 @@ static bool housekeeping(struct runner *r, int64_t now_ns)
         take_chrony_settings(r);
     has_changed = watched_device_check(&r->device, r->orders.notifies);
     clock_source_watch(&r->clock_source);
+    check_ptp(r);
     publisher_flush(&r->publisher);
     publisher_save(&r->publisher, true);
     publisher_write_metrics(&r->publisher, now_ns);
@@ -332,6 +364,21 @@ static void on_chronyd(void *context)
     wait_for_next(r, system_clock_monotonic_ns());
 }
 
+static void on_ptp(void *context)
+{
+    struct runner *r = context;
+    struct observation seen = r->last_results;
+
+    if (!ptp_reader_take(r->ptp_reader, r->ptp_readings, &seen.n_ptp, &seen.ptp_request))
+        return;
+    seen.ptp_read = true;
+    seen.ptp = r->ptp_readings;
+    watched_device_look(&r->device, &seen);
+    step(r, &seen);
+    publish_news(r);
+    wait_for_next(r, system_clock_monotonic_ns());
+}
+
 static void reload(struct runner *r)
 {
     struct tracker_config tracker;
@@ -425,6 +472,7 @@ static int create_loop(struct runner *r)
         .on_wake = on_wake,
         .on_device = on_device,
         .on_chronyd = on_chronyd,
+        .on_ptp = on_ptp,
         .on_signal = on_signal,
         .context = r};
     const int result = event_loop_create(&handlers, &r->loop);
@@ -479,6 +527,12 @@ static int start_clock_source(struct runner *r)
     return EXIT_SUCCESS;
 }
 
+static int start_ptp(struct runner *r)
+{
+    check_ptp(r);
+    return EXIT_SUCCESS;
+}
+
 static void init(struct runner *r, const struct config *config, bool dry_run)
 {
     r->config = *config;
@@ -488,6 +542,7 @@ static void init(struct runner *r, const struct config *config, bool dry_run)
     r->device.path = r->device.notifications.path = r->config.device;
     r->watchdog_at_ns = r->wake_at_ns = INT64_MAX;
     r->sock_fd = -1;
+    ptp_device_init(&r->ptp);
     lock_init(&r->state_lock);
     chronyd_link_init(&r->link, r->config.command_socket);
 }
@@ -495,7 +550,7 @@ static void init(struct runner *r, const struct config *config, bool dry_run)
 int runner_create(const struct config *config, bool dry_run, struct runner **ret_runner)
 {
     static int (*const steps[])(struct runner *) = {open_sender, lock_all, open_device,
-        measure_counter, create_loop, init_tracker, start_timers, start_clock_source};
+        measure_counter, create_loop, init_tracker, start_timers, start_clock_source, start_ptp};
     struct runner *r = calloc(1, sizeof(*r));
     int status = r ? EXIT_SUCCESS : cannot_start("memory", -ENOMEM);
 
@@ -521,6 +576,8 @@ void runner_destroy(struct runner *r)
     chronyd_link_close(&r->link);
     lock_release(&r->state_lock);
     watched_device_close(&r->device);
+    ptp_reader_destroy(r->ptp_reader);
+    ptp_device_close(&r->ptp);
     if (r->sock_fd >= 0)
         close(r->sock_fd);
     free(r);

@@ -542,6 +542,13 @@ static bool may_feed(const struct tracker *t, int64_t now_ns)
            (t->client.asked || t->config.dry_run || now_ns - t->started_ns > FIRST_ASK_NS);
 }
 
+/* A sample might lead to a step that the configuration does not allow any more. */
+static bool disarms_makestep(const struct tracker *t, int64_t now_ns)
+{
+    return t->config.recovery.step != RECOVERY_STEP_ALWAYS && t->restore.makestep &&
+           may_restore(t) && is_due(t, t->restore.due_ns, now_ns);
+}
+
 static void feed(struct step *s)
 {
     struct tracker *t = s->t;
@@ -551,7 +558,8 @@ static void feed(struct step *s)
 
     s->is_clock = is_clock(t);
     s->may_feed = may_feed(t, s->seen->now_ns);
-    s->pauses = recovery_pauses_samples(&t->recoveries.recovery);
+    s->pauses = recovery_pauses_samples(&t->recoveries.recovery) ||
+                disarms_makestep(t, s->seen->now_ns);
     view = (struct feeder_view){
         .now_ns = s->seen->now_ns,
         .slack_ns = t->slack_ns,

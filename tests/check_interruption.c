@@ -16,6 +16,7 @@ static const struct course {
     bool marker_only, monotonic; /* the page */
     bool is_start;               /* of chronyd's, and no disruption */
     bool has_no_dfreq;           /* chronyd */
+    bool other_clock_source;     /* than the counter: the rate is measured in the recovery */
     enum recovery_step_policy step;
     double jump_sec;
     int64_t formula_late_ns;
@@ -33,6 +34,7 @@ static const struct course {
     {.name = "monotonic", .monotonic = true},
     {.name = "old chronyd", .jump_sec = 0.005, .has_no_dfreq = true},
     {.name = "start", .jump_sec = 0.005, .is_start = true},
+    {.name = "hpet", .jump_sec = 0.005, .other_clock_source = true},
 };
 #define N_COURSES (sizeof(courses) / sizeof(courses[0]))
 
@@ -61,6 +63,7 @@ static void begin(const struct course *c)
     virtual_config(&config);
     config.recovery.step = c->step;
     virtual_init(&vm, 5);
+    vm.other_clock_source = c->other_clock_source;
     if (c->marker_only)
         virtual_marker_only(&vm);
     if (c->marker_only || c->monotonic)

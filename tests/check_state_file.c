@@ -137,14 +137,16 @@ static const struct {
     bool refused, measured;
     const char *by; /* "": nobody yet */
     bool has_ppm, has_ns;
+    enum recovery_corrector source;
 } corrections[] = {
-    {RECOVERY_PAGE_FULL, 0, false, false, "", false, false},
-    {RECOVERY_PAGE_FULL, 2, false, true, "page", true, true},
-    {RECOVERY_PAGE_FULL, 2, false, false, "page", true, false},
-    {RECOVERY_PAGE_PERIOD, 2, false, false, "page", true, false},
-    {RECOVERY_PAGE_TIME, 2, false, false, "chronyd", false, false},
-    {RECOVERY_PAGE_MARKER_ONLY, 2, false, false, "chronyd", false, false},
-    {RECOVERY_PAGE_FULL, 0, true, true, "chronyd", false, false},
+    {RECOVERY_PAGE_FULL, 0, false, false, "", false, false, RECOVERY_CORRECTOR_PAGE},
+    {RECOVERY_PAGE_FULL, 2, false, true, "page", true, true, RECOVERY_CORRECTOR_PAGE},
+    {RECOVERY_PAGE_FULL, 2, false, false, "page", true, false, RECOVERY_CORRECTOR_PAGE},
+    {RECOVERY_PAGE_PERIOD, 2, false, false, "page", true, false, RECOVERY_CORRECTOR_PAGE},
+    {RECOVERY_PAGE_TIME, 2, false, false, "chronyd", false, false, RECOVERY_CORRECTOR_PAGE},
+    {RECOVERY_PAGE_MARKER_ONLY, 2, false, false, "chronyd", false, false, RECOVERY_CORRECTOR_PAGE},
+    {RECOVERY_PAGE_FULL, 0, true, true, "chronyd", false, false, RECOVERY_CORRECTOR_PAGE},
+    {RECOVERY_PAGE_FULL, 2, false, true, "ptp", true, true, RECOVERY_CORRECTOR_PTP},
 };
 
 #define N_CORRECTIONS (int)(sizeof(corrections) / sizeof(corrections[0]))
@@ -156,6 +158,7 @@ START_TEST(only_what_was_corrected_from_the_page_has_figures)
     feed();
     vm.tracker.recoveries.recovery = (struct recovery){.started_ns = 1,
         .page_grade = corrections[_i].plan,
+        .source = corrections[_i].source,
         .corrected_ns = corrections[_i].corrected_ns,
         .left_to_chronyd = corrections[_i].refused,
         .rate_ppm = 1,

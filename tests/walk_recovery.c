@@ -69,7 +69,6 @@ static const int64_t slews_ages_ns[] = {0, 58 * SECOND, 70 * SECOND};
 
 static const double offsets[] = {
     NAN, 20e-9, 100e-9, -100e-9, 1.5e-6, -1.5e-6, 1e-3, 5e-3, -5e-3, 20, -20};
-static const bool refines[] = {1, 1, 1, 0, 0, 1, 0, 1, 1, 1, 0}; /* enough once it was corrected */
 static const struct {
     double ppm, doubt_ppm;
 } rates[] = {{NAN, NAN}, {1e-4, 0}, {50, 0}, {-2000, 0}, {50, 1}, {5, 4}}; /* NAN: not known */
@@ -141,8 +140,9 @@ static size_t n_nodes, n_room;
 static uint32_t *table; /* index + 1 */
 static size_t table_size;
 static uint64_t n_steps;
-static struct recovery_config configs[6], config; /* all there are, and that of `here` */
+static struct recovery_config configs[9], config; /* all there are, and that of `here` */
 #define N_CONFIGS (sizeof(configs) / sizeof(configs[0]))
+#define N_WHOLE   6 /* the others are walked for the refinements, with fewer figures */
 static bool reloads; /* from each configuration to each; otherwise each has a walk of its own */
 static size_t here;  /* the node that is being left */
 static struct edge by;
@@ -330,8 +330,10 @@ static void abstract(const struct recovery *r, struct node *n)
         n->refine_age = 0;
         n->refine_due = REFINE_DUE;
     }
-    if (r->refining && r->reset_ns != 0)
+    if (r->refining) { /* what it waits for has had its time */
         n->age = AGE_SYNC_LATE;
+        n->reset_age = r->reset_ns ? LATE : NOT;
+    }
     if (r->source != RECOVERY_CORRECTOR_PTP) /* what it is good for makes no difference */
         n->offset_sent = 0;
     if (r->reset_confirmed)
@@ -543,16 +545,18 @@ static uint8_t phase_of(enum recovery_state state, enum recovery_state probe_for
 static void check_sends(
     struct node *w, const struct recovery *r, const struct recovery_order *order)
 {
-    static const uint8_t most[] = {0, 16, 0, 5, 18, 2, 8, 1, 0, 20};
+    static const uint8_t most[] = {0, 16, 0, 5, 18, 2, 8, 1, 0, 0};
     const uint8_t phase = phase_of(r->state, r->probe_for, r->refining);
 
     must(phase == 0 || phase >= w->phase || (w->phase == 9 && phase == 8), "it goes back");
     must(w->phase == 9 || phase != 9 || (r->refine_due_ns == 0 || r->refine_due_ns > NOW),
         "a correction is refined without end");
-    if (phase != w->phase || r->state == RECOVERY_REFINE)
+    if (phase != w->phase)
         w->sends = 0;
     w->phase = phase;
     if (!order->send || order->command.id == CHRONY_TRACKING)
+        return;
+    if (phase == 9) /* the rounds and the lost replies that there may be are few */
         return;
     w->sends++;
     must(w->sends <= most[phase], "a command is sent again and again");
@@ -672,6 +676,27 @@ static enum recovery_state step(const struct node *before, const struct edge *ed
     return r.state;
 }
 
+/* Which figures are tried: where refinements are walked for, a few stand for the rest. */
+static bool is_tried(const struct node *before, size_t page, size_t offset, size_t rate)
+{
+    static const bool offsets_then[N_OFFSETS] = {[0] = 1, [1] = 1, [5] = 1, [7] = 1};
+
+    if (before->config < N_WHOLE) {
+        const bool asks = before->state == RECOVERY_ASK || before->state == RECOVERY_RATE ||
+                          before->state == RECOVERY_PROBE;
+        const bool plain = before->config % 2 == 0;
+
+        if (pages[page].is_ptp || rate > 3 || offset == 3 || offset == 6)
+            return false;
+        if (plain)
+            return !asks || rate != 0;
+        return pages[page].page != RECOVERY_PAGE_TIME &&
+               (!before->refining || (offset < 2 && rate == 0));
+    }
+    return (page == 0 || pages[page].page == RECOVERY_PAGE_FULL) && offsets_then[offset] &&
+           rate != 1 && rate != 3;
+}
+
 /*
  * The rate is asked for in RATE only, or as it comes out of PROBE; the offset in OFFSET only, which
  * without it goes no further: where a step ends elsewhere, one stands for all.
@@ -692,20 +717,14 @@ static void steps_with(const struct node *before, struct edge e)
     n_offsets = end == RECOVERY_OFFSET || end == RECOVERY_RATE ? N_OFFSETS : 1;
     e.measured = true;
     for (e.offset = 0; e.offset < n_offsets; e.offset++)
-        if (!before->refining || refines[e.offset])
+        if (is_tried(before, e.page, e.offset, e.rate))
             step(before, &e);
 }
 
 /* The page is looked at in HOST, which follows the reset. With reloads all of it is tried. */
 static size_t n_pages(const struct node *before)
 {
-    return reloads || before->state <= RECOVERY_AWAIT_PAGE ? N_PAGES - (config.n_servers > 0) : 1;
-}
-
-/* A rate that is known but vaguely, and a PTP clock, without the servers, which they leave alone. */
-static size_t n_rates(void)
-{
-    return config.n_servers > 0 ? N_RATES - 2 : N_RATES;
+    return reloads || before->state <= RECOVERY_AWAIT_PAGE ? N_PAGES : 1;
 }
 
 static void steps(const struct node *before)
@@ -721,12 +740,13 @@ static void steps(const struct node *before)
             (state == RECOVERY_IDLE || !(before->unanswered_resets || before->reset_assumed)))
             continue;
         for (e.page = 0; e.page < n_pages(before); e.page++)
-            for (e.rate = 0; e.rate < (asked ? n_rates() : 1); e.rate++)
+            for (e.rate = 0; e.rate < (asked ? N_RATES : 1); e.rate++)
                 for (e.correction = 0; e.correction < (state == RECOVERY_SLEW ? N_CORRECTIONS : 1);
                      e.correction++)
                     for (int reference = 0; reference < (resets ? 2 : 1); reference++) {
                         e.has_reference = reference;
-                        steps_with(before, e);
+                        if (is_tried(before, e.page, 0, e.rate))
+                            steps_with(before, e);
                     }
     }
 }
@@ -826,7 +846,7 @@ static void leave(const struct node *before)
         begin(before, disruption, false, true);
     if (rests)
         begin(before, RECOVERY_CAUSE_START, false, false);
-    for (uint8_t i = 0; reloads && i < N_CONFIGS; i++) {
+    for (uint8_t i = 0; reloads && i < N_WHOLE; i++) {
         struct node after = *before;
 
         by = (struct edge){.kind = RELOAD};
@@ -925,10 +945,10 @@ int main(int argc, char **argv)
 
     reloads = argc > 1 && strcmp(argv[1], "reload") == 0;
     for (size_t i = 0; i < N_CONFIGS; i++) {
-        const bool all = i % 2;
+        const bool all = i < N_WHOLE && i % 2;
 
         configs[i] = (struct recovery_config){
-            .step = (enum recovery_step_policy)(i / 2),
+            .step = (enum recovery_step_policy)(i < N_WHOLE ? i / 2 : i - N_WHOLE),
             .makestep_limit = 3,
             .makestep_threshold_sec = 1,
             .burst_good = all ? 4 : 0,

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/ptp_device.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+
+#define CLASS "/sys/class/ptp"
+
+void ptp_device_init(struct ptp_device *device)
+{
+    *device = (struct ptp_device){.fd = -1};
+}
+
+void ptp_device_close(struct ptp_device *device)
+{
+    if (device->fd >= 0)
+        close(device->fd);
+    device->fd = -1;
+    device->id = 0;
+}
+
+static int read_name(const char *file, char ret_name[PTP_NAME_MAX])
+{
+    const int fd = open(file, O_RDONLY | O_CLOEXEC);
+    ssize_t n;
+    int error;
+
+    if (fd < 0)
+        return -errno;
+    n = read(fd, ret_name, PTP_NAME_MAX - 1);
+    error = errno;
+    close(fd);
+    if (n < 0)
+        return -error;
+    ret_name[n] = '\0';
+    ret_name[strcspn(ret_name, "\n")] = '\0';
+    return ret_name[0] ? 0 : -ENOTTY;
+}
+
+static int name_of(const struct stat *status, char ret_name[PTP_NAME_MAX])
+{
+    char file[64];
+    int r;
+
+    if (!S_ISCHR(status->st_mode))
+        return -ENOTTY;
+    snprintf(file, sizeof(file), "/sys/dev/char/%u:%u/clock_name", major(status->st_rdev),
+        minor(status->st_rdev));
+    r = read_name(file, ret_name);
+    return r == -ENOENT ? -ENOTTY : r;
+}
+
+int ptp_device_name(const char *path, char ret_name[PTP_NAME_MAX])
+{
+    struct stat status;
+
+    return stat(path, &status) < 0 ? -errno : name_of(&status, ret_name);
+}
+
+/* Source: each driver's ptp_clock_info.name. */
+bool ptp_device_follows_host(const char *name)
+{
+    static const char *const names[] = {
+        "KVM virtual PTP", "hyperv", "ena-ptp-", "Virtio PTP", "vmclock"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strncmp(name, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+static uint64_t id_of(const char *name)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+    for (; *name; name++)
+        h = (h ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+    return h ? h : 1;
+}
+
+/* The only clock of that name, whatever its number. */
+static bool find_by_name(const char *name, char *ret_path, size_t size)
+{
+    DIR *directory = opendir(CLASS);
+    unsigned found = 0;
+
+    if (!directory)
+        return false;
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        char file[sizeof(CLASS) + sizeof(entry->d_name) + 16], other[PTP_NAME_MAX];
+
+        snprintf(file, sizeof(file), CLASS "/%s/clock_name", entry->d_name);
+        if (entry->d_name[0] == '.' || read_name(file, other) < 0 || strcmp(other, name) != 0)
+            continue;
+        found++;
+        snprintf(ret_path, size, "/dev/%s", entry->d_name);
+    }
+    closedir(directory);
+    return found == 1;
+}
+
+/* Where it is now: at its path, unless another clock is there that it was not. */
+static bool find(const struct ptp_device *device, const char *path, char *ret_path, size_t size)
+{
+    char name[PTP_NAME_MAX];
+
+    if (ptp_device_name(path, name) == 0 &&
+        (device->name[0] == '\0' || strcmp(name, device->name) == 0)) {
+        snprintf(ret_path, size, "%s", path);
+        return true;
+    }
+    return device->name[0] && find_by_name(device->name, ret_path, size);
+}
+
+/* Whether what was opened is what is found there. */
+static bool is_open(const struct ptp_device *device, const char *path)
+{
+    struct stat opened, there;
+
+    return device->fd >= 0 && fstat(device->fd, &opened) == 0 && stat(path, &there) == 0 &&
+           opened.st_rdev == there.st_rdev;
+}
+
+static bool lose(struct ptp_device *device, const char *path)
+{
+    if (device->fd < 0)
+        return false;
+    log_warning("the PTP clock %s (%s) is gone: waiting for it", path, device->name);
+    ptp_device_close(device);
+    return true;
+}
+
+bool ptp_device_check(struct ptp_device *device, const char *path, bool host_only)
+{
+    char found[sizeof("/dev/") + 256], name[PTP_NAME_MAX];
+    struct stat status;
+
+    if (!path[0] || !find(device, path, found, sizeof(found)))
+        return lose(device, path);
+    if (is_open(device, found))
+        return false;
+    ptp_device_close(device);
+    device->fd = open(found, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (device->fd < 0 || fstat(device->fd, &status) < 0 || name_of(&status, name) < 0) {
+        ptp_device_close(device);
+        return false;
+    }
+    if (host_only && !ptp_device_follows_host(name)) {
+        ptp_device_close(device);
+        return false;
+    }
+    memcpy(device->name, name, sizeof(name));
+    device->id = id_of(name);
+    device->limited = strncmp(name, "ena-ptp-", 8) == 0;
+    log_info("the PTP clock %s (%s) is there", found, name);
+    return true;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The PTP clock's device, as it is found: by its path, and, where that has come to lead to another
+ * clock or to none, by the name that the kernel gives the clock. /dev/ptpN's number means nothing.
+ */
+#ifndef DAEMON_PTP_DEVICE_H
+#define DAEMON_PTP_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PTP_NAME_MAX 64
+
+struct ptp_device {
+    int fd;                  /* -1: it is not there */
+    char name[PTP_NAME_MAX]; /* of the clock, which was there once; empty: none was */
+    uint64_t id;             /* of that name; 0 where it is not there */
+    bool limited;            /* it refuses to be read often, and blocks meanwhile */
+};
+
+void ptp_device_init(struct ptp_device *device);
+void ptp_device_close(struct ptp_device *device);
+
+/* The kernel's name of the clock that a path leads to. 0 or -errno, -ENOTTY: it is no PTP clock. */
+int ptp_device_name(const char *path, char ret_name[PTP_NAME_MAX]);
+
+/* Whether a clock of this name is right on whatever host the guest is. */
+bool ptp_device_follows_host(const char *name);
+
+/*
+ * Is it there? It is opened where it is; with `host_only` only one that follows the host. True:
+ * that has changed, and is logged.
+ */
+bool ptp_device_check(struct ptp_device *device, const char *path, bool host_only);
+
+#endif
