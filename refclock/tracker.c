@@ -4,10 +4,12 @@
 #include <math.h>
 #include <string.h>
 
-#define SLACK_NS        INT64_C(5000000)
-#define PTP_DIFFERENCES 3.0 /* of a PTP clock from chronyd's time: an offset is worth correcting   \
-                             */
-#define WIDTH_SIGMAS 6.0    /* of a reading's bracket: its half is the most that it is off */
+#define SLACK_NS  INT64_C(5000000)
+#define SLEWS_SEC 1e-3 /* what chronyd slews away at once */
+#define PTP_DIFFERENCES                                                                            \
+    3.0                  /* of a PTP clock from chronyd's time: an offset is worth correcting      \
+                          */
+#define WIDTH_SIGMAS 6.0 /* of a reading's bracket: its half is the most that it is off */
 #define FIRST_ASK_NS INT64_C(1000000000)   /* what chronyd is given to answer at the start */
 #define RESTORE_NS   INT64_C(300000000000) /* after the disruption at the latest */
 #define SAVED_FLAGS                                                                                \
@@ -330,12 +332,13 @@ static void run_recovery(struct step *s, enum recovery_event event)
         s->orders->wake_at_ns = order.wake_at_ns;
 }
 
-/* Whether chronyd's time is one to compare with. */
+/* Whether chronyd's time is one to compare with: not while it slews much, for its report is old. */
 static bool is_comparable(const struct tracker *t)
 {
     const struct known_chronyd *known = &t->client.known;
 
     return known->reachable && known->tracked && known->has_reference && !t->stopping &&
+           fabs(known->correction_sec) <= SLEWS_SEC && /* nor NAN */
            t->recoveries.recovery.state == RECOVERY_IDLE && !t->recoveries.pending;
 }
 
@@ -558,8 +561,8 @@ static void feed(struct step *s)
 
     s->is_clock = is_clock(t);
     s->may_feed = may_feed(t, s->seen->now_ns);
-    s->pauses = recovery_pauses_samples(&t->recoveries.recovery) ||
-                disarms_makestep(t, s->seen->now_ns);
+    s->pauses =
+        recovery_pauses_samples(&t->recoveries.recovery) || disarms_makestep(t, s->seen->now_ns);
     view = (struct feeder_view){
         .now_ns = s->seen->now_ns,
         .slack_ns = t->slack_ns,

@@ -63,6 +63,7 @@ class Contender:
     script: str = None     # runs in the guest instead
     notification: int = 0
     marker_only: bool = False
+    ptp: bool = False      # the host's PTP clock beside the marker
     loaded: bool = False
     alone: bool = False    # measured while nothing else runs
     plotted: bool = True
@@ -85,6 +86,8 @@ CONTENDERS = {
                        plotted=False),
     "ptp-poll0": Contender("chronyd, PTP clock, poll 0", PHC + " poll 0", 45, 12, 40),
     "ptp": Contender("chronyd, PTP clock, default poll", PHC, 240, 4, 240),
+    "marker-ptp": Contender("vmclockd, marker and PTP clock", PHC + " poll 0", 8, 24, 40, vmclockd="# all defaults",
+                            marker_only=True, ptp=True, alone=True),
     "clockbound": Contender("NTP, reset and burst (as ClockBound 2)", NTP, 200, 4, 90, script=CLOCKBOUND,
                             marker_only=True),
     "boost": Contender("vmclockd, marker only, NTP with boost", NTP, 45, 12, 90,
@@ -138,7 +141,7 @@ def start_recovery(guest, contender):
 
 def warm_up(guest, contender):
     """Until chronyd is locked. Slow polls would take an hour: the first minute's are fast."""
-    if contender.marker_only:
+    if NTP in contender.chrony:
         time.sleep(5)
         for command in ("minpoll 127.0.0.1 0", "maxpoll 127.0.0.1 0"):
             guest.chronyc(f"'{command}'")
@@ -155,7 +158,7 @@ def measure(contender, lab, count):
     """The formulas' log, the probe's records, and what vmclockd says of each recovery."""
     host = lab.host("host")
     host("init", "status=1", f"notification={contender.notification}", f"marker-only={int(contender.marker_only)}")
-    vm = lab.vm("guest", page=host)
+    vm = lab.vm("guest", page=host, ptp=contender.ptp)
     guest = Guest(vm)
     vm.boot()
     host.calibrate(vm)

@@ -30,7 +30,7 @@ VM_DIR = os.path.abspath(os.environ.get("VM_DIR") or os.path.join(HERE, "../../b
 # that the host maps as well.
 SHARED_PHYS_MIB = 128
 SHARED_MIB = 16
-FILE_OFFSET = 0x2000
+FILE_OFFSET = 0x3000
 
 # On the TSC alone, as a guest of a real hypervisor would be.
 KERNEL_ARGUMENTS = "console=ttyS0 quiet panic=-1 clocksource=tsc tsc=reliable nokaslr random.trust_cpu=on"
@@ -142,11 +142,12 @@ class Host:
 
 class VM:
     """One QEMU. With a page (a Host) the guest's vmclock device is that page; without,
-    it is QEMU's own, or none if not `vmclock`. An `incoming` VM waits for a migration and stays stopped until
+    it is QEMU's own, or none if not `vmclock`. With `ptp` the truth of a page that shows its marker only is a
+    second device, whose PTP clock is /dev/ptp0. An `incoming` VM waits for a migration and stays stopped until
     resume(), unless `autostart`."""
 
     def __init__(self, lab, name, page=None, incoming=False, autostart=True, snapshots=False, cpus=1, arguments=(),
-                 kernel_arguments="", vmclock=True):
+                 kernel_arguments="", vmclock=True, ptp=False):
         self.lab, self.name = lab, name
         self._qmp_path, self._console_path = lab.path(name + ".qmp"), lab.path(name + ".con")
         self.notify_path = lab.path(name + ".ntf")
@@ -155,7 +156,7 @@ class VM:
         self.started = time.monotonic()
         with open(self._stderr, "wb") as err:
             self.process = lab.popen(self._command(page, incoming, autostart, snapshots, cpus, arguments,
-                                                   kernel_arguments, vmclock),
+                                                   kernel_arguments, vmclock, ptp),
                                      stdin=subprocess.DEVNULL, stdout=err, stderr=err)
         self._qmp_socket = self._connect(self._qmp_path)
         self._qmp = self._qmp_socket.makefile("rwb")
@@ -167,7 +168,7 @@ class VM:
             # the page is the host's, not part of the guest that migrates
             self.qmp("migrate-set-capabilities", capabilities=[{"capability": "x-ignore-shared", "state": True}])
 
-    def _command(self, page, incoming, autostart, snapshots, cpus, arguments, kernel_arguments, vmclock):
+    def _command(self, page, incoming, autostart, snapshots, cpus, arguments, kernel_arguments, vmclock, ptp):
         command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "256M",
                    "-smp", str(cpus), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                    "-chardev", f"socket,id=console,path={self._console_path},server=on,wait=off",
@@ -181,7 +182,7 @@ class VM:
                         "-object", f"memory-backend-ram,id=high,size={above}M",
                         "-numa", f"node,nodeid=0,cpus=0-{cpus - 1},memdev=low", "-numa", "node,nodeid=1,memdev=page",
                         "-numa", "node,nodeid=2,memdev=high",
-                        "-acpitable", "file=" + os.path.join(VM_DIR, "bin/vmclock.aml"),
+                        "-acpitable", "file=" + os.path.join(VM_DIR, f"bin/{'vmclock-ptp' if ptp else 'vmclock'}.aml"),
                         "-chardev", f"socket,id=notify,path={self.notify_path},server=on,wait=off",
                         "-device", "isa-serial,chardev=notify,index=3,iobase=0x2e8,irq=10"]
             # the spare UART belongs to the event device: the serial driver must not touch it

@@ -84,6 +84,7 @@ build() {
     # static: the guest's libraries are those of the chrony under test
     gcc -std=gnu11 -O2 -Wall -Wextra -static -o "$VM_DIR/bin/guest" "$here/guest.c"
     acpi_table vmclock
+    acpi_table vmclock-ptp -DPTP
     touch "$VM_DIR/bin/built"
 }
 have_build() {

@@ -20,8 +20,8 @@ enum {
     SHARED_SIZE = 16 << 20,
     PAGE_OFFSET = 0,
     MAILBOX_OFFSET = 0x1000,
-    TRUTH_OFFSET = 0x1800, /* the formula of a page that shows its marker only */
-    FILE_OFFSET = 0x2000,
+    TRUTH_OFFSET = 0x2000, /* the formula of a page that shows its marker only: another device's */
+    FILE_OFFSET = 0x3000,
 };
 
 struct page {

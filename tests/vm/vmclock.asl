@@ -20,6 +20,22 @@ DefinitionBlock ("vmclock.aml", "SSDT", 2, "VMTEST", "VMCLOCK", 1)
                     0x0, 0x08000000, 0x08000FFF, 0x0, 0x1000)
             })
         }
+#ifdef PTP
+        /* The full page beside one that shows its marker only: its PTP clock is the host's time. */
+        Device (VCL2)
+        {
+            Name (_HID, "AMZNC10C")
+            Name (_CID, "VMCLOCK")
+            Name (_DDN, "VMCLOCK")
+            Name (_UID, 2)
+            Name (_STA, 0x0F)
+            Name (_CRS, ResourceTemplate ()
+            {
+                QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, Cacheable, ReadOnly,
+                    0x0, 0x08002000, 0x08002FFF, 0x0, 0x1000)
+            })
+        }
+#endif
         Device (NTFY)
         {
             Name (_HID, "ACPI0013")
