@@ -133,7 +133,7 @@ static bool lose(struct ptp_device *device, const char *path)
 {
     if (device->fd < 0)
         return false;
-    log_warning("the PTP clock %s (%s) is gone: waiting for it", path, device->name);
+    log_warning("the PTP clock %s is gone: waiting for it", path);
     ptp_device_close(device);
     return true;
 }
@@ -160,6 +160,6 @@ bool ptp_device_check(struct ptp_device *device, const char *path, bool host_onl
     memcpy(device->name, name, sizeof(name));
     device->id = id_of(name);
     device->limited = strncmp(name, "ena-ptp-", 8) == 0;
-    log_info("the PTP clock %s (%s) is there", found, name);
+    log_info("the PTP clock %s is there: %s", found, name);
     return true;
 }

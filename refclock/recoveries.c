@@ -177,7 +177,8 @@ void recoveries_step(struct recoveries *rs, struct reporter *reporter,
     if (ret_order->news & RECOVERY_NEWS_CORRECTED)
         report_correction(rs, reporter, EVENT_CORRECTED, r->rate_ppm, r->offset_sec);
     if (ret_order->news & RECOVERY_NEWS_REFINED)
-        report_correction(rs, reporter, EVENT_REFINED, r->refined.rate_ppm, r->refined.offset_sec);
+        report_correction(rs, reporter, EVENT_REFINED, ret_order->refined.rate_ppm,
+            ret_order->refined.offset_sec);
     if (!(ret_order->news & RECOVERY_NEWS_ENDED))
         return;
     if (r->outcome == RECOVERY_OUTCOME_SYNCHRONISED)

@@ -396,7 +396,10 @@ static void act_await_page(struct recovery *r, const struct turn *turn)
     case RECOVERY_PAGE_FULL:
         r->refine_since_ns = turn->view->now_ns;
         r->refine_due_ns = next_refinement_ns(r, turn->view->now_ns);
-        enter(r, r->exact_unavailable ? RECOVERY_SETTLE : RECOVERY_ASK);
+        /* The offset does not wait for a rate of which nothing is known yet. */
+        enter(r, r->exact_unavailable                  ? RECOVERY_SETTLE
+                 : r->source == RECOVERY_CORRECTOR_PTP ? RECOVERY_OFFSET
+                                                       : RECOVERY_ASK);
         break;
     }
 }
@@ -513,7 +516,7 @@ static bool is_good_enough(const struct recovery *r, const struct turn *turn, bo
     const bool slew_would_not_help = offset <= SLEW_ENOUGH_SEC;
     const bool may_slew_only = !may_step(r, turn->config, view->offset_sec);
 
-    return offset <= least || r->round == ROUNDS_MAX || r->cannot_step ||
+    return offset <= least || r->round == (r->refining ? 1 : ROUNDS_MAX) || r->cannot_step ||
            (r->round >= 2 && (!shrinks || slew_would_not_help)) ||
            ((r->round >= 1 || r->refining || r->cause == RECOVERY_CAUSE_START) && may_slew_only &&
                slew_would_not_help);
@@ -524,8 +527,14 @@ static void corrected(struct recovery *r, const struct turn *turn)
     if (!r->refining) {
         r->corrected_ns = turn->view->now_ns;
         turn->order->news |= RECOVERY_NEWS_CORRECTED;
+        /* A clock that does not follow is not told more. */
+        if (r->offset_sent &&
+            fabs(r->remaining_sec) > fmax(SLEW_ENOUGH_SEC, fabs(r->offset_sec) / 2))
+            r->refine_due_ns = 0;
     } else if (r->refined.rate_ppm != 0 || r->refined.offset_sec != 0) {
         turn->order->news |= RECOVERY_NEWS_REFINED;
+        turn->order->refined.rate_ppm = r->refined.rate_ppm;
+        turn->order->refined.offset_sec = r->refined.offset_sec;
     }
     rest(r);
 }

@@ -160,13 +160,16 @@ enum recovery_news {
     RECOVERY_NEWS_TOO_LARGE = 1 << 8,   /* beyond max-step or max-rate */
     RECOVERY_NEWS_LEFT = 1 << 9,        /* not to be stepped, and long to slew */
     RECOVERY_NEWS_CORRECTED = 1 << 10,
-    RECOVERY_NEWS_REFINED = 1 << 11, /* after that: by `refined` */
+    RECOVERY_NEWS_REFINED = 1 << 11, /* after that, by `refined` */
     RECOVERY_NEWS_ENDED = 1 << 12,
 };
 
 struct recovery_order {
     unsigned news; /* enum recovery_news */
-    bool measure;  /* measure and step again, at once */
+    struct {
+        double rate_ppm, offset_sec;
+    } refined;    /* with RECOVERY_NEWS_REFINED */
+    bool measure; /* measure and step again, at once */
     bool send;
     struct chrony_command command;
     int64_t wake_at_ns; /* step again then at the latest; INT64_MAX: when something happens */

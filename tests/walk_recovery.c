@@ -3,7 +3,8 @@
  * A walk through every state that a recovery can get into.
  *
  * A node is all that a `struct recovery` remembers and that can make a difference, beside one of
- * six configurations: each step policy, with servers to boost and a burst, and without. What is
+ * eight configurations: each step policy, with servers to boost and a burst, and without; and two
+ * of them once more, with fewer figures, for the refinements and the PTP clock. What is
  * numeric is reduced to that difference: a time to whether it has passed, an offset, a rate or a
  * correction to one for each side of each limit. An edge is whatever may happen next:
  *
@@ -16,7 +17,8 @@
  *     the configuration becomes any of the other five (`walk_recovery reload` only)
  *
  * It begins where no recovery ever ran, calls recovery_step() for each edge, adds the nodes that
- * are new, and ends when there are none: some three million of them, by some 520 million steps.
+ * are new, and ends when there are none: some seven million of them, by some thousand million
+ * steps.
  *
  * Beside the recovery walks a witness, which knows only what chronyd was sent and what came back:
  * which commands may or may not have been carried out, whether chronyd is slewing, whether it has
@@ -72,7 +74,7 @@ static const double offsets[] = {
 static const struct {
     double ppm, doubt_ppm;
 } rates[] = {{NAN, NAN}, {1e-4, 0}, {50, 0}, {-2000, 0}, {50, 1}, {5, 4}}; /* NAN: not known */
-static const double corrections[] = {NAN, 0, 5e-3};   /* NAN: chronyd does not say */
+static const double corrections[] = {NAN, 0, 5e-3}; /* NAN: chronyd does not say */
 #define N_OFFSETS     (sizeof(offsets) / sizeof(offsets[0]))
 #define N_RATES       (sizeof(rates) / sizeof(rates[0]))
 #define N_CORRECTIONS (sizeof(corrections) / sizeof(corrections[0]))
@@ -140,9 +142,9 @@ static size_t n_nodes, n_room;
 static uint32_t *table; /* index + 1 */
 static size_t table_size;
 static uint64_t n_steps;
-static struct recovery_config configs[9], config; /* all there are, and that of `here` */
+static struct recovery_config configs[8], config; /* all there are, and that of `here` */
 #define N_CONFIGS (sizeof(configs) / sizeof(configs[0]))
-#define N_WHOLE   6 /* the others are walked for the refinements, with fewer figures */
+#define N_WHOLE   6  /* the others are walked for the refinements, with fewer figures */
 static bool reloads; /* from each configuration to each; otherwise each has a walk of its own */
 static size_t here;  /* the node that is being left */
 static struct edge by;
@@ -645,8 +647,8 @@ static enum recovery_state step(const struct node *before, const struct edge *ed
         .unproven = pages[edge->page].unproven,
         .measured = edge->measured,
         .source = before->state > RECOVERY_AWAIT_PAGE ? (enum recovery_corrector)before->source
-                  : pages[edge->page].is_ptp            ? RECOVERY_CORRECTOR_PTP
-                                                        : RECOVERY_CORRECTOR_PAGE,
+                  : pages[edge->page].is_ptp          ? RECOVERY_CORRECTOR_PTP
+                                                      : RECOVERY_CORRECTOR_PAGE,
         .awaits_measurement = edge->awaits,
         .offset_sec = edge->measured ? offsets[edge->offset] : 0,
         .offset_doubt_sec = before->source == RECOVERY_CORRECTOR_PTP ? 1e-7 : 0,
@@ -684,14 +686,15 @@ static bool is_tried(const struct node *before, size_t page, size_t offset, size
     if (before->config < N_WHOLE) {
         const bool asks = before->state == RECOVERY_ASK || before->state == RECOVERY_RATE ||
                           before->state == RECOVERY_PROBE;
-        const bool plain = before->config % 2 == 0;
+        const bool plain = before->config != N_WHOLE - 1;
 
         if (pages[page].is_ptp || rate > 3 || offset == 3 || offset == 6)
             return false;
+        if (before->config % 2 == 1 && pages[page].page == RECOVERY_PAGE_TIME)
+            return false; /* which leaves the servers alone */
         if (plain)
             return !asks || rate != 0;
-        return pages[page].page != RECOVERY_PAGE_TIME &&
-               (!before->refining || (offset < 2 && rate == 0));
+        return !before->refining || (offset < 2 && rate == 0);
     }
     return (page == 0 || pages[page].page == RECOVERY_PAGE_FULL) && offsets_then[offset] &&
            rate != 1 && rate != 3;
@@ -948,7 +951,9 @@ int main(int argc, char **argv)
         const bool all = i < N_WHOLE && i % 2;
 
         configs[i] = (struct recovery_config){
-            .step = (enum recovery_step_policy)(i < N_WHOLE ? i / 2 : i - N_WHOLE),
+            .step = i < N_WHOLE    ? (enum recovery_step_policy)(i / 2)
+                    : i == N_WHOLE ? RECOVERY_STEP_ALWAYS
+                                   : RECOVERY_STEP_NEVER,
             .makestep_limit = 3,
             .makestep_threshold_sec = 1,
             .burst_good = all ? 4 : 0,
@@ -961,7 +966,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < (reloads ? 1 : N_CONFIGS); i++) {
         walk(i);
         total += n_nodes;
-        fprintf(stderr, "%zu: %zu\n", i, n_nodes);
     }
     printf("recovery: %zu states%s, %.0f million steps, no rule broken\n", total,
         reloads ? " and reloads in each" : "", (double)n_steps / 1e6);

@@ -231,10 +231,11 @@ class AbsentChronydTest(ScriptedCase):
         daemon.reaches(disruptions=1)
         self.chronyd.script(script.RESET_SOURCES, script.late(0.3))
         self.chronyd.start()
-        reset = self.request(script.RESET_SOURCES)
+        self.request(script.RESET_SOURCES)
         self.feeding()
-        self.assertIsNotNone(reset.answered)
-        self.assertGreater(self.chronyd.samples[0].sent, reset.answered)
+        answered = [reset.answered for reset in self.resets() if reset.answered]
+        self.assertTrue(answered)
+        self.assertGreater(self.chronyd.samples[0].sent, min(answered))
 
     def test_a_chronyd_that_comes_and_goes_is_not_logged_without_end(self):
         self.clock()

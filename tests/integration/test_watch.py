@@ -202,7 +202,7 @@ class WaitTest(ScriptedCase):
         made = self.clock()
         daemon = self.daemon()
         eventually(lambda: daemon.ctl("status").returncode == OK)
-        self.chronyd.always(script.RESET_SOURCES, script.silent)
+        self.chronyd.always(script.RESET_SOURCES, script.refuse(1))
         made.migrate(offset=1e-3)
         daemon.reaches(state="recovering")
         wait = self.wait(daemon)
