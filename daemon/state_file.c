@@ -199,6 +199,10 @@ struct tracker_saved state_file_saved(
     saved.restore = saved_restore(state, config);
     saved.chronyd_id = hex_value(state, "chronyd.id");
     saved.chronyd_had_reference = state_file_value_is(state, "chronyd.had_reference", "yes");
+    saved.ptp.id = hex_value(state, "ptp.id");
+    saved.ptp.good_for_sec = state_file_number(state, "ptp.good_for_ns") * 1e-9;
+    if (!(saved.ptp.good_for_sec >= 0 && saved.ptp.good_for_sec <= 0.1))
+        saved.ptp.id = 0;
     if (!marker)
         return saved;
     errno = 0;

@@ -11,7 +11,7 @@
 
 #include "daemon/state_key.h"
 
-#define STATE_ENTRIES_MAX   96
+#define STATE_ENTRIES_MAX   104
 #define STATE_BOOT_ID_MAX   40
 #define STATE_NAMESPACE_MAX 40
 

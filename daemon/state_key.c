@@ -283,6 +283,18 @@ static void recovery_corrector(const struct state_source *source, char *ret_valu
     print(ret_value, "%s", recovery_corrector_str(recovery_corrected_by(last_recovery(source))));
 }
 
+static void ptp_state(const struct state_source *source, char *ret_value)
+{
+    const struct ptp_clock *ptp = &source->tracker->ptp;
+
+    print(ret_value, "%s", ptp->present ? ptp_clock_state_str(ptp->state) : "absent");
+}
+
+static void ptp_good_for_ns(const struct state_source *source, char *ret_value)
+{
+    print(ret_value, "%.0f", ptp_clock_good_for_sec(&source->tracker->ptp) * 1e9);
+}
+
 static void recovery_synchronised_ms(const struct state_source *source, char *ret_value)
 {
     if (last_recovery(source)->outcome == RECOVERY_OUTCOME_SYNCHRONISED)
@@ -446,6 +458,12 @@ const struct state_key state_keys[] = {
     {"last_recovery.corrected_ns", STATE_INTEGER, ROUNDED_NS(offset_sec), WHEN(step), JSON,
         GAUGE("last_recovery_offset_seconds", "By how much the clock was moved.", 1e-9)},
     {"last_recovery.remaining_ns", STATE_INTEGER, ROUNDED_NS(remaining_sec), WHEN(step), JSON},
+
+    {"ptp.clock", STATE_TEXT, SETTING(ptp_clock), WHEN(ptp), JSON, .is_vital = true,
+        .label = "PTP clock"},
+    {"ptp.state", STATE_TEXT, ptp_state, WHEN(ptp), JSON},
+    {"ptp.good_for_ns", STATE_INTEGER, ptp_good_for_ns, WHEN(trusted_ptp), JSON},
+    {"ptp.id", STATE_TEXT, HEX(ptp.id), WHEN(trusted_ptp)},
 
     {"chronyd.id", STATE_TEXT, HEX(client.known.id)},
     {"chronyd.had_reference", STATE_YES_NO, FLAG(client.known.had_reference)},

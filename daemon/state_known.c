@@ -163,6 +163,17 @@ bool state_known_health_unconfirmed(const struct state_source *source)
 /* --- the last recovery, and chronyd
  * --------------------------------------------------------------- */
 
+bool state_known_ptp(const struct state_source *source)
+{
+    return source->tracker->config.ptp.used;
+}
+
+/* It may not be there now, and come back. */
+bool state_known_trusted_ptp(const struct state_source *source)
+{
+    return state_known_ptp(source) && source->tracker->ptp.state == PTP_CLOCK_TRUSTED;
+}
+
 /* A dry run's is pretended. */
 bool state_known_recovery(const struct state_source *source)
 {
