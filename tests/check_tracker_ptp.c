@@ -63,6 +63,116 @@ START_TEST(it_corrects_offset_and_rate_within_milliseconds)
 }
 END_TEST
 
+/* --- truths that are wrong: no worse than without, but by what it was known to be off ------------
+ */
+
+START_TEST(a_clock_that_never_agreed_is_not_used)
+{
+    static const double off_sec[] = {3600, 37, 0.3};
+
+    start(1, off_sec[_i]);
+    ck_assert(!ptp_clock_is_trusted(&vm.tracker.ptp));
+    migrate(0.005, 40);
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DOFFSET2), 0);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_BURST), 1);
+    ck_assert_int_eq(
+        recovery_corrected_by(&vm.tracker.recoveries.recovery), RECOVERY_CORRECTOR_CHRONYD);
+    ck_assert_uint_le(virtual_count_events(&vm, EVENT_PTP_CLOCK), 1);
+}
+END_TEST
+
+enum { STUCK, GONE, SLOW };
+
+/* After the disruption: it stands still, is gone, or takes 50 ms. */
+START_TEST(a_clock_that_fails_in_a_recovery_leaves_it_to_chronyd)
+{
+    start(1, 0);
+    vm.ptp_stuck = _i == STUCK;
+    vm.ptp_id = _i == GONE ? 0 : 7;
+    vm.ptp_latency_ns = _i == SLOW ? 50 * VIRTUAL_MS : VIRTUAL_MS / 2;
+    migrate(0.005, 40);
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DOFFSET2), 0);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 0);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAKESTEP), 1);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_BURST), 1);
+    ck_assert_int_eq(
+        recovery_corrected_by(&vm.tracker.recoveries.recovery), RECOVERY_CORRECTOR_CHRONYD);
+}
+END_TEST
+
+START_TEST(a_clock_that_steps_back_in_a_recovery_is_not_followed)
+{
+    start(1, 0);
+    migrate(0.005, 40);
+    virtual_run(&vm, 40 * VIRTUAL_MS);
+    assert_error_below(1e-6);
+    vm.ptp_error_sec = -0.002;
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    assert_error_below(20e-6);
+    ck_assert_uint_ge(virtual_count_events(&vm, EVENT_PTP_CLOCK), 1);
+    /* It may have been compared since. */
+    ck_assert(!ptp_clock_is_trusted(&vm.tracker.ptp) ||
+              ptp_clock_good_for_sec(&vm.tracker.ptp) > 0.0019);
+}
+END_TEST
+
+START_TEST(a_clock_that_refuses_every_second_reading_serves)
+{
+    start(1, 0);
+    vm.ptp_refuses = true;
+    migrate(0.005, 40);
+    virtual_run(&vm, 40 * VIRTUAL_MS);
+    assert_error_below(1e-6);
+}
+END_TEST
+
+START_TEST(a_host_that_is_off_is_followed_for_offsets_well_above_that)
+{
+    start(1, 0.003);
+    ck_assert(ptp_clock_is_trusted(&vm.tracker.ptp));
+    migrate(_i ? 0.1 : 0.005, 0);
+    virtual_run(&vm, 500 * VIRTUAL_MS);
+    ck_assert_int_eq(virtual_count_commands(&vm, CHRONY_DOFFSET2) > 0, _i);
+    if (_i)
+        assert_error_below(0.0031);
+}
+END_TEST
+
+/* A noise of 0.2 us, as of a hypercall. */
+START_TEST(noise_is_averaged_out)
+{
+    start(1 + (uint64_t)_i, 0);
+    vm.ptp_noise_sec = 200e-9;
+    migrate(0.005, rates_ppm[_i]);
+    virtual_run(&vm, 60 * VIRTUAL_MS);
+    assert_error_below(1e-6);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_double_eq_tol(vm.tracker.recoveries.recovery.rate_ppm, rates_ppm[_i], 0.2);
+}
+END_TEST
+
+START_TEST(trust_is_saved_for_the_next_start)
+{
+    struct tracker_saved saved;
+
+    start(1, 1e-6);
+    saved = tracker_saved(&vm.tracker);
+    ck_assert_uint_eq(saved.ptp.id, 7);
+    virtual_start(&vm, &config, saved);
+    migrate(0.005, 40); /* before anything could be compared */
+    virtual_run(&vm, 60 * VIRTUAL_MS);
+    assert_error_below(2e-6);
+}
+END_TEST
+
 RUN_LOOPS_AFTER(setup, "tracker: a PTP clock",
     {it_is_trusted_once_it_has_agreed_with_chronyds_time, 1},
-    {it_corrects_offset_and_rate_within_milliseconds, 4})
+    {it_corrects_offset_and_rate_within_milliseconds, 4},
+    {a_clock_that_never_agreed_is_not_used, 3},
+    {a_clock_that_fails_in_a_recovery_leaves_it_to_chronyd, 3},
+    {a_clock_that_steps_back_in_a_recovery_is_not_followed, 1},
+    {a_clock_that_refuses_every_second_reading_serves, 1},
+    {a_host_that_is_off_is_followed_for_offsets_well_above_that, 2}, {noise_is_averaged_out, 4},
+    {trust_is_saved_for_the_next_start, 1})
