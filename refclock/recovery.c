@@ -390,7 +390,9 @@ static void act_await_page(struct recovery *r, const struct turn *turn)
         if (r->cause == RECOVERY_CAUSE_START)
             end(r, RECOVERY_OUTCOME_ABANDONED, turn->view->now_ns);
         else
-            enter(r, r->exact_unavailable ? RECOVERY_REARM : RECOVERY_OFFSET);
+            enter(r, r->exact_unavailable || r->source == RECOVERY_CORRECTOR_PAGE
+                         ? RECOVERY_REARM /* samples will tell rate and offset together */
+                         : RECOVERY_OFFSET);
         break;
     case RECOVERY_PAGE_PERIOD:
     case RECOVERY_PAGE_FULL:

@@ -24,12 +24,12 @@ class CorrectionTest(ScriptedCase):
         if source not in ("tsc", "arch_sys_counter"):
             self.skipTest(f"the kernel's clock source is {source}, not the page's counter")
 
-    def disrupted(self, offset, ppm, after=0.0, **settings):
+    def disrupted(self, offset, ppm, **settings):
         """The page after a migration, and a daemon that recovers from it."""
         made = self.clock()
         daemon = self.daemon(**settings)
         self.feeding()
-        time.sleep(after)
+        time.sleep(1.3)  # the raw clock's rate is known after a second
         made.migrate(offset=offset, ppm=ppm)
         reset = self.request(script.RESET_SOURCES)
         eventually(lambda: reset.answered)
@@ -55,7 +55,7 @@ class CorrectionTest(ScriptedCase):
         self.assert_correction(-0.2, -80)
 
     def test_the_commands_come_in_their_order(self):
-        self.disrupted(5e-3, 30, after=1.3)  # the raw clock's rate is known after a second
+        self.disrupted(5e-3, 30)
         self.request(script.BURST)
         expected = [
             script.RESET_SOURCES,

@@ -133,7 +133,50 @@ def case_source(report, lab):
         guest.stop_chronyd()
 
 
-CASES = {"leap": case_leap, "source": case_source}
+PHC_CONF = """
+refclock PHC /dev/ptp0 offset -37 poll 0
+makestep 1 3
+bindcmdaddress /run/chrony/chronyd.sock
+pidfile /run/chrony/chronyd.pid
+cmdport 0
+"""
+
+
+def case_ptp(report, lab):
+    """A page that shows its marker alone, beside a PTP clock that the host moves."""
+    here = lab.host("here")
+    here("init", "status=1", "marker-only=1")
+    guest = Guest(lab.vm("p0", page=here, ptp=True))
+    boot(report, guest)
+    here.serve_clock(guest.vm)
+    guest.vm.write("/etc/chrony.conf", PHC_CONF)
+    guest.start_chronyd()
+    guest.start_vmclockd("chrony-conf = /etc/chrony.conf")
+    report.check(guest.wait_status("the PTP clock is trusted", lambda s: (s["ptp"] or {}).get("state") == "trusted"),
+                 f"trusted: {guest.status()['ptp']}")
+    for ns, ppm in (5_000_000, 60), (-100_000_000, -80):
+        before = guest.status()["recoveries"]
+        here("step", ns, ppm)
+        last = guest.wait_status("recovered", lambda s, n=before: s["recoveries"] > n and
+                                 s["last_recovery"]["outcome"] == "synchronised")["last_recovery"]
+        report.check(last["corrected_by"] == "ptp" and abs(last["remaining_ns"]) < 1000,
+                     f"{ns} ns and {ppm} ppm: corrected by {last['corrected_by']} after {last['corrected_ms']:.1f} ms, "
+                     f"{last['remaining_ns']} ns left")
+        report.check(abs(abs(last["corrected_ns"]) - abs(ns)) < 200_000 and abs(abs(last["corrected_ppm"]) - abs(ppm)) < 0.5,
+                     f"by {last['corrected_ns']} ns and {last['corrected_ppm']} ppm")
+    guest.end_vmclockd()
+    guest.sh("rm -f /run/vmclockd/state")
+    guest.start_vmclockd("ptp-clock = /dev/ptp0 utc")
+    wait_for("TAI is told from UTC", lambda: guest.log_lines("as another time scale is"), 20)
+    before = guest.status()["recoveries"]
+    here("step", 5_000_000, 20)
+    last = guest.wait_status("recovered", lambda s: s["recoveries"] > before and
+                             s["last_recovery"]["outcome"] == "synchronised")["last_recovery"]
+    report.check(last["corrected_by"] == "chronyd", "a clock of another time scale is not used")
+    report.quote(guest.log_lines())
+
+
+CASES = {"leap": case_leap, "source": case_source, "ptp": case_ptp}
 
 
 if __name__ == "__main__":
