@@ -140,7 +140,7 @@ static bool lose(struct ptp_device *device, const char *path)
 
 bool ptp_device_check(struct ptp_device *device, const char *path, bool host_only)
 {
-    char found[sizeof("/dev/") + 256], name[PTP_NAME_MAX];
+    char found[sizeof("/dev/") + 256], name[PTP_NAME_MAX] = "";
     struct stat status;
 
     if (!path[0] || !find(device, path, found, sizeof(found)))

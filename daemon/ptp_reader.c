@@ -94,13 +94,13 @@ static int read_precise(int fd, struct ptp_reading *ret_reading)
 }
 
 /* The narrowest bracket of `n`: `times` has system, device, system, `step` apart. */
-static int narrowest(const struct ptp_clock_time *times, unsigned n, unsigned step,
+static int narrowest(const struct ptp_clock_time *times, size_t n, size_t step,
     const struct ptp_time *raw, const struct ptp_time *realtime, struct ptp_reading *ret_reading)
 {
     struct ptp_reading reading;
     int r = -EIO;
 
-    for (unsigned i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         const struct ptp_time before = of_ptp(&times[step * i]),
                               device = of_ptp(&times[step * i + 1]),
                               after = of_ptp(&times[step * i + 2]);
