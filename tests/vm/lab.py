@@ -149,6 +149,7 @@ class VM:
     def __init__(self, lab, name, page=None, incoming=False, autostart=True, snapshots=False, cpus=1, arguments=(),
                  kernel_arguments="", vmclock=True, ptp=False):
         self.lab, self.name = lab, name
+        self._table = "vmclock-ptp" if ptp else "vmclock"
         self._qmp_path, self._console_path = lab.path(name + ".qmp"), lab.path(name + ".con")
         self.notify_path = lab.path(name + ".ntf")
         self._stderr = lab.path(name + ".err")
@@ -156,7 +157,7 @@ class VM:
         self.started = time.monotonic()
         with open(self._stderr, "wb") as err:
             self.process = lab.popen(self._command(page, incoming, autostart, snapshots, cpus, arguments,
-                                                   kernel_arguments, vmclock, ptp),
+                                                   kernel_arguments, vmclock),
                                      stdin=subprocess.DEVNULL, stdout=err, stderr=err)
         self._qmp_socket = self._connect(self._qmp_path)
         self._qmp = self._qmp_socket.makefile("rwb")
@@ -168,7 +169,7 @@ class VM:
             # the page is the host's, not part of the guest that migrates
             self.qmp("migrate-set-capabilities", capabilities=[{"capability": "x-ignore-shared", "state": True}])
 
-    def _command(self, page, incoming, autostart, snapshots, cpus, arguments, kernel_arguments, vmclock, ptp):
+    def _command(self, page, incoming, autostart, snapshots, cpus, arguments, kernel_arguments, vmclock):
         command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "256M",
                    "-smp", str(cpus), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                    "-chardev", f"socket,id=console,path={self._console_path},server=on,wait=off",
@@ -182,7 +183,7 @@ class VM:
                         "-object", f"memory-backend-ram,id=high,size={above}M",
                         "-numa", f"node,nodeid=0,cpus=0-{cpus - 1},memdev=low", "-numa", "node,nodeid=1,memdev=page",
                         "-numa", "node,nodeid=2,memdev=high",
-                        "-acpitable", "file=" + os.path.join(VM_DIR, f"bin/{'vmclock-ptp' if ptp else 'vmclock'}.aml"),
+                        "-acpitable", "file=" + os.path.join(VM_DIR, f"bin/{self._table}.aml"),
                         "-chardev", f"socket,id=notify,path={self.notify_path},server=on,wait=off",
                         "-device", "isa-serial,chardev=notify,index=3,iobase=0x2e8,irq=10"]
             # the spare UART belongs to the event device: the serial driver must not touch it
