@@ -445,9 +445,8 @@ static void ptp_event(const struct config *config, const struct event *e, struct
         break;
     case PTP_CLOCK_OTHER_SCALE:
         say_warning(r,
-            "%s is %.3f s %s chronyd's time, as another time scale is: not used; with \"ptp-clock "
-            "= "
-            "%s %s\" it is",
+            "%s is %.3f s %s chronyd's time, as another time scale is: not used; with "
+            "\"ptp-clock = %s %s\" it is",
             path, fabs(ahead), ahead > 0 ? "ahead of" : "behind", path, ahead > 0 ? "tai" : "utc");
         break;
     case PTP_CLOCK_TOO_FAR:

@@ -91,6 +91,12 @@ static bool continues(const struct baseline *b, const struct baseline_end *end)
     return doubt <= GOOD || width(&b->first.narrowest) <= WIDTH_MAX * width(&end->narrowest);
 }
 
+/* How long it is. */
+static double baseline_ns(const struct baseline *b)
+{
+    return ns_between(&b->first, &b->latest);
+}
+
 void baseline_take(struct baseline *b, const struct cross_timestamp *readings, size_t n)
 {
     const struct cross_timestamp *narrowest = cross_timestamp_narrowest(readings, n);
@@ -112,11 +118,6 @@ void baseline_take(struct baseline *b, const struct cross_timestamp *readings, s
         b->first = b->next;
         b->next = end;
     }
-}
-
-double baseline_ns(const struct baseline *b)
-{
-    return ns_between(&b->first, &b->latest);
 }
 
 bool baseline_rate(const struct baseline *b, double *ret_ns_per_tick, double *ret_doubt)

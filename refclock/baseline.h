@@ -40,7 +40,4 @@ void baseline_take(struct baseline *b, const struct cross_timestamp *readings, s
  */
 bool baseline_rate(const struct baseline *b, double *ret_ns_per_tick, double *ret_doubt);
 
-/* How long it is. */
-double baseline_ns(const struct baseline *b);
-
 #endif

@@ -345,11 +345,10 @@ static bool is_comparable(const struct tracker *t)
 static void compare_ptp(struct step *s)
 {
     struct tracker *t = s->t;
-    const enum ptp_clock_state before = t->ptp.state;
 
     if (s->ptp_measured && t->ptp.compares && is_comparable(t))
         ptp_clock_compare(&t->ptp, t->client.known.correction_sec, s->seen->now_ns);
-    if (t->ptp.state != s->ptp_state_before || t->ptp.state != before) {
+    if (t->ptp.state != s->ptp_state_before) {
         s->orders->save = true;
         reporter_say(&t->reporter,
             (struct event){.id = EVENT_PTP_CLOCK, .ptp = {t->ptp.state, t->ptp.difference_sec}});
