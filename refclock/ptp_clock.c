@@ -7,8 +7,10 @@
 
 #define SECOND_NS       INT64_C(1000000000)
 #define COMPARE_NS      (60 * SECOND_NS)
+#define AGAIN_NS        (4 * SECOND_NS) /* where a comparison came to nothing */
 #define PERIOD_NS       (600 * SECOND_NS)
 #define AWAIT_NS        INT64_C(10000000)
+#define COMPARE_WAIT_NS INT64_C(200000000) /* nothing waits for a comparison */
 #define BATCH           8
 #define BATCH_LIMITED   3
 #define FIRST_SECOND    50 /* readings of a limited clock, which chronyd reads as well */
@@ -83,6 +85,7 @@ void ptp_clock_meet(struct ptp_clock *c, uint64_t id, bool limited, int kernel_t
     } else if (id != c->id) {
         c->id = id;
         c->n = 0;
+        c->due_ns = 0; /* at once */
         distrust(c, PTP_CLOCK_UNPROVEN);
     }
 }
@@ -117,8 +120,10 @@ bool ptp_clock_compare(struct ptp_clock *c, double correction_sec, int64_t now_n
     const double difference = fabs(c->offset_sec + (isnan(correction_sec) ? 0 : correction_sec));
     const double whole = rint(difference);
 
-    if (isnan(difference)) /* it could not be read */
+    if (isnan(difference)) { /* it could not be read */
+        c->due_ns = now_ns + AGAIN_NS;
         return false;
+    }
     c->difference_sec = c->offset_sec;
     if (difference <= DIFFERENCE_MAX) {
         take_difference(c, difference, now_ns);
@@ -181,7 +186,9 @@ unsigned ptp_clock_ask(struct ptp_clock *c, bool to_compare, int64_t now_ns)
 
 int64_t ptp_clock_deadline_ns(const struct ptp_clock *c)
 {
-    return c->awaited ? c->asked_ns + AWAIT_NS : INT64_MAX;
+    if (!c->awaited)
+        return INT64_MAX;
+    return c->asked_ns + (c->compares ? COMPARE_WAIT_NS : AWAIT_NS);
 }
 
 bool ptp_clock_is_late(struct ptp_clock *c, int64_t now_ns)

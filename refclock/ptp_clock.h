@@ -99,7 +99,7 @@ double ptp_clock_good_for_sec(const struct ptp_clock *c);
 
 /*
  * Ask for a batch, to compare it with chronyd's time or to correct the clock by it: the number of
- * readings, 0: its budget is used up. It is awaited for 10 ms.
+ * readings, 0: its budget is used up. It is awaited for 10 ms, or 0.2 s for a comparison.
  */
 unsigned ptp_clock_ask(struct ptp_clock *c, bool to_compare, int64_t now_ns);
 int64_t ptp_clock_deadline_ns(const struct ptp_clock *c);
