@@ -9,7 +9,7 @@
 #define REFID_LOCAL UINT32_C(0x7f7f0101) /* chronyd's own clock, by its "local" directive */
 
 static const struct known_chronyd stranger = {
-    .frequency_ppm = NAN, .correction_sec = NAN, .root_delay_sec = NAN};
+    .frequency_ppm = NAN, .correction_sec = NAN, .skew_ppm = NAN, .root_delay_sec = NAN};
 
 void chrony_client_init(struct chrony_client *c, uint32_t sequence_seed, uint64_t id,
     bool had_reference, int64_t now_ns)
@@ -28,7 +28,7 @@ static void forget_tracking(struct known_chronyd *known)
 {
     known->reachable = known->has_reference = known->synchronised = known->tracked = false;
     known->start_done = known->start_done && known->id != 0;
-    known->frequency_ppm = known->correction_sec = NAN;
+    known->frequency_ppm = known->correction_sec = known->skew_ppm = NAN;
 }
 
 /* Another one knows nothing of what the one before was told. */
@@ -79,7 +79,7 @@ static bool take_tracking(struct chrony_client *c, const struct chrony_client_vi
     struct known_chronyd *known = &c->known;
 
     if (reply->status != CHRONY_OK) { /* what it reported before may be so no more */
-        known->frequency_ppm = known->correction_sec = NAN;
+        known->frequency_ppm = known->correction_sec = known->skew_ppm = NAN;
         known->tracked = known->synchronised = false;
         return false;
     }
@@ -87,6 +87,7 @@ static bool take_tracking(struct chrony_client *c, const struct chrony_client_vi
     known->refid = tracking->refid;
     known->frequency_ppm = tracking->frequency_ppm;
     known->correction_sec = tracking->correction_sec;
+    known->skew_ppm = tracking->skew_ppm;
     known->reference_time = tracking->reference_time;
     known->update_interval_sec = tracking->update_interval_sec;
     known->has_reference =

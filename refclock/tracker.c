@@ -10,6 +10,7 @@
     3.0                  /* of a PTP clock from chronyd's time: an offset is worth correcting      \
                           */
 #define WIDTH_SIGMAS 6.0 /* of a reading's bracket: its half is the most that it is off */
+#define GOOD_SKEW_PPM 1.0 /* 64 us until the next poll, at most polls' default */
 #define FIRST_ASK_NS INT64_C(1000000000)   /* what chronyd is given to answer at the start */
 #define RESTORE_NS   INT64_C(300000000000) /* after the disruption at the latest */
 #define SAVED_FLAGS                                                                                \
@@ -382,7 +383,18 @@ static bool may_restore(const struct tracker *t)
                    : t->client.known.reachable && recovery_is_resting(&t->recoveries.recovery));
 }
 
-/* More measurements, while those that were asked for have not led to a reference. */
+/*
+ * A few measurements give chronyd a good offset and a bad rate, and the next ones come a minute
+ * later: more of them help, until its own estimate of the rate is good.
+ */
+static bool rate_is_good(const struct tracker *t)
+{
+    return recovery_corrected_by(&t->recoveries.recovery) != RECOVERY_CORRECTOR_CHRONYD ||
+           t->host.mode == TRACKER_MODE_CLOCK || t->restore.polls ||
+           t->client.known.skew_ppm <= GOOD_SKEW_PPM;
+}
+
+/* More measurements, while those that were asked for have not led to a good reference. */
 static bool may_burst(const struct tracker *t)
 {
     return t->recoveries.bursts_left > 0 && t->client.known.reachable &&
@@ -518,7 +530,7 @@ static enum recovery_event take_chronyd(struct step *s)
     restore_meet(&t->restore, seen->chronyd_id);
     if (t->client.known.id != id_before)
         recoveries_meet_another(&t->recoveries);
-    if (news.referenced)
+    if (news.referenced && rate_is_good(t))
         recoveries_need_no_burst(&t->recoveries);
     if (news.referenced)
         restore_referenced(&t->restore, now_ns);

@@ -28,6 +28,24 @@ START_TEST(a_marker_alone_brings_reset_rearm_boost_and_burst_and_all_is_put_back
 }
 END_TEST
 
+START_TEST(bursts_are_repeated_until_chronyd_knows_the_rate)
+{
+    config.recovery.n_servers = 0;
+    start_marker_only();
+    virtual_add_ntp(&vm);
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    for (int i = 0; i < 2; i++) {
+        const unsigned bursts[] = {3, 5}; /* at 0, 8 and 24 s, or as often as it is allowed */
+
+        vm.ntp_skew_ppm = i ? 1e9 : 100;
+        vm.n_commands = 0;
+        virtual_migrate(&vm, 0.005, 60);
+        virtual_run(&vm, 600 * VIRTUAL_SEC);
+        ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_BURST), bursts[i]);
+    }
+}
+END_TEST
+
 START_TEST(makestep_is_not_rearmed_where_steps_are_restricted)
 {
     config.recovery.step = RECOVERY_STEP_FORWARD;
@@ -143,6 +161,7 @@ END_TEST
 
 RUN_LOOPS_AFTER(setup, "tracker: less than a full page",
     {a_marker_alone_brings_reset_rearm_boost_and_burst_and_all_is_put_back, 1},
+    {bursts_are_repeated_until_chronyd_knows_the_rate, 1},
     {makestep_is_not_rearmed_where_steps_are_restricted, 1},
     {settings_are_put_back_at_the_end_and_after_a_crash, 3},
     {a_server_that_a_reload_brings_into_a_recovery_is_put_back_too, 1},

@@ -256,6 +256,7 @@ static uint16_t carry_out(struct virtual_machine *vm, const uint8_t *request)
         return 0;
     case CHRONY_MODIFY_MAXPOLL: vm->maxpoll = (int32_t)get32(request + 40); return 0;
     case CHRONY_BURST:
+        vm->ntp_skew_ppm /= 5;
         hurry_ntp(vm, 700 * VIRTUAL_MS);
         return vm->has_ntp ? CHRONY_OK : CHRONY_NO_SUCH_SOURCE;
     case CHRONY_TRACKING: return vm->refuses_tracking ? CHRONY_UNAUTHORISED : 0;
@@ -292,6 +293,7 @@ static void handle_request(struct virtual_machine *vm, const uint8_t *request, i
         reply + 28 + 64, chrony_float_encode(vm->refid == VIRTUAL_NTP ? vm->ntp_delay_sec : 1e-5));
     chrony_reply_put32(
         reply + 28 + 52, chrony_float_encode(vm->frequency_lie_ppm - (double)vm->freq / 65536));
+    chrony_reply_put32(reply + 28 + 60, chrony_float_encode(vm->ntp_skew_ppm));
     vm->replies[vm->n_replies++].at_ns = vm->now_ns + LATENCY_NS + delay_ns;
 }
 

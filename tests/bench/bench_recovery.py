@@ -90,6 +90,7 @@ CONTENDERS = {
                             marker_only=True, ptp=True, alone=True),
     "clockbound": Contender("NTP, reset and burst (as ClockBound 2)", NTP, 200, 4, 90, script=CLOCKBOUND,
                             marker_only=True),
+    "ntp": Contender("vmclockd, marker only, NTP alone", NTP, 150, 20, 90, vmclockd="boost = none", marker_only=True),
     "boost": Contender("vmclockd, marker only, NTP with boost", NTP, 45, 12, 90,
                        vmclockd=f"boost = 127.0.0.1 {NTP_POLLS}", marker_only=True),
 }
@@ -385,7 +386,7 @@ def print_targets(results):
                 target(f"{name}, left after the last round, worst", max(left), 50, "ns", 1)
     for bound, slow, fast, limit in (("1us", "ptp-poll0", "timer", 500), ("1us", "ptp-poll0", "notified", 500),
                                      ("1us", "rearmed", "timer", 100), ("1us", "rearmed", "notified", 100),
-                                     ("100us", "clockbound", "boost", 10)):
+                                     ("100us", "clockbound", "boost", 10), ("1us", "ptp-poll0", "marker-ptp", 500)):
         if slow in results and fast in results:
             ratio(bound, slow, fast, limit)
 
