@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "daemon/chrony_conf.h"
@@ -72,19 +73,28 @@ static void take_ptp(struct config *config, const struct chrony_conf *reading)
         .ahead_sec = found->tai ? 0 : 0 - found->offset};
 }
 
-/* Whose owner is the guest's host, and which serves it alone: EC2's and Google's. */
-static bool is_own(const struct chrony_address *address)
-{
-    static const struct chrony_address own[] = {
-        {.bytes = {169, 254, 169, 123}, .family = 1},
-        {.bytes = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x01, [15] = 0x23}, .family = 2},
-        {.bytes = {169, 254, 169, 254}, .family = 1},
-    };
+/*
+ * Whose owner is the guest's host, and which serves it alone: EC2's and Google's. Google's images
+ * name theirs, which /etc/hosts has.
+ */
+static const struct own_server {
+    const char *name;
+    struct chrony_address address;
+} own_servers[] = {
+    {"169.254.169.123", {.bytes = {169, 254, 169, 123}, .family = 1}},
+    {"fd00:ec2::123",
+        {.bytes = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x01, [15] = 0x23}, .family = 2}},
+    {"metadata.google.internal", {.bytes = {169, 254, 169, 254}, .family = 1}},
+};
 
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-        if (chrony_address_equal(address, &own[i]))
-            return true;
-    return false;
+/* NULL: it is none of them. */
+static const struct chrony_address *own_address(const struct chrony_conf_server *server)
+{
+    for (size_t i = 0; i < sizeof(own_servers) / sizeof(own_servers[0]); i++)
+        if (chrony_address_equal(&server->address, &own_servers[i].address) ||
+            strcasecmp(server->name, own_servers[i].name) == 0)
+            return &own_servers[i].address;
+    return NULL;
 }
 
 static void take_own_servers(struct config *config, const struct chrony_conf *reading)
@@ -94,10 +104,11 @@ static void take_own_servers(struct config *config, const struct chrony_conf *re
     for (unsigned i = 0; i < reading->n_servers && recovery->n_servers < RECOVERY_SERVERS_MAX;
          i++) {
         const struct chrony_conf_server *server = &reading->servers[i];
+        const struct chrony_address *address = own_address(server);
 
-        if (is_own(&server->address) && !server->doubled)
+        if (address && !server->doubled)
             recovery->servers[recovery->n_servers++] =
-                (struct recovery_server){server->address, server->minpoll, server->maxpoll};
+                (struct recovery_server){*address, server->minpoll, server->maxpoll};
     }
 }
 

@@ -117,6 +117,7 @@ static void check_device(struct doctor *d)
     } else {
         const bool valid = reading.view.verdict == PAGE_OK;
 
+        d->has_page = valid;
         d->is_clock = valid && !clock_verdict_is_marker_only(reading.verdict);
         doctor_found(
             d, valid ? DOCTOR_OK : DOCTOR_PROBLEM, "device", "%s: %s", path, reading.means);
@@ -226,9 +227,12 @@ unsigned doctor_run(const struct config *config, const struct status_mistakes *m
     if (d->checks) {
         json_t *root = json_pack("{s:i,s:o}", "findings", (int)findings, "checks", d->checks);
 
+        doctor_expect(d, root);
         json_dumpf(root, stdout, JSON_INDENT(2));
         json_decref(root);
         putchar('\n');
+    } else {
+        doctor_expect(d, NULL);
     }
     free(d);
     return findings;

@@ -12,7 +12,8 @@ enum doctor_result { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_PROBLEM };
 
 struct doctor {
     const struct config *config;
-    bool is_clock;     /* the page can be one */
+    bool has_page;     /* it can be read, and is valid */
+    bool is_clock;     /* and can be a clock */
     bool has_chronyd;  /* `chronyd` was found */
     bool chrony_known; /* `chrony` was read */
     struct chronyd_process chronyd;
@@ -49,5 +50,11 @@ void doctor_check_selinux(struct doctor *d);
 
 /* What else has a say: AppArmor, SELinux, others that set the clock. */
 void doctor_check_system(struct doctor *d);
+
+/*
+ * How soon the clock is right after a disruption, and what to write for it to be so sooner: the
+ * report's last sentence, or the member `disruption` of the JSON object `report` if not NULL.
+ */
+void doctor_expect(struct doctor *d, json_t *report);
 
 #endif

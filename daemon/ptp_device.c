@@ -4,15 +4,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/log.h"
 
-#define CLASS "/sys/class/ptp"
+#define CLASS         "/sys/class/ptp"
+#define AHEAD_OFF_SEC 0.1
+#define FD_TO_CLOCKID(fd) ((clockid_t)((((unsigned)~(fd)) << 3) | 3)) /* as in the kernel's testptp */
 
 void ptp_device_init(struct ptp_device *device)
 {
@@ -75,6 +79,65 @@ bool ptp_device_follows_host(const char *name)
         if (strncmp(name, names[i], strlen(names[i])) == 0)
             return true;
     return false;
+}
+
+/* Those that udev makes, and the one of Amazon's images. */
+static bool has_stable_path(const char *name, char ret_path[PTP_PATH_MAX])
+{
+    static const char *const paths[] = {"/dev/ptp_kvm", "/dev/ptp_hyperv", "/dev/ptp_ena"};
+    char other[PTP_NAME_MAX];
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        if (ptp_device_name(paths[i], other) == 0 && strcmp(name, other) == 0) {
+            snprintf(ret_path, PTP_PATH_MAX, "%s", paths[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool ptp_device_find_host(char ret_path[PTP_PATH_MAX])
+{
+    DIR *directory = opendir(CLASS);
+    bool found = false;
+
+    if (!directory)
+        return false;
+    for (struct dirent *entry; !found && (entry = readdir(directory));) {
+        char file[sizeof(CLASS) + sizeof(entry->d_name) + 16], name[PTP_NAME_MAX];
+
+        snprintf(file, sizeof(file), CLASS "/%s/clock_name", entry->d_name);
+        if (entry->d_name[0] == '.' || read_name(file, name) < 0 || !ptp_device_follows_host(name))
+            continue;
+        found = has_stable_path(name, ret_path) ||
+                snprintf(ret_path, PTP_PATH_MAX, "/dev/%s", entry->d_name) < PTP_PATH_MAX;
+    }
+    closedir(directory);
+    return found;
+}
+
+int ptp_device_ahead(const char *path, int *ret_sec)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct timespec clock, system;
+    double ahead, whole;
+    int error;
+
+    if (fd < 0)
+        return -errno;
+    error = clock_gettime(FD_TO_CLOCKID(fd), &clock) < 0 ||
+                    clock_gettime(CLOCK_REALTIME, &system) < 0
+                ? errno
+                : 0;
+    close(fd);
+    if (error)
+        return -error;
+    ahead = (double)(clock.tv_sec - system.tv_sec) + 1e-9 * (double)(clock.tv_nsec - system.tv_nsec);
+    whole = rint(ahead);
+    if (fabs(ahead - whole) > AHEAD_OFF_SEC || (whole != 0 && (whole < 30 || whole > 45)))
+        return -ERANGE;
+    *ret_sec = (int)whole;
+    return 0;
 }
 
 static uint64_t id_of(const char *name)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #define PTP_NAME_MAX 64
+#define PTP_PATH_MAX 64
 
 struct ptp_device {
     int fd;                  /* -1: it is not there */
@@ -26,6 +27,15 @@ int ptp_device_name(const char *path, char ret_name[PTP_NAME_MAX]);
 
 /* Whether a clock of this name is right on whatever host the guest is. */
 bool ptp_device_follows_host(const char *name);
+
+/* A clock that is there and follows the host, by the name that stays where it has one. */
+bool ptp_device_find_host(char ret_path[PTP_PATH_MAX]);
+
+/*
+ * By how many whole seconds it is ahead of the system's clock: 0, or as TAI is of UTC. 0 or -errno,
+ * -ERANGE: it is off by something else.
+ */
+int ptp_device_ahead(const char *path, int *ret_sec);
 
 /*
  * Is it there? It is opened where it is; with `host_only` only one that follows the host. True:

@@ -71,6 +71,33 @@ class DoctorTest(ScriptedCase):
         self.assertIn("VMCL", checks["command socket"][1])
         self.assertEqual(self.resets(), [])
 
+    def prospect(self, daemon, *lines):
+        """The last sentence: (now, better)."""
+        path = self.chrony_conf("makestep 1 3", *lines)
+        found = json.loads(daemon.ctl("doctor", "--json", path).stdout)["disruption"]
+        last = " ".join(daemon.ctl("doctor", path).stdout.split())
+        self.assertTrue(last.endswith(found["better"] or found["now"]), last)
+        return found["now"], found["better"]
+
+    def test_how_soon_the_clock_is_right_after_a_disruption(self):
+        self.clock()
+        daemon = self.running(sample_interval="50ms")
+        self.assertEqual(self.prospect(daemon, "server 192.0.2.1"),
+                         ("to 1 us in about 10 ms, by the host's page", None))
+
+    def test_how_soon_it_is_right_by_ntp(self):
+        self.marker()
+        daemon = self.running()
+        now, better = self.prospect(daemon, "server ntp.example minpoll 4")
+        self.assertIn("about 15 s, by NTP bursts", now)
+        self.assertIsNone(better)
+        now, better = self.prospect(daemon, "pool ntp.example", "server 192.168.7.1 minpoll 4")
+        self.assertIn("about 15 s, by NTP bursts", now)
+        self.assertIn('"boost = 192.168.7.1 4 10"', better)
+        now, better = self.prospect(daemon, "server 169.254.169.123 minpoll 4 maxpoll 4")
+        self.assertEqual((now, better), ("to 100 us in about a second, by boosting 169.254.169.123", None))
+        self.assertIn("measured the sources", self.prospect(daemon)[0])
+
     def test_findings_of_the_refclock_line(self):
         self.clock()
         daemon = self.running(sample_interval="50ms")
