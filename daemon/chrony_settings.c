@@ -82,8 +82,7 @@ static const struct own_server {
     struct chrony_address address;
 } own_servers[] = {
     {"169.254.169.123", {.bytes = {169, 254, 169, 123}, .family = 1}},
-    {"fd00:ec2::123",
-        {.bytes = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x01, [15] = 0x23}, .family = 2}},
+    {"fd00:ec2::123", {.bytes = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x01, [15] = 0x23}, .family = 2}},
     {"metadata.google.internal", {.bytes = {169, 254, 169, 254}, .family = 1}},
 };
 

@@ -16,7 +16,8 @@
 
 #define CLASS         "/sys/class/ptp"
 #define AHEAD_OFF_SEC 0.1
-#define FD_TO_CLOCKID(fd) ((clockid_t)((((unsigned)~(fd)) << 3) | 3)) /* as in the kernel's testptp */
+#define FD_TO_CLOCKID(fd)                                                                          \
+    ((clockid_t)((((unsigned)~(fd)) << 3) | 3)) /* as in the kernel's testptp */
 
 void ptp_device_init(struct ptp_device *device)
 {
@@ -125,14 +126,15 @@ int ptp_device_ahead(const char *path, int *ret_sec)
 
     if (fd < 0)
         return -errno;
-    error = clock_gettime(FD_TO_CLOCKID(fd), &clock) < 0 ||
-                    clock_gettime(CLOCK_REALTIME, &system) < 0
-                ? errno
-                : 0;
+    error =
+        clock_gettime(FD_TO_CLOCKID(fd), &clock) < 0 || clock_gettime(CLOCK_REALTIME, &system) < 0
+            ? errno
+            : 0;
     close(fd);
     if (error)
         return -error;
-    ahead = (double)(clock.tv_sec - system.tv_sec) + 1e-9 * (double)(clock.tv_nsec - system.tv_nsec);
+    ahead =
+        (double)(clock.tv_sec - system.tv_sec) + 1e-9 * (double)(clock.tv_nsec - system.tv_nsec);
     whole = rint(ahead);
     if (fabs(ahead - whole) > AHEAD_OFF_SEC || (whole != 0 && (whole < 30 || whole > 45)))
         return -ERANGE;

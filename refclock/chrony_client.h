@@ -23,7 +23,7 @@ struct known_chronyd {
     uint32_t refid;
     double frequency_ppm, correction_sec; /* NAN: it did not say */
     double skew_ppm; /* how far its frequency may be off, by its own estimate; NAN: as above */
-    double root_delay_sec;                /* of its last reference but ours; NAN: there was none */
+    double root_delay_sec; /* of its last reference but ours; NAN: there was none */
     struct chrony_time reference_time;
     double update_interval_sec;
 };

@@ -17,6 +17,7 @@
 #define RETRY_MAX_NS      (2000 * MS)
 #define AWAY_NS           (10000 * MS) /* nobody to be told: samples flow, and RESET is tried */
 #define SLEW_RATE         0.083333     /* chronyd's largest by default */
+#define RESIDUE_LEAST_SEC 1e-4         /* a ten-thousandth of it is left by the first MAKESTEP */
 #define SLEW_MAX_SEC      4.0          /* fits SLEW_HOLD_NS; more is left to chronyd */
 #define GOOD_ENOUGH_SEC   30e-9        /* what a measurement can tell from nothing */
 #define SLEW_ENOUGH_SEC   1e-6         /* below that, samples are as quick as another slew */
@@ -575,6 +576,11 @@ static void act_offset(struct recovery *r, const struct turn *turn)
     if (reading != READING_HAD)
         return;
     r->source = turn->view->source;
+    if (!r->refining && r->round == 1 && r->rate_ppm == 0 && r->refine_due_ns != 0 &&
+        is_rate_worth(turn->view)) {
+        enter(r, RECOVERY_RATE); /* it has become known since the first offset was measured */
+        return;
+    }
     shrinks = isnan(r->remaining_sec) || fabs(offset) < fabs(r->remaining_sec) / 2;
     r->remaining_sec = offset;
     if (is_good_enough(r, turn, shrinks)) {
@@ -623,8 +629,8 @@ static void act_step(struct recovery *r, const struct turn *turn)
 
 static void act_step_residue(struct recovery *r, const struct turn *turn)
 {
-    /* What is left may be a step back; after the second round it is next to nothing. */
-    if (turn->config->step != RECOVERY_STEP_ALWAYS || r->round > 1)
+    /* What is left may be a step back; of a small offset it is next to nothing. */
+    if (turn->config->step != RECOVERY_STEP_ALWAYS || fabs(r->remaining_sec) < RESIDUE_LEAST_SEC)
         enter(r, RECOVERY_OFFSET);
     else
         send(r, turn->order, (struct chrony_command){.id = CHRONY_MAKESTEP});

@@ -7,12 +7,12 @@
 #define SLACK_NS  INT64_C(5000000)
 #define SLEWS_SEC 1e-3 /* what chronyd slews away at once */
 #define PTP_DIFFERENCES                                                                            \
-    3.0                  /* of a PTP clock from chronyd's time: an offset is worth correcting      \
-                          */
-#define WIDTH_SIGMAS 6.0 /* of a reading's bracket: its half is the most that it is off */
+    3.0                   /* of a PTP clock from chronyd's time: an offset is worth correcting     \
+                           */
+#define WIDTH_SIGMAS  6.0 /* of a reading's bracket: its half is the most that it is off */
 #define GOOD_SKEW_PPM 1.0 /* 64 us until the next poll, at most polls' default */
-#define FIRST_ASK_NS INT64_C(1000000000)   /* what chronyd is given to answer at the start */
-#define RESTORE_NS   INT64_C(300000000000) /* after the disruption at the latest */
+#define FIRST_ASK_NS  INT64_C(1000000000)   /* what chronyd is given to answer at the start */
+#define RESTORE_NS    INT64_C(300000000000) /* after the disruption at the latest */
 #define SAVED_FLAGS                                                                                \
     (VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT |                             \
         VMCLOCK_FLAG_VM_GENERATION_PRESENT)

@@ -33,8 +33,8 @@ static void read_at(double sec, double ahead_sec, double ppm)
     for (unsigned i = 0; i < n; i++) {
         const double then = sec + i * 15e-6;
 
-        readings[i] = (struct ptp_reading){
-            at(then + ahead_sec), at(then), at(then * (1 + ppm * 1e-6)), 0};
+        readings[i] =
+            (struct ptp_reading){at(then + ahead_sec), at(then), at(then * (1 + ppm * 1e-6)), 0};
     }
     ck_assert(ptp_clock_take(&ptp, ptp.request, readings, n));
 }

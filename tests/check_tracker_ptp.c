@@ -128,8 +128,8 @@ START_TEST(a_clock_that_steps_back_in_a_recovery_is_not_followed)
     assert_error_below(20e-6);
     ck_assert_uint_ge(virtual_count_events(&vm, EVENT_PTP_CLOCK), 1);
     /* It may have been compared since. */
-    ck_assert(!ptp_clock_is_trusted(&vm.tracker.ptp) ||
-              ptp_clock_good_for_sec(&vm.tracker.ptp) > 0.0019);
+    ck_assert(
+        !ptp_clock_is_trusted(&vm.tracker.ptp) || ptp_clock_good_for_sec(&vm.tracker.ptp) > 0.0019);
 }
 END_TEST
 

@@ -76,8 +76,8 @@ struct virtual_machine {
 
     /* A PTP clock; id 0: there is none. */
     uint64_t ptp_id;
-    double ptp_error_sec; /* its time minus UTC */
-    double ptp_noise_sec; /* of one reading, standard deviation */
+    double ptp_error_sec;                     /* its time minus UTC */
+    double ptp_noise_sec;                     /* of one reading, standard deviation */
     bool ptp_limited, ptp_stuck, ptp_refuses; /* every second reading */
     int64_t ptp_latency_ns;                   /* until a batch of readings is there */
     int64_t ptp_at_ns;                        /* when one is; INT64_MAX: none was asked for */
@@ -105,11 +105,11 @@ struct virtual_machine {
         uint8_t bytes[CHRONY_REQUEST_MAX];
         int64_t at_ns;
     } replies[VIRTUAL_QUEUE];
-    uint32_t refid;                /* 0: not synchronised */
-    bool not_selected;             /* it prefers the NTP server to us */
-    bool has_ntp, ntp_unreachable; /* an NTP server beside us */
+    uint32_t refid;                     /* 0: not synchronised */
+    bool not_selected;                  /* it prefers the NTP server to us */
+    bool has_ntp, ntp_unreachable;      /* an NTP server beside us */
     double ntp_delay_sec, ntp_skew_ppm; /* a BURST makes a fifth of the skew */
-    int64_t ntp_due_ns; /* when chronyd has measured it often enough to select it */
+    int64_t ntp_due_ns;                 /* when chronyd has measured it often enough to select it */
     int64_t updated_ns; /* when the reference was, and how long after the time before */
     double update_interval_sec;
     unsigned samples_since_reset;
