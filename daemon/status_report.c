@@ -113,16 +113,18 @@ const char *status_report_corrected(const struct state_file *state, char *ret_te
 {
     const double ns = state_file_number(state, "last_recovery.corrected_ns");
     const double ppm = state_file_number(state, "last_recovery.corrected_ppm");
+    const bool by_ptp = state_file_value_is(state, "last_recovery.corrected_by", "ptp");
+    const char *by = by_ptp ? ", by the PTP clock" : "";
     char offset[FORMAT_MAX], left[FORMAT_MAX];
 
     if (state_file_value_is(state, "last_recovery.corrected_by", "chronyd"))
         return "left to chronyd";
     if (state_file_value(state, "last_recovery.corrected_ns"))
-        snprintf(ret_text, size, "%s%s and %+.4f ppm, %s left", ns > 0 ? "+" : "",
+        snprintf(ret_text, size, "%s%s and %+.4f ppm, %s left%s", ns > 0 ? "+" : "",
             format_ns(ns, offset), ppm,
-            format_ns(state_file_number(state, "last_recovery.remaining_ns"), left));
+            format_ns(state_file_number(state, "last_recovery.remaining_ns"), left), by);
     else
-        snprintf(ret_text, size, "%+.4f ppm, the offset is left to chronyd", ppm);
+        snprintf(ret_text, size, "%+.4f ppm, the offset is left to chronyd%s", ppm, by);
     return ret_text;
 }
 
@@ -258,6 +260,20 @@ static void print_clock(const struct state_file *state)
             "last_known.page_age_s");
 }
 
+static void print_ptp(const struct state_file *state)
+{
+    const char *path = state_file_value(state, "ptp.clock");
+    char good_for[FORMAT_MAX];
+
+    if (!path)
+        return;
+    if (state_file_value(state, "ptp.good_for_ns"))
+        line("PTP clock", "%s: within %s of chronyd's time", path,
+            format_ns(state_file_number(state, "ptp.good_for_ns"), good_for));
+    else
+        line("PTP clock", "%s: %s", path, state_file_text(state, "ptp.state"));
+}
+
 static void print_marker(const struct state_file *state)
 {
     const char *generation = state_file_value(state, "vm_generation");
@@ -338,6 +354,7 @@ void status_report_print(const struct status_mistakes *mistakes, const struct st
     print_state(state);
     print_clock(state);
     line("chronyd", "%s", status_report_chronyd(state, chronyd, sizeof(chronyd)));
+    print_ptp(state);
     print_disruption(state);
     print_recovery(state);
     print_marker(state);
