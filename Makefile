@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 VERSION = 0.2.0
+ABI     = 0
 
 prefix      = /usr/local
 exec_prefix = $(prefix)
@@ -23,6 +24,7 @@ BUILD    ?= build
 CC       ?= cc
 INSTALL  ?= install
 PKG_CONFIG ?= pkg-config
+OBJCOPY  ?= objcopy
 
 CFLAGS   ?= -O2 -g
 WARNINGS  = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
@@ -45,12 +47,13 @@ ctl_libs    = inih jansson
 
 refclock = $(patsubst %.c,$(BUILD)/%.o,$(wildcard refclock/*.c))
 shared   = $(addprefix $(BUILD)/daemon/,chrony_conf.o chrony_conf_file.o chrony_conf_source.o chrony_settings.o chronyd_process.o config.o config_key.o config_path.o edit_distance.o device.o process.o ptp_device.o metrics.o replace_file.o state_file.o state_key.o state_known.o system_clock.o journal.o log.o)
-daemon   = $(addprefix $(BUILD)/daemon/,announcement.o chronyd.o chronyd_link.o clock_source.o device_node.o event_loop.o exit_status.o last_process.o lock.o notifications.o notify.o ptp_reader.o publisher.o reload.o runner.o sock_sender.o vmclockd.o watched_device.o)
+daemon   = $(addprefix $(BUILD)/daemon/,announcement.o clock_file.o clockbound.o chronyd.o chronyd_link.o clock_source.o device_node.o event_loop.o exit_status.o last_process.o lock.o notifications.o notify.o ptp_reader.o publisher.o reload.o runner.o shared_file.o sock_sender.o vmclockd.o watched_device.o)
 ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chronyd.o chronyd_program.o doctor.o doctor_chrony.o doctor_chronyd.o doctor_prospect.o doctor_refclock.o doctor_selinux.o doctor_system.o format.o device_node.o page_report.o selinux.o sock_sender.o state_reader.o status_report.o status_warnings.o vmclockctl.o watch.o)
 fuzzers  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 checks   = $(patsubst tests/%.c,%,$(wildcard tests/check_*.c))
 
-all: $(BUILD)/vmclockd $(BUILD)/vmclockctl $(BUILD)/vmclocksim
+all: $(BUILD)/vmclockd $(BUILD)/vmclockctl $(BUILD)/vmclocksim \
+     $(BUILD)/lib/libvmclock.so.$(ABI) $(BUILD)/lib/libvmclock.so $(BUILD)/lib/libvmclock.a
 
 $(BUILD)/vmclockd: $(daemon) $(shared) $(refclock)
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs $(daemon_libs)) -lm $(LDLIBS)
@@ -60,6 +63,29 @@ $(BUILD)/vmclockctl: $(ctl) $(shared) $(refclock)
 
 $(BUILD)/vmclocksim: $(BUILD)/tests/sim/vmclocksim.o $(BUILD)/tests/sim/sim_page.o $(refclock)
 	$(LINK) -o $@ $^ -lm $(LDLIBS)
+
+# The library, small and by itself: what it takes of the core is compiled once more, for a shared one.
+lib = $(addprefix $(BUILD)/pic/,lib/vmclock.o refclock/bound_reason.o)
+
+$(BUILD)/pic/%.o: %.c
+	@mkdir -p $(@D)
+	$(COMPILE) -fPIC -fvisibility=hidden -c -o $@ $<
+
+$(BUILD)/lib/libvmclock.so.$(ABI): $(lib) lib/vmclock.map
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=lib/vmclock.map \
+	    -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(LDFLAGS) -o $@ $(lib) $(LDLIBS)
+
+$(BUILD)/lib/libvmclock.so: $(BUILD)/lib/libvmclock.so.$(ABI)
+	ln -sf $(<F) $@
+
+# One object, so that what is hidden in the shared library is hidden here as well.
+$(BUILD)/lib/libvmclock.a: $(lib)
+	@mkdir -p $(@D)
+	$(LD) -r -o $(BUILD)/pic/libvmclock.o $(lib)
+	$(OBJCOPY) --localize-hidden $(BUILD)/pic/libvmclock.o
+	@rm -f $@
+	$(AR) rcs $@ $(BUILD)/pic/libvmclock.o
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -372,4 +398,4 @@ clean:
         check-vm-arm64 faults fuzz fuzz-sources soak soak-virtual coverage bench \
         format tidy analyze install uninstall install-selinux uninstall-selinux dist clean
 .SECONDARY:
--include $(wildcard $(addsuffix /*.d,$(addprefix $(BUILD)/,refclock daemon tests tests/sim tests/fuzz tests/bench tests/chrony_conf)))
+-include $(wildcard $(addsuffix /*.d,$(addprefix $(BUILD)/,pic/lib pic/refclock refclock daemon tests tests/sim tests/fuzz tests/bench tests/chrony_conf)))

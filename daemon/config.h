@@ -20,6 +20,9 @@ struct config {
     char command_socket[CONFIG_PATH_MAX];
     char state_file[CONFIG_PATH_MAX];
     char metrics_file[CONFIG_PATH_MAX]; /* empty: none */
+    char clock_file[CONFIG_PATH_MAX];   /* empty: none */
+    char clockbound[CONFIG_PATH_MAX];   /* empty: none */
+    bool clockbound_marker;             /* its readers compare the marker themselves */
     char chrony_conf[CONFIG_PATH_MAX];  /* as the key says; empty: auto */
     /* The PTP clock; empty: none. auto: what chrony.conf names, if it is of a kind for that. */
     char ptp_clock[CONFIG_PATH_MAX];

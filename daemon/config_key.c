@@ -75,6 +75,24 @@ static void print_metrics_file(const struct config_key *key, const struct config
     fputs(config->metrics_file[0] ? config->metrics_file : "none", to);
 }
 
+/* A path, or none, which is kept as an empty one. */
+static const char *parse_optional_path(
+    const struct config_key *key, const char *value, struct config *config)
+{
+    if (strcmp(value, "none") != 0)
+        return parse_path(key, value, config);
+    *(char *)field(key, config) = '\0';
+    return NULL;
+}
+
+static void print_optional_path(
+    const struct config_key *key, const struct config *config, FILE *to)
+{
+    const char *path = const_field(key, config);
+
+    fputs(path[0] ? path : "none", to);
+}
+
 static const char *parse_chrony_conf(
     const struct config_key *key, const char *value, struct config *config)
 {
@@ -196,6 +214,29 @@ static const char *parse_real(
 static void print_real(const struct config_key *key, const struct config *config, FILE *to)
 {
     print_number(*(const double *)const_field(key, config), to);
+}
+
+/* As max-rate, and with a unit. */
+static const char *parse_ppm(
+    const struct config_key *key, const char *value, struct config *config)
+{
+    const char *end;
+    double number;
+
+    if (!config_parse_number(value, &end, &number) || number < key->minimum ||
+        number > key->maximum)
+        return key->expected;
+    end += strspn(end, " ");
+    if (*end && strcmp(end, "ppm") != 0)
+        return key->expected;
+    *(double *)field(key, config) = number;
+    return NULL;
+}
+
+static void print_ppm(const struct config_key *key, const struct config *config, FILE *to)
+{
+    print_number(*(const double *)const_field(key, config), to);
+    fputs("ppm", to);
 }
 
 static const char *parse_bool(
@@ -508,6 +549,13 @@ const struct config_key config_keys[] = {
         "auto, none, or the absolute path of a PTP clock and utc, tai or by how many seconds it is "
         "ahead of UTC",
         false},
+    {"clock-file", parse_optional_path, print_optional_path, "/run/vmclockd/clock",
+        AT(clock_file), 0, CONFIG_PATH_MAX, "an absolute path, or none", false},
+    {"clockbound", parse_optional_path, print_optional_path, "none", AT(clockbound), 0,
+        CONFIG_PATH_MAX, "an absolute path, or none", false},
+    BOOL("clockbound-marker", "no", clockbound_marker),
+    {"max-drift", parse_ppm, print_ppm, "50ppm", AT(tracker.max_drift_ppm), 0.001, 100000,
+        "ppm, from 0.001 to 100000, as 50ppm", false},
     BOOL("accept-freerunning", "yes", tracker.reader.accept_freerunning),
     DURATION("max-error", "0", tracker.max_error_ns, 0, 86400e9,
         "0 for no limit, or a duration of at most 1d, " UNITS),
@@ -524,7 +572,8 @@ const char *config_key_path(const struct config_key *key, const struct config *c
 {
     const char *path = const_field(key, config);
 
-    if (key->parse != parse_path && key->parse != parse_metrics_file)
+    if (key->parse != parse_path && key->parse != parse_metrics_file &&
+        key->parse != parse_optional_path)
         return NULL;
     return path[0] ? path : NULL;
 }

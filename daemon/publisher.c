@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/publisher.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +26,41 @@ static void report_file(const char *what, const char *path, int result, int *err
     if (result == 0 && *error < 0)
         log_notice("the %s %s is written again", what, path);
     *error = result;
+}
+
+void publisher_init(
+    struct publisher *p, const struct config *config, const struct tracker *tracker)
+{
+    p->config = config;
+    p->tracker = tracker;
+    clock_file_init(&p->clock_file);
+    clockbound_init(&p->clockbound);
+}
+
+void publisher_tell_applications(struct publisher *p)
+{
+    const struct config *c = p->config;
+    struct clock_report report;
+    int r;
+
+    if (p->tracker->config.dry_run || (!c->clock_file[0] && !c->clockbound[0]))
+        return;
+    clock_report_make(p->tracker, &report);
+    r = clock_file_write(&p->clock_file, c->clock_file, c->device, p->boot_id, &report);
+    report_file("clock-file", c->clock_file, r, &p->clock_file_error);
+    r = clockbound_write(&p->clockbound, c->clockbound, c->clockbound_marker, &report);
+    if (r == -EBUSY && p->clockbound_error != r)
+        log_err("%s is written by another program, ClockBound's own say: it is left to that one",
+            c->clockbound);
+    else if (r != -EBUSY)
+        report_file("segment for ClockBound", c->clockbound, r, &p->clockbound_error);
+    p->clockbound_error = r;
+}
+
+void publisher_leave_applications(struct publisher *p)
+{
+    clock_file_close(&p->clock_file);
+    clockbound_close(&p->clockbound);
 }
 
 void publisher_write_metrics(struct publisher *p, int64_t now_ns)

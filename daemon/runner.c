@@ -135,6 +135,7 @@ static void execute(struct runner *r, struct observation *ret_next)
     const struct tracker_orders *orders = &r->orders;
 
     memset(ret_next, 0, sizeof(*ret_next));
+    publisher_tell_applications(&r->publisher);
     publisher_keep(&r->publisher, orders);
     if (orders->save_before_command)
         publisher_save(&r->publisher, true);
@@ -158,6 +159,8 @@ static void step(struct runner *r, struct observation *seen)
 {
     for (int i = 0; i < STEPS_AT_ONCE; i++) {
         seen->now_ns = system_clock_monotonic_ns();
+        seen->suspended_ns = system_clock_boottime_ns() - seen->now_ns;
+        seen->realtime_less_ns = system_clock_realtime_less_ns();
         seen->clock_source = r->clock_source.kind;
         seen->chronyd_id = r->link.chronyd.id;
         seen->ptp_id = r->ptp.id;
@@ -537,8 +540,7 @@ static void init(struct runner *r, const struct config *config, bool dry_run)
 {
     r->config = *config;
     r->dry_run = dry_run;
-    r->publisher.config = &r->config;
-    r->publisher.tracker = &r->tracker;
+    publisher_init(&r->publisher, &r->config, &r->tracker);
     r->device.path = r->device.notifications.path = r->config.device;
     r->watchdog_at_ns = r->wake_at_ns = INT64_MAX;
     r->sock_fd = -1;
@@ -603,6 +605,7 @@ int runner_run(struct runner *r)
         publisher_tell(&r->publisher, &(struct event){.id = EVENT_NOT_PUT_BACK});
     publisher_flush(&r->publisher);
     publisher_save(&r->publisher, false);
+    publisher_leave_applications(&r->publisher);
     publisher_remove_metrics(&r->publisher);
     return result < 0 || r->locked_out ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -28,6 +28,19 @@ int64_t system_clock_boottime_ns(void)
     return read_ns(CLOCK_BOOTTIME);
 }
 
+int64_t system_clock_coarse_ns(void)
+{
+    return read_ns(CLOCK_MONOTONIC_COARSE);
+}
+
+int64_t system_clock_realtime_less_ns(void)
+{
+    const int64_t before_ns = read_ns(CLOCK_MONOTONIC);
+    const int64_t realtime_ns = read_ns(CLOCK_REALTIME);
+
+    return realtime_ns - before_ns - (read_ns(CLOCK_MONOTONIC) - before_ns) / 2;
+}
+
 void system_clock_read(clockid_t clock, size_t n, struct cross_timestamp *ret_readings)
 {
     for (size_t i = 0; i < n; i++) {

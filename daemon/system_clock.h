@@ -14,6 +14,12 @@
 int64_t system_clock_monotonic_ns(void);
 int64_t system_clock_boottime_ns(void);
 
+/* CLOCK_MONOTONIC_COARSE, which is behind CLOCK_MONOTONIC by up to a tick. */
+int64_t system_clock_coarse_ns(void);
+
+/* CLOCK_REALTIME minus CLOCK_MONOTONIC. */
+int64_t system_clock_realtime_less_ns(void);
+
 /* n cross-timestamps of a clock. */
 void system_clock_read(clockid_t clock, size_t n, struct cross_timestamp *ret_readings);
 

@@ -9,7 +9,7 @@
 #define REFID_LOCAL UINT32_C(0x7f7f0101) /* chronyd's own clock, by its "local" directive */
 
 static const struct known_chronyd stranger = {
-    .frequency_ppm = NAN, .correction_sec = NAN, .skew_ppm = NAN, .root_delay_sec = NAN};
+    .frequency_ppm = NAN, .correction_sec = NAN, .skew_ppm = NAN, .residual_ppm = NAN, .distance_sec = NAN, .root_delay_sec = NAN};
 
 void chrony_client_init(struct chrony_client *c, uint32_t sequence_seed, uint64_t id,
     bool had_reference, int64_t now_ns)
@@ -28,7 +28,8 @@ static void forget_tracking(struct known_chronyd *known)
 {
     known->reachable = known->has_reference = known->synchronised = known->tracked = false;
     known->start_done = known->start_done && known->id != 0;
-    known->frequency_ppm = known->correction_sec = known->skew_ppm = NAN;
+    known->frequency_ppm = known->correction_sec = known->skew_ppm = known->residual_ppm = NAN;
+    known->distance_sec = NAN;
 }
 
 /* Another one knows nothing of what the one before was told. */
@@ -79,7 +80,7 @@ static bool take_tracking(struct chrony_client *c, const struct chrony_client_vi
     struct known_chronyd *known = &c->known;
 
     if (reply->status != CHRONY_OK) { /* what it reported before may be so no more */
-        known->frequency_ppm = known->correction_sec = known->skew_ppm = NAN;
+        known->frequency_ppm = known->correction_sec = known->skew_ppm = known->residual_ppm = NAN;
         known->tracked = known->synchronised = false;
         return false;
     }
@@ -88,6 +89,10 @@ static bool take_tracking(struct chrony_client *c, const struct chrony_client_vi
     known->frequency_ppm = tracking->frequency_ppm;
     known->correction_sec = tracking->correction_sec;
     known->skew_ppm = tracking->skew_ppm;
+    known->residual_ppm = tracking->residual_ppm;
+    known->dispersion_sec = tracking->root_dispersion_sec;
+    known->distance_sec = tracking->root_delay_sec / 2 + tracking->root_dispersion_sec;
+    known->leap = tracking->leap;
     known->reference_time = tracking->reference_time;
     known->update_interval_sec = tracking->update_interval_sec;
     known->has_reference =
@@ -144,7 +149,7 @@ static void check(const struct chrony_client *c)
 struct chrony_news chrony_client_receive(
     struct chrony_client *c, struct reporter *reporter, const struct chrony_client_view *view)
 {
-    struct chrony_news news = {EXCHANGE_NONE, RECOVERY_TICK, false};
+    struct chrony_news news = {EXCHANGE_NONE, RECOVERY_TICK, false, false};
     const enum exchange_owner owner = c->exchange.owner;
     enum exchange_result result;
 
@@ -152,7 +157,7 @@ struct chrony_news chrony_client_receive(
     if (view->dry_run) {
         c->exchange.owner = EXCHANGE_NONE;
         return (struct chrony_news){
-            owner, owner == EXCHANGE_NONE ? RECOVERY_TICK : RECOVERY_REPLY_OK, false};
+            owner, owner == EXCHANGE_NONE ? RECOVERY_TICK : RECOVERY_REPLY_OK, false, false};
     }
     if (view->arrival == CHRONY_GONE) {
         gone(c, reporter, view->error, view->now_ns);
@@ -177,6 +182,7 @@ struct chrony_news chrony_client_receive(
         answered(c, reporter);
         if (c->exchange.id == CHRONY_TRACKING)
             news.referenced = take_tracking(c, view);
+        news.told = c->exchange.id == CHRONY_TRACKING && c->exchange.reply.status == CHRONY_OK;
         news.event = event_of(c->exchange.reply.status);
         break;
     }

@@ -22,7 +22,10 @@ struct known_chronyd {
     bool start_done;    /* it needs no start treatment, or no more */
     uint32_t refid;
     double frequency_ppm, correction_sec; /* NAN: it did not say */
-    double skew_ppm; /* how far its frequency may be off, by its own estimate; NAN: as above */
+    /* How far its frequency may be off by its own estimate, and is by the reference's measurements. */
+    double skew_ppm, residual_ppm; /* NAN: as above */
+    double distance_sec, dispersion_sec; /* half the root delay and the root dispersion, and this */
+    int leap;            /* as in its protocol: 1 insert, 2 delete at the end of the month */
     double root_delay_sec; /* of its last reference but ours; NAN: there was none */
     struct chrony_time reference_time;
     double update_interval_sec;
@@ -55,7 +58,8 @@ struct chrony_client_view {
 struct chrony_news {
     enum exchange_owner owner; /* whose it was; EXCHANGE_NONE: nothing of it has ended */
     enum recovery_event event; /* for its owner; RECOVERY_GONE and RECOVERY_LATE_RESET for all */
-    bool referenced;           /* chronyd says that it has a reference */
+    bool told;                 /* chronyd has answered TRACKING */
+    bool referenced;           /* and says that it has a reference */
 };
 
 /* `id` and `had_reference` are of the last start, 0 where nothing is known. */

@@ -193,8 +193,10 @@ static void decode_tracking(const uint8_t *data, struct chrony_tracking *ret)
         .reference_time = {(uint64_t)get32(data + 28) << 32 | get32(data + 32), get32(data + 36)},
         .correction_sec = chrony_float_decode(get32(floats)),
         .frequency_ppm = chrony_float_decode(get32(floats + 12)),
+        .residual_ppm = chrony_float_decode(get32(floats + 16)),
         .skew_ppm = chrony_float_decode(get32(floats + 20)),
         .root_delay_sec = chrony_float_decode(get32(floats + 24)),
+        .root_dispersion_sec = chrony_float_decode(get32(floats + 28)),
         .update_interval_sec = chrony_float_decode(get32(floats + 32)),
     };
 }

@@ -73,8 +73,9 @@ struct chrony_tracking {
     struct chrony_time reference_time; /* of the last update */
     double correction_sec;             /* still to be slewed; positive: the clock is ahead */
     double frequency_ppm;
+    double residual_ppm; /* the measured frequency less that */
     double skew_ppm;
-    double root_delay_sec;
+    double root_delay_sec, root_dispersion_sec;
     double update_interval_sec; /* between the last two; 0: there was one */
 };
 

@@ -25,6 +25,8 @@ struct recoveries {
 
     unsigned bursts_left; /* BURST is sent again as long as there is no reference */
     int64_t burst_due_ns, burst_interval_ns;
+    unsigned rates_left;          /* and the rate that these tell is sent so often */
+    struct chrony_time rate_time; /* of the update that told the last one */
 };
 
 /* What is known beside the recovery's own view. */
@@ -64,5 +66,9 @@ void recoveries_meet_another(struct recoveries *rs);
 /* A BURST is sent, by the recovery or after it; chronyd has a reference, or is another one. */
 void recoveries_burst_sent(struct recoveries *rs, bool by_recovery, int64_t now_ns);
 void recoveries_need_no_burst(struct recoveries *rs);
+
+/* A rate is sent, by the update of `time`; chronyd has no DFREQ. */
+void recoveries_rate_sent(struct recoveries *rs, const struct chrony_time *time);
+void recoveries_need_no_rate(struct recoveries *rs);
 
 #endif

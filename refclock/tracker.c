@@ -10,7 +10,8 @@
     3.0                   /* of a PTP clock from chronyd's time: an offset is worth correcting     \
                            */
 #define WIDTH_SIGMAS  6.0 /* of a reading's bracket: its half is the most that it is off */
-#define GOOD_SKEW_PPM 1.0 /* 64 us until the next poll, at most polls' default */
+#define GOOD_PPM     1.0 /* 64 us until the next poll, by the default of minpoll */
+#define BURSTS_LEAST 4   /* left after the recovery's own: one more makes less of them */
 #define FIRST_ASK_NS  INT64_C(1000000000)   /* what chronyd is given to answer at the start */
 #define RESTORE_NS    INT64_C(300000000000) /* after the disruption at the latest */
 #define SAVED_FLAGS                                                                                \
@@ -24,6 +25,7 @@ struct step {
     struct tracker_orders *orders;
     bool is_clock, may_feed, pauses; /* once the recovery has had its turn */
     enum ptp_clock_state ptp_state_before;
+    bool told;         /* chronyd has answered TRACKING */
     bool ptp_measured; /* what the PTP clock was asked for has come, or will not */
 };
 
@@ -90,6 +92,7 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
     ptp_clock_init(&t->ptp, &config->ptp, &saved->ptp, now_ns);
     recoveries_init(&t->recoveries, saved->valid ? saved->confirmed_marker : 0);
     feeder_init(&t->feeder, now_ns);
+    bound_init(&t->bound);
     if (saved->valid)
         host_remember(
             &t->host, saved->confirmed_marker, saved->flags & SAVED_FLAGS, saved->vm_generation);
@@ -296,7 +299,7 @@ static void run_recovery(struct step *s, enum recovery_event event)
     struct recovery_view view = {
         .now_ns = s->seen->now_ns,
         .page = page_for_recovery(t),
-        .busy = owner == EXCHANGE_RESTORE || owner == EXCHANGE_BURST,
+        .busy = owner == EXCHANGE_RESTORE || owner == EXCHANGE_BURST || owner == EXCHANGE_RATE,
         .has_reference = t->client.known.has_reference,
         .synchronised = t->client.known.synchronised || t->config.dry_run,
         .correction_sec = t->client.known.correction_sec,
@@ -385,13 +388,38 @@ static bool may_restore(const struct tracker *t)
 
 /*
  * A few measurements give chronyd a good offset and a bad rate, and the next ones come a minute
- * later: more of them help, until its own estimate of the rate is good.
+ * later: more of them help, until the rate is good. Its own estimate of that alone is not enough, for
+ * it is of before the disruption, and makes chronyd take measurements of the new rate for noise.
  */
 static bool rate_is_good(const struct tracker *t)
 {
+    const struct known_chronyd *known = &t->client.known;
+
     return recovery_corrected_by(&t->recoveries.recovery) != RECOVERY_CORRECTOR_CHRONYD ||
            t->host.mode == TRACKER_MODE_CLOCK || t->restore.polls ||
-           t->client.known.skew_ppm <= GOOD_SKEW_PPM;
+           (t->recoveries.bursts_left < BURSTS_LEAST && known->skew_ppm <= GOOD_PPM &&
+               fabs(known->residual_ppm) <= GOOD_PPM);
+}
+
+/*
+ * The rate that chronyd has measured and does not believe, where it is beyond what the noise of
+ * measurements over this time explains.
+ */
+static bool rate_is_due(const struct tracker *t, int64_t now_ns)
+{
+    const struct recoveries *rs = &t->recoveries;
+    const struct known_chronyd *known = &t->client.known;
+    const double since_sec = (double)(now_ns - rs->recovery.started_ns) * 1e-9;
+
+    return rs->rates_left > 0 && t->config.correct_frequency && known->tracked &&
+           known->has_reference && recovery_is_resting(&rs->recovery) && !t->stopping &&
+           recovery_corrected_by(&rs->recovery) == RECOVERY_CORRECTOR_CHRONYD &&
+           t->host.mode != TRACKER_MODE_CLOCK &&
+           (known->reference_time.sec != rs->rate_time.sec ||
+               known->reference_time.nsec != rs->rate_time.nsec) &&
+           fabs(known->residual_ppm) <= t->config.recovery.rate_max_ppm &&
+           fabs(known->residual_ppm) >
+               fmax(GOOD_PPM, 2e6 * known->dispersion_sec / fmax(since_sec, 1));
 }
 
 /* More measurements, while those that were asked for have not led to a good reference. */
@@ -427,6 +455,15 @@ static void burst_again(struct step *s)
     recoveries_burst_sent(&s->t->recoveries, false, s->seen->now_ns);
 }
 
+static void send_rate(struct step *s)
+{
+    const struct known_chronyd *known = &s->t->client.known;
+
+    recoveries_rate_sent(&s->t->recoveries, &known->reference_time);
+    send_command(s, EXCHANGE_RATE,
+        &(struct chrony_command){.id = CHRONY_DFREQ, .ppm = known->residual_ppm});
+}
+
 static void restore_or_poll(struct step *s)
 {
     struct tracker *t = s->t;
@@ -436,6 +473,8 @@ static void restore_or_poll(struct step *s)
         return;
     if (may_restore(t) && is_due(t, t->restore.due_ns, now_ns))
         restore_one(s);
+    else if (rate_is_due(t, now_ns))
+        send_rate(s);
     else if (may_burst(t) && is_due(t, t->recoveries.burst_due_ns, now_ns))
         burst_again(s);
     else if (is_due(t, t->client.poll_due_ns, now_ns) && !t->stopping)
@@ -527,6 +566,7 @@ static enum recovery_event take_chronyd(struct step *s)
     const uint64_t id_before = t->client.known.id;
     const struct chrony_news news = chrony_client_receive(&t->client, &t->reporter, &view);
 
+    s->told = news.told;
     restore_meet(&t->restore, seen->chronyd_id);
     if (t->client.known.id != id_before)
         recoveries_meet_another(&t->recoveries);
@@ -534,6 +574,8 @@ static enum recovery_event take_chronyd(struct step *s)
         recoveries_need_no_burst(&t->recoveries);
     if (news.referenced)
         restore_referenced(&t->restore, now_ns);
+    if (news.owner == EXCHANGE_RATE && news.event != RECOVERY_REPLY_OK)
+        recoveries_need_no_rate(&t->recoveries);
     if (news.owner == EXCHANGE_RESTORE && news.event == RECOVERY_SILENCE)
         restore_unanswered(&t->restore, now_ns);
     else if (news.owner == EXCHANGE_RESTORE)
@@ -619,6 +661,64 @@ static void watch_health(const struct step *s)
             .update_interval_sec = known->update_interval_sec,
             .has_bursts = t->host.mode != TRACKER_MODE_CLOCK,
             .boosted = t->restore.polls,
+        });
+}
+
+/* --- the applications ---------------------------------------------------------------------------
+ */
+
+/* Until a disrupted clock is right again: by the page, which tells how far, or by chronyd's word. */
+static bool is_disrupted(const struct tracker *t)
+{
+    const struct recovery *r = &t->recoveries.recovery;
+
+    if (t->recoveries.pending)
+        return true;
+    if (r->started_ns == 0 || r->cause == RECOVERY_CAUSE_START)
+        return false;
+    if (t->host.has_time)
+        return recovery_holds_samples(r);
+    return r->synchronised_ns == 0 &&
+           (r->state != RECOVERY_IDLE || !t->client.known.tracked || !t->client.known.has_reference);
+}
+
+static double page_rate_bound(const struct clock_model *model)
+{
+    return model->has_bound ? (double)model->period_maxerror / (double)model->period_frac : 0;
+}
+
+static void tell_applications(const struct step *s)
+{
+    struct tracker *t = s->t;
+    const struct feeder *f = &t->feeder;
+    const struct known_chronyd *known = &t->client.known;
+
+    bound_step(&t->bound,
+        &(struct bound_view){
+            .now_ns = s->seen->now_ns,
+            .suspended_ns = s->seen->suspended_ns,
+            .realtime_less_ns = s->seen->realtime_less_ns,
+            .max_drift = t->config.max_drift_ppm * 1e-6,
+            .stopping = t->stopping,
+            .has_page = t->host.known && t->host.page.magic != 0,
+            .sees_page = !host_in_trouble(&t->host),
+            .disrupted = is_disrupted(t),
+            .unconfirmed = t->recoveries.unconfirmed,
+            .measured = f->has_offset && f->offset_ns == s->seen->now_ns,
+            .is_clock = s->is_clock,
+            .offset_sec = f->offset.sec,
+            .has_bound = f->offset.has_bound,
+            .host_is_free = t->host.page.clock_status == VMCLOCK_STATUS_FREERUNNING,
+            .bound_ns = f->offset.bound_ns,
+            .rate_bound = page_rate_bound(&t->host.model),
+            .told = s->told,
+            .has_reference = known->has_reference,
+            .distance_sec = known->distance_sec,
+            .correction_sec = known->correction_sec,
+            .reference_sec = (int64_t)known->reference_time.sec,
+            .interval_sec = known->update_interval_sec,
+            .leap_is_announced = known->leap == 1 || known->leap == 2,
+            .answers = known->reachable,
         });
 }
 
@@ -711,6 +811,7 @@ void tracker_step(
     restore_or_poll(&s);
     feed(&s);
     watch_health(&s);
+    tell_applications(&s);
     if (ret_orders->measure == 0)
         schedule(&s);
     describe(&s);

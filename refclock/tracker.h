@@ -11,12 +11,14 @@
  *                      `------ one command -----+-------'      | holds
  *                                                              v
  *     readings ------------------ offset ----------------> feeder --> sample
+ *     offset, reply, recoveries -------------------------> bound ---> applications
  *
  * Each of them has a state that nobody else writes, and returns what others have to know.
  */
 #ifndef REFCLOCK_TRACKER_H
 #define REFCLOCK_TRACKER_H
 
+#include "refclock/bound.h"
 #include "refclock/chrony_client.h"
 #include "refclock/counter_watch.h"
 #include "refclock/feeder.h"
@@ -34,6 +36,7 @@ struct tracker_config {
     bool dry_run;
     uint64_t max_error_ns; /* 0: no limit */
     uint32_t refid;
+    double max_drift_ppm; /* of the counter by itself */
     struct ptp_clock_config ptp;
     struct recovery_config recovery;
 };
@@ -57,8 +60,10 @@ enum tracker_measure {
 };
 
 struct observation {
-    int64_t now_ns;   /* CLOCK_MONOTONIC */
-    uint64_t counter; /* with HOST_LOOK_CHANGED: at the look */
+    int64_t now_ns;       /* CLOCK_MONOTONIC */
+    int64_t suspended_ns; /* CLOCK_BOOTTIME minus that */
+    int64_t realtime_less_ns; /* CLOCK_REALTIME minus that */
+    uint64_t counter;     /* with HOST_LOOK_CHANGED: at the look */
     enum host_look look;
     const struct vmclock_page *page;
     enum page_verdict page_verdict;
@@ -137,6 +142,7 @@ struct tracker {
     struct restore restore;
     struct feeder feeder;
     struct health health;
+    struct bound bound;
 };
 
 void tracker_init(struct tracker *t, const struct tracker_config *config,

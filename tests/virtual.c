@@ -56,6 +56,7 @@ static void move_clock(struct virtual_machine *vm)
 static void step_clock(struct virtual_machine *vm, double by_sec)
 {
     vm->error_sec += by_sec;
+    vm->stepped_in_all_ns += llrint(by_sec * 1e9);
     if (-by_sec > vm->largest_backward_step_sec)
         vm->largest_backward_step_sec = -by_sec;
 }
@@ -467,6 +468,8 @@ static void step(struct virtual_machine *vm, struct observation *seen)
             seen->n_realtime = seen->n_raw = 16;
             seen->kernel_tai = vm->kernel_tai;
         }
+        seen->realtime_less_ns = VIRTUAL_EPOCH * VIRTUAL_SEC + vm->stepped_in_all_ns;
+        seen->suspended_ns = vm->suspended_ns;
         seen->clock_source = vm->other_clock_source ? CLOCK_SOURCE_OTHER : CLOCK_SOURCE_COUNTER;
         seen->ptp_id = vm->ptp_id;
         seen->ptp_limited = vm->ptp_limited;
@@ -639,6 +642,7 @@ void virtual_config(struct tracker_config *c)
     chrony_refid_parse("VMCL", &c->refid);
     c->recovery.makestep_limit = 3;
     c->recovery.makestep_threshold_sec = 1;
+    c->max_drift_ppm = 50;
     c->recovery.burst_good = 4;
     c->recovery.burst_total = 8;
     c->recovery.step_max_ns = INT64_C(3650) * 86400 * VIRTUAL_SEC;

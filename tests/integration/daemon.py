@@ -69,6 +69,7 @@ class Daemon:
             "sock": sock,
             "command_socket": command_socket,
             "state_file": os.path.join(directory, "state"),
+            "clock_file": os.path.join(directory, "clock"),
             **settings,
         }
         self.configure()

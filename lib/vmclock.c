@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma GCC visibility push(default) /* what it declares, and nothing else, is seen outside */
+#include "lib/vmclock.h"
+#pragma GCC visibility pop
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/clock_page.h"
+#include "refclock/bound_reason.h"
+
+#define DEFAULT_PATH "/run/vmclockd/clock"
+#define BOOT_ID      "/proc/sys/kernel/random/boot_id"
+
+#define SECOND_NS    INT64_C(1000000000)
+#define GOOD_NS      (5 * SECOND_NS)    /* without a word of vmclockd, where nobody sees the marker */
+#define GOOD_LONG_NS (1000 * SECOND_NS) /* and where we do */
+#define OPEN_NS      SECOND_NS          /* at the earliest after the last attempt */
+#define FRESH_NS     (3 * SECOND_NS / 2) /* vmclockd has a word each second */
+#define TRIES        16
+#define BOUND_MAX_NS INT64_C(1000000000000000000)
+#define STEP_NS      (20 * INT64_C(1000000)) /* more than the coarse clock's tick, of 10 ms at most */
+#define BACK_NS      (2 * INT64_C(1000000))
+
+/* The vmclock device's page: what of it is read here. Linux's vmclock-abi.h has the whole. */
+#define DEVICE_BYTES 4096u
+
+struct device_page {
+    uint32_t magic, size;
+    uint16_t version;
+    uint8_t counter_id, time_type;
+    uint32_t seq_count;
+    uint64_t disruption_marker;
+};
+
+#define DEVICE_MAGIC UINT32_C(0x4b4c4356) /* "VCLK" */
+
+struct vmclock {
+    const struct clock_page *page; /* a page of memory, or more, which is never unmapped */
+    size_t page_bytes;
+    const struct device_page *device; /* the same; it may have nothing to say */
+    _Atomic bool is_ours; /* what is mapped at `page` was written since this boot */
+    _Atomic bool device_is_open;
+    _Atomic int64_t opened_ns; /* CLOCK_MONOTONIC_COARSE, at the last attempt */
+    uint64_t boot_id[2];       /* of this boot; 0: it cannot be known */
+    char path[];
+};
+
+/* --- clocks --------------------------------------------------------------------------------- */
+
+static inline int64_t ns_of(const struct timespec *t)
+{
+    return t->tv_sec * SECOND_NS + t->tv_nsec;
+}
+
+static inline void move(const struct timespec *from, int64_t by_ns, struct timespec *ret)
+{
+    int64_t nsec = from->tv_nsec + by_ns, sec = 0;
+
+    if (nsec < 0 || nsec >= SECOND_NS) {
+        sec = nsec / SECOND_NS - (nsec % SECOND_NS < 0);
+        nsec -= sec * SECOND_NS;
+    }
+    ret->tv_sec = from->tv_sec + (time_t)sec;
+    ret->tv_nsec = (long)nsec;
+}
+
+/* --- files ---------------------------------------------------------------------------------- */
+
+static void read_boot_id(uint64_t ret_id[2])
+{
+    const int fd = open(BOOT_ID, O_RDONLY | O_CLOEXEC);
+    char text[64];
+    ssize_t n = 0;
+
+    if (fd >= 0) {
+        n = read(fd, text, sizeof(text) - 1);
+        close(fd);
+    }
+    text[n > 0 ? n : 0] = '\0';
+    clock_page_boot_id(text, ret_id);
+}
+
+/*
+ * Map `bytes` of a file, or device, over `at`: whoever reads there sees the old or the new one. A file
+ * has to have them: to read beyond its end is the end.
+ */
+static int map_over(void *at, const char *path, size_t bytes, size_t needed)
+{
+    const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct stat status;
+    int r = 0;
+
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &status) < 0)
+        r = -errno;
+    else if (S_ISREG(status.st_mode) ? status.st_size < (off_t)needed : !S_ISCHR(status.st_mode))
+        r = -EBADMSG;
+    else if (mmap(at, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+        r = -errno;
+    close(fd);
+    return r;
+}
+
+/* Nothing, for as long as there is no file. */
+static void *reserve(size_t bytes)
+{
+    return mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static int check(struct vmclock *c)
+{
+    const struct clock_page *page = c->page;
+
+    c->is_ours = page->magic == CLOCK_PAGE_MAGIC &&
+                 ((page->boot_id[0] == c->boot_id[0] && page->boot_id[1] == c->boot_id[1]) ||
+                     (c->boot_id[0] | c->boot_id[1]) == 0);
+    if (page->magic != CLOCK_PAGE_MAGIC)
+        return -EBADMSG;
+    /* 0: vmclockd has not written it yet. */
+    return page->version == CLOCK_PAGE_VERSION || page->version == 0 ? 0 : -EPROTONOSUPPORT;
+}
+
+/* Where this program may read it: then it sees the marker for itself. */
+static void open_device(struct vmclock *c)
+{
+    char path[CLOCK_PAGE_DEVICE];
+
+    if (check(c) < 0 || atomic_load_explicit(&c->device_is_open, memory_order_relaxed))
+        return;
+    memcpy(path, c->page->device, sizeof(path));
+    path[sizeof(path) - 1] = '\0';
+    if (path[0] && map_over((void *)(uintptr_t)c->device, path, DEVICE_BYTES, sizeof(*c->device)) == 0)
+        atomic_store_explicit(&c->device_is_open, true, memory_order_release);
+}
+
+int vmclock_open(const char *path, struct vmclock **ret)
+{
+    const char *name = path ? path : DEFAULT_PATH;
+    struct vmclock *c = calloc(1, sizeof(*c) + strlen(name) + 1);
+    void *page, *device;
+    int r = 0;
+
+    if (!c)
+        return -ENOMEM;
+    strcpy(c->path, name);
+    c->page_bytes = DEVICE_BYTES;
+    read_boot_id(c->boot_id);
+    page = reserve(c->page_bytes);
+    device = reserve(DEVICE_BYTES);
+    if (page == MAP_FAILED || device == MAP_FAILED)
+        r = -ENOMEM;
+    c->page = page == MAP_FAILED ? NULL : page;
+    c->device = device == MAP_FAILED ? NULL : device;
+    if (r == 0)
+        r = map_over(page, name, c->page_bytes, sizeof(*c->page));
+    if (r == 0)
+        r = check(c);
+    if (r < 0) {
+        vmclock_close(c);
+        return r;
+    }
+    open_device(c);
+    *ret = c;
+    return 0;
+}
+
+void vmclock_close(struct vmclock *c)
+{
+    if (!c)
+        return;
+    if (c->page)
+        munmap((void *)(uintptr_t)c->page, c->page_bytes);
+    if (c->device)
+        munmap((void *)(uintptr_t)c->device, DEVICE_BYTES);
+    free(c);
+}
+
+/* What is mapped says nothing any more: another file may be at its path by now. Once a second. */
+static void open_again(struct vmclock *c, int64_t coarse_ns)
+{
+    int64_t last_ns = atomic_load_explicit(&c->opened_ns, memory_order_relaxed);
+    const int error = errno;
+
+    if (coarse_ns - last_ns < OPEN_NS ||
+        !atomic_compare_exchange_strong(&c->opened_ns, &last_ns, coarse_ns))
+        return;
+    map_over((void *)(uintptr_t)c->page, c->path, c->page_bytes, sizeof(*c->page));
+    open_device(c);
+    errno = error;
+}
+
+/* --- reading -------------------------------------------------------------------------------- */
+
+/* What was published, and CLOCK_REALTIME while it was so. */
+struct sight {
+    struct timespec realtime;
+    int64_t realtime_ns, as_of_ns, written_ns, bound_ns, realtime_less_ns;
+    uint32_t status, reason, growth_ppb;
+    uint64_t marker, vm_generation;
+};
+
+/*
+ * The slot is read behind the clock, and is the one that was there before it: a recovery that ends
+ * meanwhile does not make a reading of the disrupted clock good. 0; 1: there is none; -errno.
+ */
+static inline int see(const struct vmclock *c, struct sight *ret)
+{
+    const struct clock_page *page = c->page;
+    const _Atomic uint32_t *sequence = (const _Atomic uint32_t *)&page->sequence;
+
+    for (int i = 0; i < TRIES; i++) {
+        const uint32_t before = atomic_load_explicit(sequence, memory_order_acquire);
+        const struct clock_page_slot *slot = &page->slots[before & 1];
+
+        if (clock_gettime(CLOCK_REALTIME, &ret->realtime) < 0)
+            return -errno;
+        atomic_thread_fence(memory_order_acquire);
+        ret->status = slot->status;
+        ret->reason = slot->reason;
+        ret->growth_ppb = slot->growth_ppb;
+        ret->as_of_ns = slot->as_of_ns;
+        ret->written_ns = slot->written_ns;
+        ret->bound_ns = slot->bound_ns;
+        ret->realtime_less_ns = slot->realtime_less_ns;
+        ret->marker = slot->disruption_marker;
+        ret->vm_generation = slot->vm_generation;
+        atomic_thread_fence(memory_order_acquire);
+        ret->realtime_ns = ns_of(&ret->realtime);
+        if (before == atomic_load_explicit(sequence, memory_order_relaxed))
+            return page->version == CLOCK_PAGE_VERSION && c->is_ours ? 0 : 1;
+    }
+    return 1;
+}
+
+/* The marker by the device itself. False: it cannot be read, or the host is writing it. */
+static inline bool read_marker(const struct vmclock *c, uint64_t *ret_marker)
+{
+    const struct device_page *d = c->device;
+    const _Atomic uint32_t *sequence = (const _Atomic uint32_t *)&d->seq_count;
+
+    if (!atomic_load_explicit(&c->device_is_open, memory_order_acquire) || d->magic != DEVICE_MAGIC)
+        return false;
+    for (int i = 0; i < TRIES; i++) {
+        const uint32_t before = atomic_load_explicit(sequence, memory_order_acquire);
+
+        *ret_marker = *(const volatile uint64_t *)&d->disruption_marker;
+        atomic_thread_fence(memory_order_acquire);
+        if (!(before & 1) && before == atomic_load_explicit(sequence, memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
+static inline bool is_good(uint32_t status)
+{
+    return status == BOUND_SYNCHRONISED || status == BOUND_FREE_RUNNING;
+}
+
+/* The published bound as it is now, rounded up: 2^10 ns are at most 1e9 / 976562 ns. */
+static inline int64_t bound_now_ns(const struct sight *s)
+{
+    const int64_t age_ns = s->realtime_ns - s->as_of_ns;
+    const uint64_t units = age_ns > 0 ? (uint64_t)age_ns / 1024 + 1 : 1;
+    const uint64_t grown =
+        units < UINT64_C(1) << 31 ? units * s->growth_ppb / 976562 + 1 : (uint64_t)age_ns;
+
+    return s->bound_ns < BOUND_MAX_NS && grown < BOUND_MAX_NS ? s->bound_ns + (int64_t)grown
+                                                              : BOUND_MAX_NS;
+}
+
+static inline void tell(
+    const struct sight *s, bool sees_marker, uint64_t marker, struct vmclock_interval *ret)
+{
+    ret->disruption_marker = sees_marker ? marker : s->marker;
+    ret->vm_generation = s->vm_generation;
+    if (is_good(s->status)) {
+        const int64_t bound_ns = bound_now_ns(s);
+
+        ret->status = (enum vmclock_status)s->status; /* the two have the same numbers */
+        move(&s->realtime, -bound_ns, &ret->earliest);
+        move(&s->realtime, bound_ns, &ret->latest);
+    } else {
+        ret->status = s->status == BOUND_DISRUPTED ? VMCLOCK_DISRUPTED : VMCLOCK_UNKNOWN;
+        ret->earliest = ret->latest = (struct timespec){0};
+    }
+}
+
+/* What has become of it without a word of vmclockd, by a clock that no step moves. */
+static void age(struct vmclock *c, struct sight *s, bool sees_marker, int64_t coarse_ns)
+{
+    const int64_t age_ns = coarse_ns + s->realtime_less_ns - s->written_ns;
+    const int64_t moved_ns = s->realtime_ns - s->realtime_less_ns - coarse_ns;
+
+    if (age_ns >= GOOD_NS)
+        open_again(c, coarse_ns);
+    if (age_ns >= GOOD_NS && (age_ns > GOOD_LONG_NS || !sees_marker)) {
+        s->status = BOUND_UNKNOWN;
+        s->reason = BOUND_STOPPING;
+    } else if (is_good(s->status) && (moved_ns > STEP_NS || moved_ns < -BACK_NS)) {
+        s->status = BOUND_UNKNOWN;
+        s->reason = BOUND_STEPPED;
+    } else if (is_good(s->status) && age_ns >= GOOD_NS) {
+        s->status = BOUND_FREE_RUNNING;
+    }
+}
+
+/* Whatever is so. */
+__attribute__((noinline)) static int look(
+    struct vmclock *c, struct vmclock_interval *ret, uint32_t *ret_reason)
+{
+    struct sight s;
+    struct timespec coarse;
+    uint64_t marker = 0;
+    bool sees_marker;
+    const int r = see(c, &s);
+
+    if (r < 0 || clock_gettime(CLOCK_MONOTONIC_COARSE, &coarse) < 0)
+        return r < 0 ? r : -errno;
+    if (r == 1) {
+        open_again(c, ns_of(&coarse));
+        *ret = (struct vmclock_interval){.status = VMCLOCK_UNKNOWN};
+        *ret_reason = BOUND_STOPPING;
+        return 0;
+    }
+    sees_marker = read_marker(c, &marker);
+    age(c, &s, sees_marker, ns_of(&coarse));
+    if (sees_marker && marker != s.marker && s.status != BOUND_UNKNOWN) {
+        s.status = BOUND_DISRUPTED;
+        s.reason = BOUND_RECOVERING;
+    }
+    *ret_reason = s.reason;
+    tell(&s, sees_marker, marker, ret);
+    return 0;
+}
+
+int vmclock_now(struct vmclock *c, struct vmclock_interval *ret)
+{
+    struct sight s;
+    uint64_t marker = 0;
+    bool sees_marker;
+    uint32_t reason;
+
+    /* As it is nearly always: published a moment ago, and good. */
+    if (see(c, &s) == 0 && (uint64_t)s.realtime_ns - (uint64_t)s.written_ns < FRESH_NS &&
+        is_good(s.status)) {
+        /* After the clock: a disruption that is not seen now was not before the reading, either. */
+        sees_marker = read_marker(c, &marker);
+        if (!sees_marker || marker == s.marker) {
+            tell(&s, sees_marker, marker, ret);
+            return 0;
+        }
+    }
+    return look(c, ret, &reason);
+}
+
+const char *vmclock_status_str(enum vmclock_status status)
+{
+    return bound_status_str((enum bound_status)status);
+}
+
+const char *vmclock_why(struct vmclock *c)
+{
+    struct vmclock_interval interval;
+    uint32_t reason;
+    const int r = look(c, &interval, &reason);
+
+    return r < 0 ? "the system's clocks cannot be read" : bound_reason_str(reason);
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "refclock/bound.h"
+
+#include <assert.h>
+#include <math.h>
+
+#include "refclock/calendar.h"
+
+#define PAGE_GOOD_NS    INT64_C(5000000000) /* from then on chronyd may go by others */
+#define LATE_INTERVALS  8.0
+#define LATE_LEAST_SEC  5.0 /* chronyd is asked once a second */
+#define LEAP_AROUND_SEC 2
+#define STEP_NS         INT64_C(1000000) /* two clocks are read one after the other */
+
+void bound_init(struct bound *b)
+{
+    *b = (struct bound){.status = BOUND_UNKNOWN, .reason = BOUND_NO_PAGE};
+}
+
+/* --- what is known ---------------------------------------------------------------------------- */
+
+static void forget(struct bound *b)
+{
+    b->page.known = b->chronyd.known = false;
+}
+
+/*
+ * CLOCK_MONOTONIC stood still meanwhile: what is known has grown older than it tells. Or somebody
+ * has stepped the clock, of which chronyd learns by its next measurement.
+ */
+static void watch_clocks(struct bound *b, const struct bound_view *view)
+{
+    const bool suspended = view->suspended_ns - b->suspended_ns > STEP_NS;
+    const int64_t step_ns = view->realtime_less_ns - b->realtime_less_ns;
+
+    if (b->started && (suspended || step_ns > STEP_NS || step_ns < -STEP_NS)) {
+        forget(b);
+        b->lost = true;
+        b->lost_by = suspended ? BOUND_SUSPENDED : BOUND_STEPPED;
+        b->unheard_sec = b->reference_sec;
+    }
+    if (!b->started || suspended)
+        b->suspended_ns = view->suspended_ns;
+    b->realtime_less_ns = view->realtime_less_ns;
+    b->started = true;
+}
+
+static void take_measurement(struct bound *b, const struct bound_view *view)
+{
+    const double host_sec = view->has_bound ? (double)view->bound_ns * 1e-9 : 0;
+
+    b->page = (struct bound_value){true, view->now_ns, fabs(view->offset_sec) + host_sec};
+    b->page_has_bound = view->has_bound && view->bound_ns != UINT64_MAX;
+    b->host_is_free = view->host_is_free;
+    b->rate_bound = view->rate_bound;
+}
+
+static void take_tracking(struct bound *b, const struct bound_view *view)
+{
+    b->has_reference = view->has_reference;
+    b->leap_is_announced = view->leap_is_announced;
+    if (!view->has_reference)
+        return;
+    b->reference_sec = view->reference_sec;
+    b->interval_sec = view->interval_sec;
+    if (b->lost && view->reference_sec == b->unheard_sec)
+        return;
+    b->chronyd = (struct bound_value){
+        true, view->now_ns, view->distance_sec + fabs(view->correction_sec)};
+    if (!(b->chronyd.sec >= 0)) /* NAN as well: it does not say */
+        b->chronyd.known = false;
+}
+
+/* --- what follows ----------------------------------------------------------------------------- */
+
+static int64_t realtime_sec(const struct bound_view *view)
+{
+    return (view->now_ns + view->realtime_less_ns) / INT64_C(1000000000);
+}
+
+static bool is_leap(const struct bound *b, const struct bound_view *view)
+{
+    const int64_t sec = realtime_sec(view);
+    int64_t after_sec;
+
+    if (!b->leap_is_announced || sec <= LEAP_AROUND_SEC)
+        return false;
+    after_sec = calendar_month_of((sec - LEAP_AROUND_SEC) / CALENDAR_DAY_SEC).next_first_day *
+                CALENDAR_DAY_SEC;
+    return sec >= after_sec - LEAP_AROUND_SEC - 1 && sec <= after_sec + LEAP_AROUND_SEC;
+}
+
+static void say(struct bound *b, enum bound_status status, enum bound_reason reason)
+{
+    b->status = status;
+    b->reason = reason;
+    b->value.known = false;
+}
+
+static void say_value(struct bound *b, enum bound_status status, enum bound_reason reason,
+    const struct bound_value *value, double growth)
+{
+    b->status = status;
+    b->reason = reason;
+    b->value = *value;
+    b->growth = growth;
+}
+
+/* Chronyd's word, and what was measured beside it where the page has no bounds. */
+static void judge_chronyd(struct bound *b, const struct bound_view *view, bool beside_page)
+{
+    struct bound_value value = b->chronyd;
+    const double age_sec = (double)(realtime_sec(view) - b->reference_sec);
+    const double late_sec = fmax(LATE_INTERVALS * b->interval_sec, LATE_LEAST_SEC);
+
+    if (!value.known && b->status == BOUND_DISRUPTED) {
+        say(b, BOUND_DISRUPTED, b->reason); /* right again, maybe, but who knows how far */
+        return;
+    }
+    if (!value.known) {
+        say(b, BOUND_UNKNOWN, b->lost ? b->lost_by : BOUND_NO_REFERENCE);
+        return;
+    }
+    b->lost = false;
+    if (beside_page)
+        value.sec += b->page.sec;
+    if (!view->answers || !b->has_reference)
+        say_value(b, BOUND_FREE_RUNNING, BOUND_CHRONYD_LOST, &value, view->max_drift);
+    else if (b->interval_sec > 0 && age_sec > late_sec)
+        say_value(b, BOUND_FREE_RUNNING, BOUND_CHRONYD_LATE, &value, view->max_drift);
+    else if (beside_page)
+        say_value(b, BOUND_FREE_RUNNING, BOUND_PAGE_UNBOUNDED, &value, view->max_drift);
+    else
+        say_value(b, BOUND_SYNCHRONISED, BOUND_BY_CHRONYD, &value, view->max_drift);
+}
+
+static void judge(struct bound *b, const struct bound_view *view)
+{
+    const bool by_page = b->page.known && view->is_clock &&
+                         view->now_ns - b->page.as_of_ns <= PAGE_GOOD_NS;
+
+    if (view->stopping) {
+        say(b, BOUND_UNKNOWN, BOUND_STOPPING);
+    } else if (!view->has_page) {
+        say(b, BOUND_UNKNOWN, BOUND_NO_PAGE);
+    } else if (!view->sees_page) {
+        say(b, BOUND_UNKNOWN, BOUND_PAGE_UNSEEN);
+    } else if (is_leap(b, view)) {
+        say(b, BOUND_UNKNOWN, BOUND_LEAP);
+    } else if (by_page && b->page_has_bound) {
+        b->lost = false;
+        say_value(b, b->host_is_free ? BOUND_FREE_RUNNING : BOUND_SYNCHRONISED,
+            b->host_is_free ? BOUND_HOST_FREE : BOUND_BY_PAGE, &b->page,
+            view->max_drift + b->rate_bound);
+    } else if (view->unconfirmed) {
+        say(b, BOUND_DISRUPTED, BOUND_UNCONFIRMED);
+    } else {
+        judge_chronyd(b, view, by_page);
+    }
+}
+
+bool bound_step(struct bound *b, const struct bound_view *view)
+{
+    const enum bound_status before = b->status;
+
+    watch_clocks(b, view);
+    if (view->disrupted) {
+        forget(b);
+        b->lost = false; /* it is worse */
+        say(b, BOUND_DISRUPTED, BOUND_RECOVERING);
+    } else {
+        if (view->measured)
+            take_measurement(b, view);
+        if (view->told)
+            take_tracking(b, view);
+        judge(b, view);
+    }
+    assert(b->value.known ==
+           (b->status == BOUND_SYNCHRONISED || b->status == BOUND_FREE_RUNNING));
+    assert(!b->value.known || (b->value.sec >= 0 && b->value.as_of_ns <= view->now_ns));
+    return b->status != before;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How wrong CLOCK_REALTIME can be, now, and why: what applications are told. Two sources know:
+ *
+ *     the page, where it is a clock with bounds:  |offset measured| + the page's bound, since then
+ *     chronyd, by its answer to TRACKING:         half the root delay + the root dispersion
+ *                                                 + |what it still slews|, as of the answer
+ *
+ * and from the moment that it was true the bound grows by what a counter may drift. Beside a page
+ * without bounds chronyd's bound and what is measured count together, as free-running at best.
+ *
+ * | what is so                                    | status       | the bound                    |
+ * |-----------------------------------------------|--------------|------------------------------|
+ * | vmclockd stops, or no page was seen yet       | unknown      | none                         |
+ * | the page cannot be seen: nor can the marker   | unknown      | none                         |
+ * | a disruption, until the clock is right again  | disrupted    | none                         |
+ * | chronyd did not confirm that it has forgotten | disrupted    | none, but by the page        |
+ * | the guest was suspended, the clock stepped    | unknown      | none, until there is news    |
+ * | a leap second, two seconds before and after   | unknown      | none: UTC is ambiguous       |
+ * | the page is a clock, with bounds              | synchronised | the page's                   |
+ * | ... and its host runs free                    | free-running | the page's                   |
+ * | ... without bounds                            | free-running | chronyd's and the offset     |
+ * | ... and was not measured for 5 s              | free-running | chronyd's, as below          |
+ * | chronyd never had a reference                 | unknown      | none                         |
+ * | chronyd is synchronised                       | synchronised | chronyd's                    |
+ * | ... and eight of its intervals have gone by   | free-running | chronyd's                    |
+ * | ... has no reference any more, or is gone     | free-running | chronyd's last one, growing  |
+ *
+ * Where chronyd's servers smear a leap second and the page does not tell, the bound is of the
+ * smeared time. One that chronyd slews, by leapsecmode, is in the bound: it is slewed or measured.
+ */
+#ifndef REFCLOCK_BOUND_H
+#define REFCLOCK_BOUND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "refclock/bound_reason.h"
+
+/* What is known at this moment. */
+struct bound_view {
+    int64_t now_ns;       /* CLOCK_MONOTONIC */
+    int64_t suspended_ns; /* CLOCK_BOOTTIME minus that */
+    int64_t realtime_less_ns; /* CLOCK_REALTIME minus it: what a step changes */
+    double max_drift;     /* of the counter, relative */
+    bool stopping, has_page, sees_page;
+    bool disrupted;   /* a recovery has not put the clock right yet */
+    bool unconfirmed; /* chronyd may not have forgotten */
+
+    bool measured; /* by this step: CLOCK_REALTIME against the page */
+    bool is_clock; /* the page is one now */
+    double offset_sec;
+    bool has_bound, host_is_free;
+    uint64_t bound_ns; /* of the page at the reading, and its half width; UINT64_MAX: none */
+    double rate_bound; /* of the page, relative */
+
+    bool told; /* by this step: chronyd answered TRACKING, with what follows */
+    bool has_reference;
+    double distance_sec;    /* half the root delay and the root dispersion; NAN: not told */
+    double correction_sec;  /* what is still to be slewed */
+    int64_t reference_sec;  /* of its last update, UTC */
+    double interval_sec;    /* between the last two; 0: there was one */
+    bool leap_is_announced; /* for the end of the month */
+    bool answers;           /* it did when it was asked last */
+};
+
+/* A bound that was true at a moment. */
+struct bound_value {
+    bool known;
+    int64_t as_of_ns; /* CLOCK_MONOTONIC */
+    double sec;
+};
+
+struct bound {
+    enum bound_status status;
+    enum bound_reason reason;
+    struct bound_value value; /* known: in SYNCHRONISED and FREE_RUNNING alone */
+    double growth;            /* s per s from value.as_of_ns on */
+
+    struct bound_value page, chronyd;
+    double offset_sec, rate_bound; /* of the page's last measurement */
+    bool page_has_bound, host_is_free;
+    bool has_reference, leap_is_announced;
+    int64_t reference_sec;
+    double interval_sec;
+    int64_t suspended_ns, realtime_less_ns;
+    bool started;
+    bool lost; /* the clock was stepped, or the guest suspended: */
+    enum bound_reason lost_by;
+    int64_t unheard_sec; /* chronyd's last update before that */
+};
+
+void bound_init(struct bound *b);
+
+/* True: the status is another one than it was. */
+bool bound_step(struct bound *b, const struct bound_view *view);
+
+#endif
