@@ -48,7 +48,7 @@ ctl_libs    = inih jansson
 refclock = $(patsubst %.c,$(BUILD)/%.o,$(wildcard refclock/*.c))
 shared   = $(addprefix $(BUILD)/daemon/,chrony_conf.o chrony_conf_file.o chrony_conf_source.o chrony_settings.o chronyd_process.o config.o config_key.o config_path.o edit_distance.o device.o process.o ptp_device.o metrics.o replace_file.o state_file.o state_key.o state_known.o system_clock.o journal.o log.o)
 daemon   = $(addprefix $(BUILD)/daemon/,announcement.o clock_file.o clockbound.o chronyd.o chronyd_link.o clock_source.o device_node.o event_loop.o exit_status.o last_process.o lock.o notifications.o notify.o ptp_reader.o publisher.o reload.o runner.o shared_file.o sock_sender.o vmclockd.o watched_device.o)
-ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chronyd.o chronyd_program.o doctor.o doctor_chrony.o doctor_chronyd.o doctor_prospect.o doctor_refclock.o doctor_selinux.o doctor_system.o format.o device_node.o page_report.o selinux.o sock_sender.o state_reader.o status_report.o status_warnings.o vmclockctl.o watch.o)
+ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chronyd.o chronyd_program.o doctor.o doctor_chrony.o doctor_chronyd.o doctor_prospect.o doctor_refclock.o doctor_selinux.o doctor_system.o format.o device_node.o now_report.o page_report.o selinux.o sock_sender.o state_reader.o status_report.o status_warnings.o vmclockctl.o watch.o)
 fuzzers  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 checks   = $(patsubst tests/%.c,%,$(wildcard tests/check_*.c))
 
@@ -58,7 +58,7 @@ all: $(BUILD)/vmclockd $(BUILD)/vmclockctl $(BUILD)/vmclocksim \
 $(BUILD)/vmclockd: $(daemon) $(shared) $(refclock)
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs $(daemon_libs)) -lm $(LDLIBS)
 
-$(BUILD)/vmclockctl: $(ctl) $(shared) $(refclock)
+$(BUILD)/vmclockctl: $(ctl) $(BUILD)/lib/vmclock.o $(shared) $(refclock)
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs $(ctl_libs)) -lm $(LDLIBS)
 
 $(BUILD)/vmclocksim: $(BUILD)/tests/sim/vmclocksim.o $(BUILD)/tests/sim/sim_page.o $(refclock)
@@ -93,7 +93,8 @@ $(BUILD)/%.o: %.c
 
 $(BUILD)/check_%: $(BUILD)/tests/check_%.o $(BUILD)/tests/sim/sim_page.o $(BUILD)/tests/virtual.o \
                   $(BUILD)/tests/tracker_fixture.o $(shared) $(refclock) $(addprefix $(BUILD)/daemon/, \
-                  apparmor.o chronyd.o chronyd_program.o format.o device_node.o selinux.o sock_sender.o)
+                  apparmor.o chronyd.o chronyd_program.o clock_file.o clockbound.o format.o device_node.o selinux.o \
+                  shared_file.o sock_sender.o) $(BUILD)/lib/vmclock.o
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs check inih) -lm $(LDLIBS)
 
 # --- trying it ---------------------------------------------------------------
@@ -398,4 +399,4 @@ clean:
         check-vm-arm64 faults fuzz fuzz-sources soak soak-virtual coverage bench \
         format tidy analyze install uninstall install-selinux uninstall-selinux dist clean
 .SECONDARY:
--include $(wildcard $(addsuffix /*.d,$(addprefix $(BUILD)/,pic/lib pic/refclock refclock daemon tests tests/sim tests/fuzz tests/bench tests/chrony_conf)))
+-include $(wildcard $(addsuffix /*.d,$(addprefix $(BUILD)/,pic/lib pic/refclock refclock daemon lib tests tests/sim tests/fuzz tests/bench tests/chrony_conf)))

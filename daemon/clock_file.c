@@ -31,9 +31,9 @@ void clock_report_make(const struct tracker *t, struct clock_report *ret_report)
         .realtime_less_ns = t->bound.realtime_less_ns,
         .marker = t->host.marker,
         .vm_generation = has_generation ? page->vm_generation : 0,
-        .flags = (has_generation ? CLOCK_PAGE_HAS_GENERATION : 0U) |
-                 (b->reason == BOUND_BY_PAGE || b->reason == BOUND_HOST_FREE ? CLOCK_PAGE_IS_CLOCK
-                                                                            : 0U),
+        .flags =
+            (has_generation ? CLOCK_PAGE_HAS_GENERATION : 0U) |
+            (b->reason == BOUND_BY_PAGE || b->reason == BOUND_HOST_FREE ? CLOCK_PAGE_IS_CLOCK : 0U),
     };
 }
 
@@ -82,7 +82,8 @@ static void adopt(struct clock_page *page)
     atomic_thread_fence(memory_order_seq_cst);
 }
 
-static int open_page(struct clock_file *c, const char *path, const char *device, const char *boot_id)
+static int open_page(
+    struct clock_file *c, const char *path, const char *device, const char *boot_id)
 {
     uint64_t boot[2];
     struct clock_page *page;

@@ -9,13 +9,13 @@
 
 #include "daemon/system_clock.h"
 
-#define SECOND_NS   INT64_C(1000000000)
-#define GOOD_NS     (5 * SECOND_NS)
+#define SECOND_NS    INT64_C(1000000000)
+#define GOOD_NS      (5 * SECOND_NS)
 #define GOOD_LONG_NS (1000 * SECOND_NS) /* as ClockBound has it: its readers watch the marker */
-#define RECENT_NS   (10 * SECOND_NS)
-#define WATCH_NS    (3 * SECOND_NS) /* whoever writes it does so once a second */
-#define VERSION_2   2
-#define GROWTH_MAX  999999999u
+#define RECENT_NS    (10 * SECOND_NS)
+#define WATCH_NS     (3 * SECOND_NS) /* whoever writes it does so once a second */
+#define VERSION_2    2
+#define GROWTH_MAX   999999999u
 
 static const uint32_t magic[2] = {UINT32_C(0x414d5a4e), UINT32_C(0x43420200)};
 

@@ -11,7 +11,7 @@
 struct clockbound {
     struct shared_file file;
     char path[256];
-    uint16_t generation; /* of what we wrote last, or found */
+    uint16_t generation;    /* of what we wrote last, or found */
     int64_t watch_until_ns; /* CLOCK_MONOTONIC_COARSE: until then we see whether others write */
     bool taken;             /* they do: we do not */
 };

@@ -85,8 +85,7 @@ static const char *parse_optional_path(
     return NULL;
 }
 
-static void print_optional_path(
-    const struct config_key *key, const struct config *config, FILE *to)
+static void print_optional_path(const struct config_key *key, const struct config *config, FILE *to)
 {
     const char *path = const_field(key, config);
 
@@ -217,8 +216,7 @@ static void print_real(const struct config_key *key, const struct config *config
 }
 
 /* As max-rate, and with a unit. */
-static const char *parse_ppm(
-    const struct config_key *key, const char *value, struct config *config)
+static const char *parse_ppm(const struct config_key *key, const char *value, struct config *config)
 {
     const char *end;
     double number;
@@ -549,8 +547,8 @@ const struct config_key config_keys[] = {
         "auto, none, or the absolute path of a PTP clock and utc, tai or by how many seconds it is "
         "ahead of UTC",
         false},
-    {"clock-file", parse_optional_path, print_optional_path, "/run/vmclockd/clock",
-        AT(clock_file), 0, CONFIG_PATH_MAX, "an absolute path, or none", false},
+    {"clock-file", parse_optional_path, print_optional_path, "/run/vmclockd/clock", AT(clock_file),
+        0, CONFIG_PATH_MAX, "an absolute path, or none", false},
     {"clockbound", parse_optional_path, print_optional_path, "none", AT(clockbound), 0,
         CONFIG_PATH_MAX, "an absolute path, or none", false},
     BOOL("clockbound-marker", "no", clockbound_marker),

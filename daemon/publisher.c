@@ -28,8 +28,7 @@ static void report_file(const char *what, const char *path, int result, int *err
     *error = result;
 }
 
-void publisher_init(
-    struct publisher *p, const struct config *config, const struct tracker *tracker)
+void publisher_init(struct publisher *p, const struct config *config, const struct tracker *tracker)
 {
     p->config = config;
     p->tracker = tracker;
@@ -49,6 +48,7 @@ void publisher_tell_applications(struct publisher *p)
     r = clock_file_write(&p->clock_file, c->clock_file, c->device, p->boot_id, &report);
     report_file("clock-file", c->clock_file, r, &p->clock_file_error);
     r = clockbound_write(&p->clockbound, c->clockbound, c->clockbound_marker, &report);
+    p->save = p->save || r != p->clockbound_error;
     if (r == -EBUSY && p->clockbound_error != r)
         log_err("%s is written by another program, ClockBound's own say: it is left to that one",
             c->clockbound);
@@ -87,7 +87,7 @@ void publisher_save(struct publisher *p, bool running)
     if (p->boot_id[0] == '\0') /* what is saved without it is of no use to the next start */
         state_file_boot_id(p->boot_id);
     was_well = state_file_all_is_well(&p->state);
-    state_file_describe(p->config, p->tracker, p->boot_id, running, &p->state);
+    state_file_describe(p->config, p->tracker, p->boot_id, running, p->clockbound.taken, &p->state);
     if (state_file_all_is_well(&p->state) != was_well)
         p->metrics_at_ns = 0;
     report_file("state file", p->config->state_file,

@@ -23,8 +23,8 @@ bool shared_file_is_intact(const struct shared_file *f);
 
 /*
  * Open it where it is not, or no longer is what it was: made with mode 0644, with its directory.
- * 0: as it was; 1: it has just been opened; or -errno; -EEXIST: there is something else at `path`, to be left alone: not a file, or one
- * that does not begin with the `n` bytes of `magic`.
+ * 0: as it was; 1: it has just been opened; or -errno; -EEXIST: there is something else at `path`,
+ * to be left alone: not a file, or one that does not begin with the `n` bytes of `magic`.
  */
 int shared_file_open(struct shared_file *f, const char *path, const void *magic, size_t n);
 

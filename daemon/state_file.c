@@ -241,7 +241,7 @@ static void describe_key(
 }
 
 void state_file_describe(const struct config *config, const struct tracker *tracker,
-    const char *boot_id, bool running, struct state_file *ret_state)
+    const char *boot_id, bool running, bool clockbound_taken, struct state_file *ret_state)
 {
     char namespace[STATE_NAMESPACE_MAX];
     struct state_source source = {.config = config,
@@ -250,6 +250,7 @@ void state_file_describe(const struct config *config, const struct tracker *trac
         .boot_id = boot_id,
         .pid_namespace = namespace,
         .running = running,
+        .clockbound_taken = clockbound_taken,
         .now_ns = system_clock_monotonic_ns()};
 
     state_file_pid_namespace(namespace);

@@ -315,6 +315,30 @@ static void rounded_ns(const struct state_source *source, char *ret_value)
     print(ret_value, "%.0f", rint(*(const double *)field(source) * 1e9) + 0.0);
 }
 
+static void bound_status(const struct state_source *source, char *ret_value)
+{
+    print(ret_value, "%s", bound_status_str(source->tracker->bound.status));
+}
+
+static void bound_reason(const struct state_source *source, char *ret_value)
+{
+    print(ret_value, "%s", bound_reason_str(source->tracker->bound.reason));
+}
+
+/* As of now. */
+static void bound_ns(const struct state_source *source, char *ret_value)
+{
+    const struct bound *b = &source->tracker->bound;
+    const double age_sec = (double)(source->now_ns - b->value.as_of_ns) * 1e-9;
+
+    print(ret_value, "%.0f", ceil((b->value.sec + age_sec * b->growth) * 1e9));
+}
+
+static void clockbound_taken(const struct state_source *source, char *ret_value)
+{
+    print_yes_no(ret_value, source->clockbound_taken);
+}
+
 static void chronyd_refid(const struct state_source *source, char *ret_value)
 {
     journal_refid(source->tracker->client.known.refid, ret_value, STATE_VALUE_MAX);
@@ -372,6 +396,7 @@ const struct state_key state_keys[] = {
     {"running", STATE_YES_NO, .take = running},
     {"updated_boottime_ns", STATE_INTEGER, .take = updated_boottime},
     {"sock", STATE_TEXT, SETTING(sock)},
+    {"clockbound", STATE_TEXT, SETTING(clockbound)},
     {"command_socket", STATE_TEXT, SETTING(command_socket)},
     {"refid", STATE_TEXT, SETTING(refid)},
 
@@ -459,11 +484,19 @@ const struct state_key state_keys[] = {
         GAUGE("last_recovery_offset_seconds", "By how much the clock was moved.", 1e-9)},
     {"last_recovery.remaining_ns", STATE_INTEGER, ROUNDED_NS(remaining_sec), WHEN(step), JSON},
 
-    {"ptp.clock", STATE_TEXT, SETTING(ptp_clock), WHEN(ptp), JSON, .is_vital = true,
-        .label = "PTP clock"},
+    {"ptp.clock", STATE_TEXT, SETTING(ptp_clock), WHEN(ptp), JSON, .is_vital = true},
     {"ptp.state", STATE_TEXT, ptp_state, WHEN(ptp), JSON},
     {"ptp.good_for_ns", STATE_INTEGER, ptp_good_for_ns, WHEN(trusted_ptp), JSON},
     {"ptp.id", STATE_TEXT, HEX(ptp.id), WHEN(trusted_ptp)},
+
+    {"applications.status", STATE_TEXT, bound_status, JSON},
+    {"applications.reason", STATE_TEXT, bound_reason, JSON},
+    {"applications.bound_ns", STATE_INTEGER, bound_ns, WHEN(bound), JSON,
+        GAUGE("clock_bound_seconds",
+            "How wrong the system's clock can be: what applications are "
+            "told.",
+            1e-9)},
+    {"clockbound_taken", STATE_YES_NO, .take = clockbound_taken},
 
     {"chronyd.id", STATE_TEXT, HEX(client.known.id)},
     {"chronyd.had_reference", STATE_YES_NO, FLAG(client.known.had_reference)},

@@ -18,7 +18,7 @@ struct state_source {
     const struct tracker *tracker;
     struct tracker_saved saved;
     const char *boot_id, *pid_namespace;
-    bool running;
+    bool running, clockbound_taken;
     int64_t now_ns; /* CLOCK_MONOTONIC */
     size_t offset;  /* of the key's field */
     unsigned index; /* of a key that repeats: which one */

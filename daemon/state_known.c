@@ -163,6 +163,11 @@ bool state_known_health_unconfirmed(const struct state_source *source)
 /* --- the last recovery, and chronyd
  * --------------------------------------------------------------- */
 
+bool state_known_bound(const struct state_source *source)
+{
+    return source->tracker->bound.value.known && source->tracker->bound.value.sec < 1e9;
+}
+
 bool state_known_ptp(const struct state_source *source)
 {
     return source->tracker->config.ptp.used;

@@ -14,6 +14,7 @@
 #include "daemon/config.h"
 #include "daemon/doctor.h"
 #include "daemon/metrics.h"
+#include "daemon/now_report.h"
 #include "daemon/page_report.h"
 #include "daemon/process.h"
 #include "daemon/state_reader.h"
@@ -211,6 +212,23 @@ static int command_doctor(const struct config *config, const struct arguments *a
     return written() == EXIT_SUCCESS && findings == 0 ? EXIT_SUCCESS : EXIT_NOT_SO;
 }
 
+static int command_now(const struct config *config, const struct arguments *arguments)
+{
+    const int r = now_report(config, arguments->json);
+    struct state_file state;
+
+    if (r == -ENOENT && !config->clock_file[0])
+        complain("\"clock-file\" is none: vmclockd tells no program the time");
+    else if (r < 0)
+        fprintf(stderr, "vmclockctl: %s: %s\n", config->clock_file,
+            r == -EBADMSG           ? "it is no clock-file of vmclockd"
+            : r == -EPROTONOSUPPORT ? "it is a clock-file of another version"
+                                    : strerror(-r));
+    if (r == 0)
+        return written();
+    return state_reader_read(config, &state) == 0 ? EXIT_NOT_SO : EXIT_NO_DAEMON;
+}
+
 /* --- the program ----------------------------------------------------------------------------- */
 
 static const struct command {
@@ -231,6 +249,7 @@ static const struct command {
     {"metrics", "", "the numbers, for Prometheus", command_metrics, false, false, "state-file"},
     {"recover", "", "make vmclockd recover as after a disruption", command_recover, false, false,
         "state-file"},
+    {"now", "", "the time, and how wrong it can be", command_now, true, false, "clock-file"},
     {"doctor", "[FILE]", "is all in place, and how to fix what is not", command_doctor, true, true,
         NULL},
 };
@@ -248,8 +267,8 @@ static void print_usage(FILE *to)
           "  -h, --help          print this\n"
           "  -V, --version       print the version\n"
           "\n"
-          "Exit status: 0 done (status, wait: all is well; doctor: no findings),\n"
-          "1 not so, 2 no vmclockd runs, 64 usage, 69 device, 78 configuration. See\n"
+          "Exit status: 0 done (status, wait: all is well; doctor: no findings; now: it\n"
+          "holds), 1 not so, 2 no vmclockd runs, 64 usage, 69 device, 78 configuration. See\n"
           "vmclockctl(8).\n",
         to);
 }

@@ -31,10 +31,10 @@ struct clock_page_slot {
     uint32_t status; /* enum bound_status */
     uint32_t reason; /* enum bound_reason */
     uint32_t flags;
-    uint32_t growth_ppb;      /* of the bound, from as_of on */
-    int64_t as_of_ns;         /* CLOCK_REALTIME when the bound was true, if it was not stepped since */
-    int64_t written_ns;       /* and when this was written */
-    int64_t bound_ns;         /* of CLOCK_REALTIME's error */
+    uint32_t growth_ppb; /* of the bound, from as_of on */
+    int64_t as_of_ns;    /* CLOCK_REALTIME when the bound was true, if it was not stepped since */
+    int64_t written_ns;  /* and when this was written */
+    int64_t bound_ns;    /* of CLOCK_REALTIME's error */
     int64_t realtime_less_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC: it changes by steps alone */
     uint64_t disruption_marker, vm_generation;
 };

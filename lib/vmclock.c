@@ -20,9 +20,9 @@
 #define BOOT_ID      "/proc/sys/kernel/random/boot_id"
 
 #define SECOND_NS    INT64_C(1000000000)
-#define GOOD_NS      (5 * SECOND_NS)    /* without a word of vmclockd, where nobody sees the marker */
-#define GOOD_LONG_NS (1000 * SECOND_NS) /* and where we do */
-#define OPEN_NS      SECOND_NS          /* at the earliest after the last attempt */
+#define GOOD_NS      (5 * SECOND_NS) /* without a word of vmclockd, where nobody sees the marker */
+#define GOOD_LONG_NS (1000 * SECOND_NS)  /* and where we do */
+#define OPEN_NS      SECOND_NS           /* at the earliest after the last attempt */
 #define FRESH_NS     (3 * SECOND_NS / 2) /* vmclockd has a word each second */
 #define TRIES        16
 #define BOUND_MAX_NS INT64_C(1000000000000000000)
@@ -46,7 +46,7 @@ struct vmclock {
     const struct clock_page *page; /* a page of memory, or more, which is never unmapped */
     size_t page_bytes;
     const struct device_page *device; /* the same; it may have nothing to say */
-    _Atomic bool is_ours; /* what is mapped at `page` was written since this boot */
+    _Atomic bool is_ours;             /* what is mapped at `page` was written since this boot */
     _Atomic bool device_is_open;
     _Atomic int64_t opened_ns; /* CLOCK_MONOTONIC_COARSE, at the last attempt */
     uint64_t boot_id[2];       /* of this boot; 0: it cannot be known */
@@ -89,8 +89,8 @@ static void read_boot_id(uint64_t ret_id[2])
 }
 
 /*
- * Map `bytes` of a file, or device, over `at`: whoever reads there sees the old or the new one. A file
- * has to have them: to read beyond its end is the end.
+ * Map `bytes` of a file, or device, over `at`: whoever reads there sees the old or the new one. A
+ * file has to have them: to read beyond its end is the end.
  */
 static int map_over(void *at, const char *path, size_t bytes, size_t needed)
 {
@@ -138,7 +138,8 @@ static void open_device(struct vmclock *c)
         return;
     memcpy(path, c->page->device, sizeof(path));
     path[sizeof(path) - 1] = '\0';
-    if (path[0] && map_over((void *)(uintptr_t)c->device, path, DEVICE_BYTES, sizeof(*c->device)) == 0)
+    if (path[0] &&
+        map_over((void *)(uintptr_t)c->device, path, DEVICE_BYTES, sizeof(*c->device)) == 0)
         atomic_store_explicit(&c->device_is_open, true, memory_order_release);
 }
 

@@ -39,8 +39,8 @@ int vmclock_open(const char *path, struct vmclock **ret);
 
 /*
  * The time now. No lock, no allocation and, as long as vmclockd is at work, no system call; it may
- * be called in a signal handler. 0 and *ret, whose status says whether it holds; -errno: the system's
- * clocks cannot be read.
+ * be called in a signal handler. 0 and *ret, whose status says whether it holds; -errno: the
+ * system's clocks cannot be read.
  */
 int vmclock_now(struct vmclock *clock, struct vmclock_interval *ret);
 
@@ -50,7 +50,8 @@ void vmclock_close(struct vmclock *clock);
 /* "synchronised" and the like. */
 const char *vmclock_status_str(enum vmclock_status status);
 
-/* Why the last status is as it is, in words, as of now. Never NULL; good for as long as the program. */
+/* Why the last status is as it is, in words, as of now. Never NULL; good for as long as the
+ * program. */
 const char *vmclock_why(struct vmclock *clock);
 
 #ifdef __cplusplus

@@ -45,6 +45,11 @@ static void watch_clocks(struct bound *b, const struct bound_view *view)
     b->started = true;
 }
 
+static int64_t realtime_sec(const struct bound_view *view)
+{
+    return (view->now_ns + view->realtime_less_ns) / INT64_C(1000000000);
+}
+
 static void take_measurement(struct bound *b, const struct bound_view *view)
 {
     const double host_sec = view->has_bound ? (double)view->bound_ns * 1e-9 : 0;
@@ -65,18 +70,15 @@ static void take_tracking(struct bound *b, const struct bound_view *view)
     b->interval_sec = view->interval_sec;
     if (b->lost && view->reference_sec == b->unheard_sec)
         return;
-    b->chronyd = (struct bound_value){
-        true, view->now_ns, view->distance_sec + fabs(view->correction_sec)};
+    b->rate_doubt = view->rate_doubt;
+    b->chronyd = (struct bound_value){true, view->now_ns,
+        view->distance_sec + fabs(view->correction_sec) +
+            view->rate_doubt * fmax(0, (double)(realtime_sec(view) + 1 - view->reference_sec))};
     if (!(b->chronyd.sec >= 0)) /* NAN as well: it does not say */
         b->chronyd.known = false;
 }
 
 /* --- what follows ----------------------------------------------------------------------------- */
-
-static int64_t realtime_sec(const struct bound_view *view)
-{
-    return (view->now_ns + view->realtime_less_ns) / INT64_C(1000000000);
-}
 
 static bool is_leap(const struct bound *b, const struct bound_view *view)
 {
@@ -110,6 +112,7 @@ static void say_value(struct bound *b, enum bound_status status, enum bound_reas
 static void judge_chronyd(struct bound *b, const struct bound_view *view, bool beside_page)
 {
     struct bound_value value = b->chronyd;
+    const double growth = view->max_drift + b->rate_doubt;
     const double age_sec = (double)(realtime_sec(view) - b->reference_sec);
     const double late_sec = fmax(LATE_INTERVALS * b->interval_sec, LATE_LEAST_SEC);
 
@@ -125,19 +128,19 @@ static void judge_chronyd(struct bound *b, const struct bound_view *view, bool b
     if (beside_page)
         value.sec += b->page.sec;
     if (!view->answers || !b->has_reference)
-        say_value(b, BOUND_FREE_RUNNING, BOUND_CHRONYD_LOST, &value, view->max_drift);
+        say_value(b, BOUND_FREE_RUNNING, BOUND_CHRONYD_LOST, &value, growth);
     else if (b->interval_sec > 0 && age_sec > late_sec)
-        say_value(b, BOUND_FREE_RUNNING, BOUND_CHRONYD_LATE, &value, view->max_drift);
+        say_value(b, BOUND_FREE_RUNNING, BOUND_CHRONYD_LATE, &value, growth);
     else if (beside_page)
-        say_value(b, BOUND_FREE_RUNNING, BOUND_PAGE_UNBOUNDED, &value, view->max_drift);
+        say_value(b, BOUND_FREE_RUNNING, BOUND_PAGE_UNBOUNDED, &value, growth);
     else
-        say_value(b, BOUND_SYNCHRONISED, BOUND_BY_CHRONYD, &value, view->max_drift);
+        say_value(b, BOUND_SYNCHRONISED, BOUND_BY_CHRONYD, &value, growth);
 }
 
 static void judge(struct bound *b, const struct bound_view *view)
 {
-    const bool by_page = b->page.known && view->is_clock &&
-                         view->now_ns - b->page.as_of_ns <= PAGE_GOOD_NS;
+    const bool by_page =
+        b->page.known && view->is_clock && view->now_ns - b->page.as_of_ns <= PAGE_GOOD_NS;
 
     if (view->stopping) {
         say(b, BOUND_UNKNOWN, BOUND_STOPPING);
@@ -175,8 +178,7 @@ bool bound_step(struct bound *b, const struct bound_view *view)
             take_tracking(b, view);
         judge(b, view);
     }
-    assert(b->value.known ==
-           (b->status == BOUND_SYNCHRONISED || b->status == BOUND_FREE_RUNNING));
+    assert(b->value.known == (b->status == BOUND_SYNCHRONISED || b->status == BOUND_FREE_RUNNING));
     assert(!b->value.known || (b->value.sec >= 0 && b->value.as_of_ns <= view->now_ns));
     return b->status != before;
 }

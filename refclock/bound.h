@@ -4,7 +4,9 @@
  *
  *     the page, where it is a clock with bounds:  |offset measured| + the page's bound, since then
  *     chronyd, by its answer to TRACKING:         half the root delay + the root dispersion
- *                                                 + |what it still slews|, as of the answer
+ *                                                 + |what it still slews|, as of the answer,
+ *                                                 + what its rate may have been off since its
+ * update
  *
  * and from the moment that it was true the bound grows by what a counter may drift. Beside a page
  * without bounds chronyd's bound and what is measured count together, as free-running at best.
@@ -39,10 +41,10 @@
 
 /* What is known at this moment. */
 struct bound_view {
-    int64_t now_ns;       /* CLOCK_MONOTONIC */
-    int64_t suspended_ns; /* CLOCK_BOOTTIME minus that */
+    int64_t now_ns;           /* CLOCK_MONOTONIC */
+    int64_t suspended_ns;     /* CLOCK_BOOTTIME minus that */
     int64_t realtime_less_ns; /* CLOCK_REALTIME minus it: what a step changes */
-    double max_drift;     /* of the counter, relative */
+    double max_drift;         /* of the counter, relative */
     bool stopping, has_page, sees_page;
     bool disrupted;   /* a recovery has not put the clock right yet */
     bool unconfirmed; /* chronyd may not have forgotten */
@@ -58,6 +60,7 @@ struct bound_view {
     bool has_reference;
     double distance_sec;    /* half the root delay and the root dispersion; NAN: not told */
     double correction_sec;  /* what is still to be slewed */
+    double rate_doubt;      /* by which its rate may be wrong, beside the drift, relative */
     int64_t reference_sec;  /* of its last update, UTC */
     double interval_sec;    /* between the last two; 0: there was one */
     bool leap_is_announced; /* for the end of the month */
@@ -82,7 +85,7 @@ struct bound {
     bool page_has_bound, host_is_free;
     bool has_reference, leap_is_announced;
     int64_t reference_sec;
-    double interval_sec;
+    double interval_sec, rate_doubt;
     int64_t suspended_ns, realtime_less_ns;
     bool started;
     bool lost; /* the clock was stepped, or the guest suspended: */

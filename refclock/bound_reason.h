@@ -3,7 +3,7 @@
 #ifndef REFCLOCK_BOUND_REASON_H
 #define REFCLOCK_BOUND_REASON_H
 
-/* As enum vmclock_status in lib/vmclock.h has them, and ClockBound. */
+/* As enum vmclock_clock_status in lib/vmclock.h has them, and ClockBound. */
 enum bound_status { BOUND_UNKNOWN, BOUND_SYNCHRONISED, BOUND_FREE_RUNNING, BOUND_DISRUPTED };
 
 /* Applications get these numbers: a new one goes to the end. */

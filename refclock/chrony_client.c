@@ -8,8 +8,12 @@
 #define POLL_NS     INT64_C(1000000000)
 #define REFID_LOCAL UINT32_C(0x7f7f0101) /* chronyd's own clock, by its "local" directive */
 
-static const struct known_chronyd stranger = {
-    .frequency_ppm = NAN, .correction_sec = NAN, .skew_ppm = NAN, .residual_ppm = NAN, .distance_sec = NAN, .root_delay_sec = NAN};
+static const struct known_chronyd stranger = {.frequency_ppm = NAN,
+    .correction_sec = NAN,
+    .skew_ppm = NAN,
+    .residual_ppm = NAN,
+    .distance_sec = NAN,
+    .root_delay_sec = NAN};
 
 void chrony_client_init(struct chrony_client *c, uint32_t sequence_seed, uint64_t id,
     bool had_reference, int64_t now_ns)

@@ -22,10 +22,11 @@ struct known_chronyd {
     bool start_done;    /* it needs no start treatment, or no more */
     uint32_t refid;
     double frequency_ppm, correction_sec; /* NAN: it did not say */
-    /* How far its frequency may be off by its own estimate, and is by the reference's measurements. */
-    double skew_ppm, residual_ppm; /* NAN: as above */
+    /* How far its frequency may be off by its own estimate, and is by the reference's measurements.
+     */
+    double skew_ppm, residual_ppm;       /* NAN: as above */
     double distance_sec, dispersion_sec; /* half the root delay and the root dispersion, and this */
-    int leap;            /* as in its protocol: 1 insert, 2 delete at the end of the month */
+    int leap;              /* as in its protocol: 1 insert, 2 delete at the end of the month */
     double root_delay_sec; /* of its last reference but ours; NAN: there was none */
     struct chrony_time reference_time;
     double update_interval_sec;

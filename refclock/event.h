@@ -86,7 +86,7 @@ struct event {
             bool disrupted; /* the marker changed as well */
         } generation;
         struct {
-            uint8_t before, now; /* enum vmclock_status, or anything */
+            uint8_t before, now; /* enum vmclock_clock_status, or anything */
         } clock_status;
         enum maintenance maintenance;
         enum recovery_cause cause;

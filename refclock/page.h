@@ -68,7 +68,7 @@ enum vmclock_flag {
     VMCLOCK_FLAG_NOTIFICATION_PRESENT = 1 << 9,
 };
 
-enum vmclock_status {
+enum vmclock_clock_status {
     VMCLOCK_STATUS_UNKNOWN = 0,
     VMCLOCK_STATUS_INITIALISING = 1,
     VMCLOCK_STATUS_SYNCHRONISED = 2,

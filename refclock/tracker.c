@@ -7,13 +7,13 @@
 #define SLACK_NS  INT64_C(5000000)
 #define SLEWS_SEC 1e-3 /* what chronyd slews away at once */
 #define PTP_DIFFERENCES                                                                            \
-    3.0                   /* of a PTP clock from chronyd's time: an offset is worth correcting     \
-                           */
-#define WIDTH_SIGMAS  6.0 /* of a reading's bracket: its half is the most that it is off */
+    3.0                  /* of a PTP clock from chronyd's time: an offset is worth correcting      \
+                          */
+#define WIDTH_SIGMAS 6.0 /* of a reading's bracket: its half is the most that it is off */
 #define GOOD_PPM     1.0 /* 64 us until the next poll, by the default of minpoll */
 #define BURSTS_LEAST 4   /* left after the recovery's own: one more makes less of them */
-#define FIRST_ASK_NS  INT64_C(1000000000)   /* what chronyd is given to answer at the start */
-#define RESTORE_NS    INT64_C(300000000000) /* after the disruption at the latest */
+#define FIRST_ASK_NS INT64_C(1000000000)   /* what chronyd is given to answer at the start */
+#define RESTORE_NS   INT64_C(300000000000) /* after the disruption at the latest */
 #define SAVED_FLAGS                                                                                \
     (VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT |                             \
         VMCLOCK_FLAG_VM_GENERATION_PRESENT)
@@ -388,8 +388,9 @@ static bool may_restore(const struct tracker *t)
 
 /*
  * A few measurements give chronyd a good offset and a bad rate, and the next ones come a minute
- * later: more of them help, until the rate is good. Its own estimate of that alone is not enough, for
- * it is of before the disruption, and makes chronyd take measurements of the new rate for noise.
+ * later: more of them help, until the rate is good. Its own estimate of that alone is not enough,
+ * for it is of before the disruption, and makes chronyd take measurements of the new rate for
+ * noise.
  */
 static bool rate_is_good(const struct tracker *t)
 {
@@ -460,8 +461,8 @@ static void send_rate(struct step *s)
     const struct known_chronyd *known = &s->t->client.known;
 
     recoveries_rate_sent(&s->t->recoveries, &known->reference_time);
-    send_command(s, EXCHANGE_RATE,
-        &(struct chrony_command){.id = CHRONY_DFREQ, .ppm = known->residual_ppm});
+    send_command(
+        s, EXCHANGE_RATE, &(struct chrony_command){.id = CHRONY_DFREQ, .ppm = known->residual_ppm});
 }
 
 static void restore_or_poll(struct step *s)
@@ -667,7 +668,8 @@ static void watch_health(const struct step *s)
 /* --- the applications ---------------------------------------------------------------------------
  */
 
-/* Until a disrupted clock is right again: by the page, which tells how far, or by chronyd's word. */
+/* Until a disrupted clock is right again: by the page, which tells how far, or by chronyd's word.
+ */
 static bool is_disrupted(const struct tracker *t)
 {
     const struct recovery *r = &t->recoveries.recovery;
@@ -678,13 +680,27 @@ static bool is_disrupted(const struct tracker *t)
         return false;
     if (t->host.has_time)
         return recovery_holds_samples(r);
-    return r->synchronised_ns == 0 &&
-           (r->state != RECOVERY_IDLE || !t->client.known.tracked || !t->client.known.has_reference);
+    return r->synchronised_ns == 0 && (r->state != RECOVERY_IDLE || !t->client.known.tracked ||
+                                          !t->client.known.has_reference);
 }
 
 static double page_rate_bound(const struct clock_model *model)
 {
     return model->has_bound ? (double)model->period_maxerror / (double)model->period_frac : 0;
+}
+
+/*
+ * What chronyd's own estimates leave out, which are of before the disruption at first: how far the
+ * rate is from what it has measured since, and how well it can have measured that.
+ */
+static double chronyd_rate_doubt(const struct tracker *t, int64_t now_ns)
+{
+    const struct known_chronyd *known = &t->client.known;
+    const struct recovery *r = &t->recoveries.recovery;
+    const double since_sec = r->started_ns ? (double)(now_ns - r->started_ns) * 1e-9 : HUGE_VAL;
+    const double residual = fabs(known->residual_ppm) * 1e-6;
+
+    return (isnan(residual) ? 0 : residual) + 2 * known->dispersion_sec / fmax(since_sec, 1);
 }
 
 static void tell_applications(const struct step *s)
@@ -693,33 +709,34 @@ static void tell_applications(const struct step *s)
     const struct feeder *f = &t->feeder;
     const struct known_chronyd *known = &t->client.known;
 
-    bound_step(&t->bound,
-        &(struct bound_view){
-            .now_ns = s->seen->now_ns,
-            .suspended_ns = s->seen->suspended_ns,
-            .realtime_less_ns = s->seen->realtime_less_ns,
-            .max_drift = t->config.max_drift_ppm * 1e-6,
-            .stopping = t->stopping,
-            .has_page = t->host.known && t->host.page.magic != 0,
-            .sees_page = !host_in_trouble(&t->host),
-            .disrupted = is_disrupted(t),
-            .unconfirmed = t->recoveries.unconfirmed,
-            .measured = f->has_offset && f->offset_ns == s->seen->now_ns,
-            .is_clock = s->is_clock,
-            .offset_sec = f->offset.sec,
-            .has_bound = f->offset.has_bound,
-            .host_is_free = t->host.page.clock_status == VMCLOCK_STATUS_FREERUNNING,
-            .bound_ns = f->offset.bound_ns,
-            .rate_bound = page_rate_bound(&t->host.model),
-            .told = s->told,
-            .has_reference = known->has_reference,
-            .distance_sec = known->distance_sec,
-            .correction_sec = known->correction_sec,
-            .reference_sec = (int64_t)known->reference_time.sec,
-            .interval_sec = known->update_interval_sec,
-            .leap_is_announced = known->leap == 1 || known->leap == 2,
-            .answers = known->reachable,
-        });
+    bound_step(
+        &t->bound, &(struct bound_view){
+                       .now_ns = s->seen->now_ns,
+                       .suspended_ns = s->seen->suspended_ns,
+                       .realtime_less_ns = s->seen->realtime_less_ns,
+                       .max_drift = t->config.max_drift_ppm * 1e-6,
+                       .stopping = t->stopping,
+                       .has_page = t->host.known && t->host.page.magic != 0,
+                       .sees_page = !host_in_trouble(&t->host),
+                       .disrupted = is_disrupted(t),
+                       .unconfirmed = t->recoveries.unconfirmed,
+                       .measured = f->has_offset && f->offset_ns == s->seen->now_ns,
+                       .is_clock = s->is_clock,
+                       .offset_sec = f->offset.sec,
+                       .has_bound = f->offset.has_bound,
+                       .host_is_free = t->host.page.clock_status == VMCLOCK_STATUS_FREERUNNING,
+                       .bound_ns = f->offset.bound_ns,
+                       .rate_bound = page_rate_bound(&t->host.model),
+                       .told = s->told,
+                       .has_reference = known->has_reference,
+                       .distance_sec = known->distance_sec,
+                       .correction_sec = known->correction_sec,
+                       .rate_doubt = chronyd_rate_doubt(t, s->seen->now_ns),
+                       .reference_sec = (int64_t)known->reference_time.sec,
+                       .interval_sec = known->update_interval_sec,
+                       .leap_is_announced = known->leap == 1 || known->leap == 2,
+                       .answers = known->reachable,
+                   });
 }
 
 /* --- one step --------------------------------------------------------------------------------- */

@@ -60,10 +60,10 @@ enum tracker_measure {
 };
 
 struct observation {
-    int64_t now_ns;       /* CLOCK_MONOTONIC */
-    int64_t suspended_ns; /* CLOCK_BOOTTIME minus that */
+    int64_t now_ns;           /* CLOCK_MONOTONIC */
+    int64_t suspended_ns;     /* CLOCK_BOOTTIME minus that */
     int64_t realtime_less_ns; /* CLOCK_REALTIME minus that */
-    uint64_t counter;     /* with HOST_LOOK_CHANGED: at the look */
+    uint64_t counter;         /* with HOST_LOOK_CHANGED: at the look */
     enum host_look look;
     const struct vmclock_page *page;
     enum page_verdict page_verdict;

@@ -6,6 +6,7 @@
  *     RUN_SUITE_WITHIN(300, ...)                            a test may take so many seconds
  *     RUN_LOOPS("page", {a_test, 3}, {another_test, 1})     so many times, with another _i each
  * time RUN_LOOPS_AFTER(setup, ...)                           setup() before each
+ *     RUN_LOOPS_BETWEEN(setup, teardown, ...)               and teardown() after it
  *
  * run_suite() is for a program that has to say more.
  */
@@ -19,9 +20,10 @@
 
 struct suite {
     const char *name;
-    double limit_sec;    /* of a test */
-    void (*setup)(void); /* before each; NULL: none */
-    int first;           /* the first _i */
+    double limit_sec;       /* of a test */
+    void (*setup)(void);    /* before each; NULL: none */
+    void (*teardown)(void); /* after each that has not failed; NULL: none */
+    int first;              /* the first _i */
 };
 
 struct suite_test {
@@ -38,7 +40,7 @@ static inline int run_suite(const struct suite *suite, const struct suite_test *
 
     tcase_set_timeout(tcase, suite->limit_sec);
     if (suite->setup)
-        tcase_add_checked_fixture(tcase, suite->setup, NULL);
+        tcase_add_checked_fixture(tcase, suite->setup, suite->teardown);
     for (size_t i = 0; i < n; i++)
         tcase_add_loop_test(tcase, tests[i].test, suite->first, suite->first + tests[i].times);
     suite_add_tcase(whole, tcase);
@@ -63,16 +65,20 @@ static inline int run_suite(const struct suite *suite, const struct suite_test *
 
 #define RUN_SUITE(name, ...) RUN_SUITE_WITHIN(SUITE_LIMIT_SEC, name, __VA_ARGS__)
 
-#define RUN_LOOPS_AFTER(before_each, suite_name, ...)                                              \
+#define RUN_LOOPS_BETWEEN(before_each, after_each, suite_name, ...)                                \
     int main(void)                                                                                 \
     {                                                                                              \
         const struct suite_test tests[] = {__VA_ARGS__};                                           \
                                                                                                    \
-        return run_suite(                                                                          \
-            &(const struct suite){                                                                 \
-                .name = suite_name, .limit_sec = SUITE_LIMIT_SEC, .setup = before_each},           \
+        return run_suite(&(const struct suite){.name = suite_name,                                 \
+                             .limit_sec = SUITE_LIMIT_SEC,                                         \
+                             .setup = before_each,                                                 \
+                             .teardown = after_each},                                              \
             tests, sizeof(tests) / sizeof(tests[0]));                                              \
     }
+
+#define RUN_LOOPS_AFTER(before_each, name, ...)                                                    \
+    RUN_LOOPS_BETWEEN(before_each, NULL, name, __VA_ARGS__)
 
 #define RUN_LOOPS(name, ...) RUN_LOOPS_AFTER(NULL, name, __VA_ARGS__)
 

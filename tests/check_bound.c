@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "refclock/bound.h"
+
+#include <math.h>
+
+#include "tests/suite.h"
+
+#define SECOND INT64_C(1000000000)
+#define UTC    INT64_C(1700000000)
+
+static struct bound b;
+static struct bound_view view;
+
+/* A guest whose page shows the marker alone, and whose chronyd has just told of its reference. */
+static void setup(void)
+{
+    bound_init(&b);
+    view = (struct bound_view){
+        .now_ns = 100 * SECOND,
+        .realtime_less_ns = UTC * SECOND,
+        .max_drift = 50e-6,
+        .has_page = true,
+        .sees_page = true,
+        .answers = true,
+        .told = true,
+        .has_reference = true,
+        .distance_sec = 1e-3,
+        .correction_sec = -2e-3,
+        .reference_sec = UTC + 99,
+        .interval_sec = 64,
+    };
+}
+
+static void step(double sec)
+{
+    view.now_ns += (int64_t)(sec * 1e9);
+    bound_step(&b, &view);
+    view.told = view.measured = false;
+}
+
+/* The page is a clock, and was measured. */
+static void by_page(double offset_sec, uint64_t bound_ns)
+{
+    view.is_clock = view.measured = true;
+    view.offset_sec = offset_sec;
+    view.has_bound = bound_ns != 0;
+    view.bound_ns = bound_ns;
+    view.rate_bound = 1e-7;
+}
+
+static void assert_is(enum bound_status status, enum bound_reason reason)
+{
+    ck_assert_str_eq(bound_status_str(b.status), bound_status_str(status));
+    ck_assert_str_eq(bound_reason_str(b.reason), bound_reason_str(reason));
+    ck_assert_int_eq(b.value.known, status == BOUND_SYNCHRONISED || status == BOUND_FREE_RUNNING);
+}
+
+START_TEST(nothing_is_known_without_a_page)
+{
+    view.has_page = false;
+    step(0);
+    assert_is(BOUND_UNKNOWN, BOUND_NO_PAGE);
+    view.has_page = true;
+    view.sees_page = false;
+    step(1);
+    assert_is(BOUND_UNKNOWN, BOUND_PAGE_UNSEEN);
+    view.stopping = true;
+    step(1);
+    assert_is(BOUND_UNKNOWN, BOUND_STOPPING);
+}
+END_TEST
+
+START_TEST(a_marker_alone_leaves_it_to_chronyds_word)
+{
+    view.has_reference = false;
+    step(0);
+    assert_is(BOUND_UNKNOWN, BOUND_NO_REFERENCE);
+    view.told = view.has_reference = true;
+    step(1);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_CHRONYD);
+    ck_assert_double_eq_tol(b.value.sec, 3e-3, 1e-12);
+    ck_assert_int_eq(b.value.as_of_ns, view.now_ns);
+    ck_assert_double_eq_tol(b.growth, 50e-6, 1e-12);
+}
+END_TEST
+
+START_TEST(a_reference_that_is_not_updated_runs_free)
+{
+    step(0);
+    view.told = true;
+    step(8 * 64 - 2);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_CHRONYD);
+    view.told = true;
+    step(3);
+    assert_is(BOUND_FREE_RUNNING, BOUND_CHRONYD_LATE);
+    view.told = true;
+    view.reference_sec = UTC + 100 + 8 * 64;
+    step(1);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_CHRONYD);
+}
+END_TEST
+
+START_TEST(a_chronyd_that_is_gone_or_lost_leaves_its_last_word_to_grow)
+{
+    int64_t as_of_ns;
+
+    step(0);
+    as_of_ns = b.value.as_of_ns;
+    view.answers = _i;
+    view.told = _i;
+    view.has_reference = false;
+    step(20);
+    assert_is(BOUND_FREE_RUNNING, BOUND_CHRONYD_LOST);
+    ck_assert_int_eq(b.value.as_of_ns, as_of_ns);
+}
+END_TEST
+
+START_TEST(a_disruption_ends_it_until_the_bound_is_known_again)
+{
+    step(0);
+    view.disrupted = true;
+    ck_assert(bound_step(&b, &view));
+    assert_is(BOUND_DISRUPTED, BOUND_RECOVERING);
+    view.disrupted = false;
+    step(1); /* right again, but nobody has said how far */
+    assert_is(BOUND_DISRUPTED, BOUND_RECOVERING);
+    view.told = true;
+    step(1);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_CHRONYD);
+}
+END_TEST
+
+START_TEST(a_chronyd_that_may_not_have_forgotten_is_not_believed)
+{
+    step(0);
+    view.unconfirmed = view.told = true;
+    step(1);
+    assert_is(BOUND_DISRUPTED, BOUND_UNCONFIRMED);
+    by_page(1e-6, 100);
+    step(1);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_PAGE);
+}
+END_TEST
+
+START_TEST(a_page_with_bounds_is_measured)
+{
+    by_page(-2e-6, 300);
+    step(0);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_PAGE);
+    ck_assert_double_eq_tol(b.value.sec, 2.3e-6, 1e-12);
+    ck_assert_double_eq_tol(b.growth, 50.1e-6, 1e-12);
+    view.host_is_free = true;
+    by_page(0, 300);
+    step(1);
+    assert_is(BOUND_FREE_RUNNING, BOUND_HOST_FREE);
+    step(4);
+    assert_is(BOUND_FREE_RUNNING, BOUND_HOST_FREE);
+    view.told = true;
+    step(2); /* not measured for too long: chronyd may go by others */
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_CHRONYD);
+}
+END_TEST
+
+START_TEST(a_page_without_bounds_adds_to_chronyds_word)
+{
+    by_page(2e-6, 0);
+    step(0);
+    assert_is(BOUND_FREE_RUNNING, BOUND_PAGE_UNBOUNDED);
+    ck_assert_double_eq_tol(b.value.sec, 3.002e-3, 1e-12);
+    by_page(2e-6, UINT64_MAX);
+    step(1);
+    assert_is(BOUND_FREE_RUNNING, BOUND_PAGE_UNBOUNDED);
+}
+END_TEST
+
+/* _i: a suspend, or a step by somebody else. */
+START_TEST(a_suspend_or_a_step_ends_it_until_there_is_news)
+{
+    step(0);
+    *(_i ? &view.realtime_less_ns : &view.suspended_ns) += 3 * SECOND;
+    view.told = true; /* of an update before that */
+    step(1);
+    assert_is(BOUND_UNKNOWN, _i ? BOUND_STEPPED : BOUND_SUSPENDED);
+    view.told = true;
+    view.reference_sec += 10;
+    step(1);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_CHRONYD);
+    *(_i ? &view.realtime_less_ns : &view.suspended_ns) += SECOND / 2;
+    step(1);
+    assert_is(BOUND_UNKNOWN, _i ? BOUND_STEPPED : BOUND_SUSPENDED);
+    by_page(1e-3, 300);
+    step(1);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_PAGE);
+}
+END_TEST
+
+START_TEST(around_a_leap_second_nothing_holds)
+{
+    const int64_t july_2027 = 1814400000;
+
+    view.realtime_less_ns = july_2027 * SECOND - 110 * SECOND; /* at 110 s it is July */
+    view.reference_sec = july_2027 - 11;
+    view.leap_is_announced = true;
+    step(0); /* 100 */
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_CHRONYD);
+    step(6.5); /* 106.5 */
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_CHRONYD);
+    for (int i = 0; i < 5; i++) {
+        step(1); /* 107.5 to 111.5 */
+        assert_is(BOUND_UNKNOWN, BOUND_LEAP);
+    }
+    step(2);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_CHRONYD);
+}
+END_TEST
+
+START_TEST(what_chronyd_does_not_say_is_not_known)
+{
+    view.distance_sec = _i ? NAN : INFINITY;
+    step(0);
+    if (_i)
+        assert_is(BOUND_UNKNOWN, BOUND_NO_REFERENCE);
+    else
+        ck_assert(isinf(b.value.sec));
+}
+END_TEST
+
+RUN_LOOPS_AFTER(setup, "bound", {nothing_is_known_without_a_page, 1},
+    {a_marker_alone_leaves_it_to_chronyds_word, 1}, {a_reference_that_is_not_updated_runs_free, 1},
+    {a_chronyd_that_is_gone_or_lost_leaves_its_last_word_to_grow, 2},
+    {a_disruption_ends_it_until_the_bound_is_known_again, 1},
+    {a_chronyd_that_may_not_have_forgotten_is_not_believed, 1}, {a_page_with_bounds_is_measured, 1},
+    {a_page_without_bounds_adds_to_chronyds_word, 1},
+    {a_suspend_or_a_step_ends_it_until_there_is_news, 2}, {around_a_leap_second_nothing_holds, 1},
+    {what_chronyd_does_not_say_is_not_known, 2})
