@@ -46,6 +46,24 @@ START_TEST(bursts_are_repeated_until_chronyd_knows_the_rate)
 }
 END_TEST
 
+/* It has measured the rate, and takes what it measured for noise. */
+START_TEST(the_rate_that_chronyd_does_not_believe_is_sent_once_for_each_update)
+{
+    config.recovery.n_servers = 0;
+    config.correct_frequency = _i != 1;
+    start_marker_only();
+    virtual_add_ntp(&vm);
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 0);
+    vm.ntp_residual_ppm = 50;
+    vm.has_no_dfreq = _i == 2;
+    virtual_migrate(&vm, 0.005, 50);
+    virtual_run(&vm, 600 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), _i != 1);
+    ck_assert_double_eq_tol((double)vm.freq / 65536, _i == 0 ? -50 : 0, 0.1);
+}
+END_TEST
+
 START_TEST(makestep_is_not_rearmed_where_steps_are_restricted)
 {
     config.recovery.step = RECOVERY_STEP_FORWARD;
@@ -162,6 +180,7 @@ END_TEST
 RUN_LOOPS_AFTER(setup, "tracker: less than a full page",
     {a_marker_alone_brings_reset_rearm_boost_and_burst_and_all_is_put_back, 1},
     {bursts_are_repeated_until_chronyd_knows_the_rate, 1},
+    {the_rate_that_chronyd_does_not_believe_is_sent_once_for_each_update, 3},
     {makestep_is_not_rearmed_where_steps_are_restricted, 1},
     {settings_are_put_back_at_the_end_and_after_a_crash, 3},
     {a_server_that_a_reload_brings_into_a_recovery_is_put_back_too, 1},

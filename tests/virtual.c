@@ -294,6 +294,7 @@ static void handle_request(struct virtual_machine *vm, const uint8_t *request, i
         reply + 28 + 64, chrony_float_encode(vm->refid == VIRTUAL_NTP ? vm->ntp_delay_sec : 1e-5));
     chrony_reply_put32(
         reply + 28 + 52, chrony_float_encode(vm->frequency_lie_ppm - (double)vm->freq / 65536));
+    chrony_reply_put32(reply + 28 + 56, chrony_float_encode(vm->ntp_residual_ppm));
     chrony_reply_put32(reply + 28 + 60, chrony_float_encode(vm->ntp_skew_ppm));
     vm->replies[vm->n_replies++].at_ns = vm->now_ns + LATENCY_NS + delay_ns;
 }

@@ -109,7 +109,7 @@ struct virtual_machine {
     bool not_selected;                       /* it prefers the NTP server to us */
     bool has_ntp, ntp_unreachable;           /* an NTP server beside us */
     int64_t suspended_ns, stepped_in_all_ns; /* CLOCK_BOOTTIME and CLOCK_REALTIME by themselves */
-    double ntp_delay_sec, ntp_skew_ppm;      /* a BURST makes a fifth of the skew */
+    double ntp_delay_sec, ntp_skew_ppm, ntp_residual_ppm; /* a BURST makes a fifth of the skew */
     int64_t ntp_due_ns; /* when chronyd has measured it often enough to select it */
     int64_t updated_ns; /* when the reference was, and how long after the time before */
     double update_interval_sec;

@@ -338,7 +338,7 @@ static void count_command(struct world *w, enum chrony_command_id id)
     static const struct {
         enum chrony_command_id id;
         unsigned most;
-    } limits[] = {{CHRONY_RESET_SOURCES, 16}, {CHRONY_DFREQ, 11}, {CHRONY_DOFFSET2, 13},
+    } limits[] = {{CHRONY_RESET_SOURCES, 16}, {CHRONY_DFREQ, 14}, {CHRONY_DOFFSET2, 13},
         {CHRONY_MAKESTEP, 26}, {CHRONY_BURST, 5}, {CHRONY_MODIFY_MAKESTEP, 7},
         {CHRONY_MODIFY_MINPOLL, 4 * RECOVERY_SERVERS_MAX},
         {CHRONY_MODIFY_MAXPOLL, 4 * RECOVERY_SERVERS_MAX}};
@@ -374,10 +374,12 @@ static void check_command(struct world *w)
         break;
     case CHRONY_DFREQ:
         /* By chronyd's frequency as of this reply, or of the one before the measurement. */
-        must(!w->uncertain && (w->tracker.recoveries.recovery.refining
-                                      ? (w->carried.measured & both) == both
-                                      : w->carried.chronyd == CHRONY_REPLY &&
-                                            w->carried.reply[5] == CHRONY_TRACKING));
+        /* Or by what chronyd has measured since, and does not believe. */
+        must(!w->uncertain && (w->tracker.client.exchange.owner == EXCHANGE_RATE ||
+                                  (w->tracker.recoveries.recovery.refining
+                                          ? (w->carried.measured & both) == both
+                                          : w->carried.chronyd == CHRONY_REPLY &&
+                                                w->carried.reply[5] == CHRONY_TRACKING)));
         must(fabs(number) <= r->rate_max_ppm * (1 + 1e-6));
         must(w->config.correct_frequency || w->reconfigured);
         w->uncertain = true;
