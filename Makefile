@@ -6,6 +6,8 @@ prefix      = /usr/local
 exec_prefix = $(prefix)
 sbindir     = $(exec_prefix)/sbin
 bindir      = $(exec_prefix)/bin
+libdir      = $(exec_prefix)/lib
+includedir  = $(prefix)/include
 datarootdir = $(prefix)/share
 mandir      = $(datarootdir)/man
 docdir      = $(datarootdir)/doc/vmclockd
@@ -113,7 +115,7 @@ demo: packages-demo
 
 SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 MANUALS  = daemon/vmclockd.8 daemon/vmclockctl.8 daemon/vmclock-recovery.7 daemon/vmclockd-events.7 \
-           conf/vmclockd.conf.5 tests/sim/vmclocksim.1
+           conf/vmclockd.conf.5 lib/vmclock_now.3 tests/sim/vmclocksim.1
 
 # What does not measure time runs side by side.
 SIDE_BY_SIDE = --no-print-directory --jobs=$(shell nproc) --output-sync
@@ -286,7 +288,7 @@ $(BUILD)/bench/%.so: tests/bench/%.c
 
 # --- the code ----------------------------------------------------------------
 
-sources = $(wildcard refclock/*.[ch] daemon/*.[ch] tests/*.[ch] tests/*/*.[ch])
+sources = $(wildcard lib/*.[ch] refclock/*.[ch] daemon/*.[ch] tests/*.[ch] tests/*/*.[ch])
 checked = $(filter-out %.h tests/vm/% tests/integration/%,$(sources))
 
 format:
@@ -336,6 +338,19 @@ install: all
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(sbindir) $(unitdir) $(udevrulesdir) \
 	    $(catalogdir) $(completionsdir) $(mandir)/man8 $(mandir)/man7 $(mandir)/man5 $(pkgdatadir) $(docdir)/examples)
 	$(INSTALL) -m 755 $(BUILD)/vmclockd $(BUILD)/vmclockctl $(DESTDIR)$(sbindir)
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(libdir)/pkgconfig $(includedir) $(mandir)/man3)
+	$(INSTALL) -m 755 $(BUILD)/lib/libvmclock.so.$(ABI) $(DESTDIR)$(libdir)/libvmclock.so.$(VERSION)
+	ln -sf libvmclock.so.$(VERSION) $(DESTDIR)$(libdir)/libvmclock.so.$(ABI)
+	ln -sf libvmclock.so.$(ABI) $(DESTDIR)$(libdir)/libvmclock.so
+	$(INSTALL) -m 644 $(BUILD)/lib/libvmclock.a $(DESTDIR)$(libdir)
+	sed 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|; s|@version@|$(VERSION)|' \
+	    lib/vmclock.pc.in >$(BUILD)/vmclock.pc
+	$(INSTALL) -m 644 $(BUILD)/vmclock.pc $(DESTDIR)$(libdir)/pkgconfig
+	$(INSTALL) -m 644 lib/vmclock.h $(DESTDIR)$(includedir)
+	$(INSTALL) -m 644 lib/vmclock_now.3 $(DESTDIR)$(mandir)/man3
+	for name in vmclock_open vmclock_close vmclock_status_str vmclock_why; do \
+	    ln -sf vmclock_now.3 $(DESTDIR)$(mandir)/man3/$$name.3 || exit 1; done
+	$(INSTALL) -m 644 lib/example.c $(DESTDIR)$(docdir)/examples/vmclock.c
 	$(INSTALL) -m 644 daemon/vmclockd.8 daemon/vmclockctl.8 $(DESTDIR)$(mandir)/man8
 	$(INSTALL) -m 644 daemon/vmclock-recovery.7 daemon/vmclockd-events.7 $(DESTDIR)$(mandir)/man7
 	$(INSTALL) -m 644 conf/vmclockd.conf.5 $(DESTDIR)$(mandir)/man5
@@ -357,6 +372,10 @@ uninstall:
 	    $(mandir)/man8/vmclockd.8 $(mandir)/man8/vmclockctl.8 $(mandir)/man5/vmclockd.conf.5 \
 	    $(mandir)/man7/vmclock-recovery.7 $(mandir)/man7/vmclockd-events.7 \
 	    $(unitdir)/vmclockd.service $(udevrulesdir)/60-vmclock.rules $(catalogdir)/vmclockd.catalog \
+	    $(libdir)/libvmclock.so.$(VERSION) $(libdir)/libvmclock.so.$(ABI) $(libdir)/libvmclock.so $(libdir)/libvmclock.a \
+	    $(libdir)/pkgconfig/vmclock.pc $(includedir)/vmclock.h $(mandir)/man3/vmclock_now.3 \
+	    $(mandir)/man3/vmclock_open.3 $(mandir)/man3/vmclock_close.3 $(mandir)/man3/vmclock_status_str.3 \
+	    $(mandir)/man3/vmclock_why.3 \
 	    $(completionsdir)/vmclockd $(completionsdir)/vmclockctl $(chronyconfdir)/vmclockd.conf $(apparmordir)/vmclockd)
 	rm -rf $(DESTDIR)$(docdir) $(DESTDIR)$(pkgdatadir)
 

@@ -34,6 +34,7 @@
 #define SECOND_NS       INT64_C(1000000000)
 #define STOP_NS         SECOND_NS /* for chronyd to confirm what is restored */
 #define SOON_NS         INT64_C(10000000)
+#define MOVED_NS        INT64_C(1000000)
 #define LEAST_WAIT_NS   INT64_C(1000000)
 #define STEPS_AT_ONCE   64
 #define REPLIES_AT_ONCE 16
@@ -313,6 +314,17 @@ static void look_and_go_on(struct runner *r, struct observation *seen)
     go_on(r, seen, was_busy, system_clock_monotonic_ns());
 }
 
+/* The clock was stepped, or the guest suspended: applications are to be told at once. */
+static bool clocks_have_moved(struct runner *r)
+{
+    const struct bound *b = &r->tracker.bound;
+    const int64_t step_ns = system_clock_realtime_less_ns() - b->realtime_less_ns;
+    const int64_t slept_ns =
+        system_clock_boottime_ns() - system_clock_monotonic_ns() - b->suspended_ns;
+
+    return step_ns > MOVED_NS || step_ns < -MOVED_NS || slept_ns > MOVED_NS;
+}
+
 static void on_tick(void *context)
 {
     struct runner *r = context;
@@ -321,6 +333,8 @@ static void on_tick(void *context)
 
     watched_device_look(&r->device, &seen);
     r->tick_at_ns = system_clock_monotonic_ns();
+    if (clocks_have_moved(r))
+        r->orders.wake_at_ns = r->quiet_until_ns = 0;
     if (seen.look != HOST_LOOK_NONE || was_busy || r->tick_at_ns >= r->quiet_until_ns)
         go_on(r, &seen, was_busy, r->tick_at_ns);
 }
