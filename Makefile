@@ -270,13 +270,18 @@ soak-virtual: packages-check
 	CK_FORK=no RANDOM_RUNS=$(RUNS) $(BUILD)/check_tracker_random
 
 bench: packages-check
-	@$(MAKE) --no-print-directory all $(addprefix $(BUILD)/bench/,detect empty_timer lock_memory.so)
+	@$(MAKE) --no-print-directory all $(addprefix $(BUILD)/bench/,bench_now detect empty_timer lock_memory.so)
 	BUILD=$(BUILD) tests/bench/run.py
+	BUILD=$(BUILD) tests/bench/bench_now.py
 	tests/vm/setup.sh
 	tests/bench/bench_recovery.py
 	tests/bench/bench_steady.py
 	tests/bench/bench_detect.py
 	tests/bench/bench_reading.py
+
+$(BUILD)/bench/bench_now: $(BUILD)/tests/bench/bench_now.o $(BUILD)/lib/libvmclock.a
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 	@mkdir -p $(@D)

@@ -19,9 +19,9 @@ struct prospect {
     char now[TEXT_MAX], better[TEXT_MAX];
 };
 
-static void say(char *ret_text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void put(char *ret_text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-static void say(char *ret_text, const char *format, ...)
+static void put(char *ret_text, const char *format, ...)
 {
     va_list arguments;
 
@@ -60,7 +60,7 @@ static bool now_by_ptp(const struct doctor *d, const struct config *ours, struct
     ask_daemon(d, state, sizeof(state));
     if (state[0] && strcmp(state, "trusted") != 0 && strcmp(state, "not compared yet") != 0)
         return false;
-    say(p->now, "to 1 us in about 10 ms, by the PTP clock %s%s", ours->ptp_clock,
+    put(p->now, "to 1 us in about 10 ms, by the PTP clock %s%s", ours->ptp_clock,
         strcmp(state, "trusted") == 0 ? "" : ", once it has agreed with chronyd's time");
     return true;
 }
@@ -75,7 +75,7 @@ static bool better_by_ptp(const struct doctor *d, struct prospect *p)
         return false;
     if (sec != 0)
         snprintf(ahead, sizeof(ahead), " offset %d", -sec);
-    say(p->better,
+    put(p->better,
         "to 1 us in about 10 ms, by the PTP clock %s: add \"refclock PHC %s%s poll 2\" to %s and "
         "restart chronyd",
         path, path, ahead, d->chrony_file[0] ? d->chrony_file : "chrony.conf");
@@ -104,13 +104,13 @@ static void now_by_ntp(const struct doctor *d, const struct config *ours, struct
     if (recovery->n_servers > 0) {
         config_server_str(&recovery->servers[0], server, sizeof(server));
         server[strcspn(server, " ")] = '\0';
-        say(p->now, "to 100 us in about a second, by boosting %s", server);
+        put(p->now, "to 100 us in about a second, by boosting %s", server);
     } else if (d->chrony.n_servers == 0) {
-        say(p->now, "when chronyd has measured the sources of %s again", d->chrony_file);
+        put(p->now, "when chronyd has measured the sources of %s again", d->chrony_file);
     } else if (recovery->burst_total > 0) {
-        say(p->now, "to 100 us in about 15 s, by NTP bursts, where the servers are near");
+        put(p->now, "to 100 us in about 15 s, by NTP bursts, where the servers are near");
     } else {
-        say(p->now, "to 100 us in minutes, by the servers' polls");
+        put(p->now, "to 100 us in minutes, by the servers' polls");
     }
 }
 
@@ -123,14 +123,14 @@ static void better_by_ntp(const struct doctor *d, const struct config *ours, str
 
         if (!is_near(&server->address) || server->doubled)
             continue;
-        say(p->better,
+        put(p->better,
             "to 100 us in about a second, where %s answers within a millisecond: write \"boost = "
             "%s %d %d\" in %s and reload vmclockd",
             server->name, server->name, server->minpoll, server->maxpoll, ours->file);
         return;
     }
     if (d->chrony.n_servers > 0 && ours->tracker.recovery.burst_total == 0)
-        say(p->better, "to 100 us in about 15 s: remove \"burst\" from %s and reload vmclockd",
+        put(p->better, "to 100 us in about 15 s: remove \"burst\" from %s and reload vmclockd",
             ours->file);
 }
 
@@ -139,9 +139,9 @@ static void better_by_ntp(const struct doctor *d, const struct config *ours, str
 static void expect(const struct doctor *d, const struct config *ours, struct prospect *p)
 {
     if (!d->has_page) {
-        say(p->now, "when chronyd has found out by itself: without the device nobody tells it");
+        put(p->now, "when chronyd has found out by itself: without the device nobody tells it");
     } else if (d->is_clock) {
-        say(p->now, "to 1 us in about 10 ms, by the host's page");
+        put(p->now, "to 1 us in about 10 ms, by the host's page");
     } else if (d->chrony_known && !now_by_ptp(d, ours, p)) {
         now_by_ntp(d, ours, p);
         if (!ours->ptp_clock[0] && ours->ptp_auto)

@@ -5,9 +5,14 @@ something other than the page's counter. As check_vm.py.
 
 usage: check_vm_time.py [--chrony SUITE|DIRECTORY] [--programs DIRECTORY] [CASE...]"""
 
+import os
+import struct
 import sys
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../bench"))
+
+from bench_truth import Truth  # noqa: E402
 from cases import main
 from guest import Guest, wait_for
 from steps import CPU_LIMIT_PERCENT, Counts, boot, expect_agreement, expect_one_reset, wait_selected
@@ -18,6 +23,8 @@ JULY_2027, JANUARY_2028 = 1814400000, 1830297600
 EVE_S = 20
 SAMPLES_PER_S = 20
 TRACKING_LEAP = 13
+# Of the readings of a program. In emulation the two programs share one processor with all else.
+HZ, NOTICE_S = 500, 0.25
 CLOCK_SOURCE = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 
 
@@ -182,7 +189,81 @@ def case_ptp(report, lab):
     report.quote(guest.log_lines())
 
 
-CASES = {"leap": case_leap, "source": case_source, "ptp": case_ptp}
+RECORD = struct.Struct("=QQqqQ")  # struct interval_record
+GOOD = (1, 2)
+
+
+def outside(truth, records):
+    """(s since the last disruption, by how many ns) of each reading that was called good and was not.
+    The clock was read somewhere between the two counters."""
+    found = []
+    for before, after, earliest, latest, status in records:
+        if status not in GOOD:
+            continue
+        wrong = max(earliest - truth.utc_ns(after), truth.utc_ns(before) - latest)
+        if wrong > 0:
+            start = max((d for d in truth.disruptions() if d.counter <= after), key=lambda d: d.counter, default=None)
+            found.append((truth.seconds(start, after) if start else -1, wrong))
+    return found
+
+
+def tell_intervals(report, lab, here, guest, name, disruptions, pause_s):
+    """What two programs are told meanwhile: one that sees the marker itself, and one that does not."""
+    guest.sh("chmod 600 /dev/vmclock0")
+    guest.sh(f"guest intervals 60 {HZ} /run/vmclockd/clock /tmp/seeing 0 & a=$!")
+    guest.sh(f"guest intervals 60 {HZ} /run/vmclockd/clock /tmp/blind 100 & b=$!")
+    time.sleep(0.5)
+    for number in range(disruptions):
+        here("step", (-1) ** number * 5_000_000, (-1) ** number * 60)
+        time.sleep(pause_s)
+    guest.sh("kill $a $b; wait $a $b", check=False)
+    truth = Truth(lab.path("formulas"))
+    for program in "seeing", "blind":
+        records = list(RECORD.iter_unpack(here.received(guest.vm, f"/tmp/{program}")))
+        good = sum(record[4] in GOOD for record in records)
+        wrong = outside(truth, records)
+        late = [seconds for seconds, _ in wrong if seconds < 0 or seconds > NOTICE_S]
+        widths = sorted(record[3] - record[2] for record in records if record[4] in GOOD)
+        report.check(good > len(records) / 4 and not (wrong if program == "seeing" else late),
+                     f"{name}, {program}: {len(records)} readings, {good} called good, of which outside {len(wrong)}, "
+                     f"the last {1e3 * max((s for s, _ in wrong), default=0):.1f} ms after its disruption; "
+                     f"width {widths[len(widths) // 2]} ns, {widths[-1]} ns at most")
+
+
+def interval_guest(report, lab, chrony, config, **page):
+    """A guest whose host's formulas are logged."""
+    here = lab.host("here")
+    here("init", "status=1", "notification=0", *page.get("init", ()))
+    guest = Guest(lab.vm("i0", page=here, ptp=True))
+    boot(report, guest)
+    here.calibrate(guest.vm)
+    here("log", lab.path("formulas"))
+    here("serve", 0)
+    here("follow", 1000)
+    if chrony:
+        guest.vm.write("/etc/chrony.conf", chrony)
+    else:
+        guest.configure_chronyd()
+    guest.start_chronyd()
+    guest.start_vmclockd(config)
+    return here, guest
+
+
+def case_intervals(report, lab):
+    """The true time is in the interval that applications are told, or it is not called good."""
+    here, guest = interval_guest(report, lab, None, "# all defaults")
+    wait_selected(report, guest, "intervals")
+    tell_intervals(report, lab, here, guest, "page", 8, 2)
+
+
+def case_intervals_ptp(report, lab):
+    """The same by chronyd's word, with the marker alone and a PTP clock."""
+    here, guest = interval_guest(report, lab, PHC_CONF, "chrony-conf = /etc/chrony.conf", init=["marker-only=1"])
+    guest.wait_status("the PTP clock is trusted", lambda s: (s["ptp"] or {}).get("state") == "trusted", 90)
+    tell_intervals(report, lab, here, guest, "marker and PTP clock", 5, 5)
+
+
+CASES = {"intervals": case_intervals, "intervals-ptp": case_intervals_ptp, "leap": case_leap, "source": case_source, "ptp": case_ptp}
 
 
 if __name__ == "__main__":

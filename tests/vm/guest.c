@@ -23,6 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/vmclock.h"
+
 static const int64_t second_ns = 1000000000;
 
 static void die(const char *what)
@@ -280,6 +282,39 @@ static int probe(double seconds, double hz, const char *path)
     return 0;
 }
 
+/* What a program in the guest is told of the time, so often. */
+static int intervals(double seconds, double hz, const char *clock_file, const char *path, int uid)
+{
+    size_t count = 0, capacity = (size_t)(seconds * hz);
+    int64_t next = clock_ns(CLOCK_MONOTONIC);
+    struct interval_record *records;
+    struct vmclock *clock;
+    int fd;
+
+    records = map_records(path, capacity, sizeof *records, &fd);
+    if (setuid((uid_t)uid)) /* who may not read the device is blind to the marker */
+        die("setuid");
+    if (vmclock_open(clock_file, &clock))
+        die(clock_file);
+    signal(SIGTERM, stop);
+    while (count < capacity && !stopped) {
+        struct interval_record *r = &records[count++];
+        struct vmclock_interval now;
+
+        sleep_until_next(&next, hz);
+        r->counter_before = read_counter();
+        if (vmclock_now(clock, &now))
+            die("vmclock_now");
+        r->counter_after = read_counter();
+        r->earliest_ns = now.earliest.tv_sec * second_ns + now.earliest.tv_nsec;
+        r->latest_ns = now.latest.tv_sec * second_ns + now.latest.tv_nsec;
+        r->status = now.status;
+    }
+    if (ftruncate(fd, (off_t)(count * sizeof *records)))
+        die(path);
+    return 0;
+}
+
 static int64_t ptp_ns(const struct ptp_clock_time *t)
 {
     return t->sec * second_ns + t->nsec;
@@ -482,6 +517,7 @@ static int usage(void)
           "       guest tsc                   print the counter\n"
           "       guest mailbox               answer the host's questions until it says stop\n"
           "       guest probe SECONDS HZ FILE store struct probe_record at that rate\n"
+          "       guest intervals SECONDS HZ CLOCK-FILE FILE UID  store struct interval_record\n"
           "       guest readings COUNT HZ PTP-DEVICE FILE\n"
           "                                   store struct reading_record at that rate\n"
           "       guest ntp PORT US JITTER    a time server, each way so far away\n"
@@ -504,6 +540,8 @@ int main(int argc, char **argv)
         return printf("%lu\n", read_counter()) < 0;
     if (!strcmp(command, "mailbox") && argc == 2)
         return serve_mailbox();
+    if (!strcmp(command, "intervals") && argc == 7)
+        return intervals(atof(argv[2]), atof(argv[3]), argv[4], argv[5], atoi(argv[6]));
     if (!strcmp(command, "probe") && argc == 5)
         return probe(atof(argv[2]), atof(argv[3]), argv[4]);
     if (!strcmp(command, "readings") && argc == 6)

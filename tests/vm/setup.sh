@@ -82,14 +82,15 @@ acpi_table() {
 build() {
     gcc -std=gnu11 -O2 -Wall -Wextra -o "$VM_DIR/bin/vmhost" "$here/vmhost.c"
     # static: the guest's libraries are those of the chrony under test
-    gcc -std=gnu11 -O2 -Wall -Wextra -static -o "$VM_DIR/bin/guest" "$here/guest.c"
+    gcc -std=gnu11 -O2 -Wall -Wextra -static -D_GNU_SOURCE -I"$here/../.." -o "$VM_DIR/bin/guest" \
+        "$here/guest.c" "$here/../../lib/vmclock.c" "$here/../../refclock/bound_reason.c"
     acpi_table vmclock
     acpi_table vmclock-ptp -DPTP
     touch "$VM_DIR/bin/built"
 }
 have_build() {
     local file
-    for file in "$here"/*.c "$here"/*.h "$here"/*.asl "$here/setup.sh"; do
+    for file in "$here"/*.c "$here"/*.h "$here"/*.asl "$here/setup.sh" "$here/../../lib"/*.[ch] "$here/../../refclock"/bound_reason.[ch]; do
         [ "$VM_DIR/bin/built" -nt "$file" ] || return 1
     done
 }

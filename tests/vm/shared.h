@@ -94,6 +94,13 @@ struct probe_record {
     uint64_t width;
 };
 
+/* What libvmclock told, and the counter before and after. */
+struct interval_record {
+    uint64_t counter_before, counter_after;
+    int64_t earliest_ns, latest_ns;
+    uint64_t status;
+};
+
 /* The kernel's cross-timestamp of the page's PTP clock: both times are of one counter value. */
 struct precise_record {
     uint64_t counter_before, counter_after; /* around the call */
