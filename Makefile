@@ -13,6 +13,8 @@ mandir      = $(datarootdir)/man
 docdir      = $(datarootdir)/doc/vmclockd
 pkgdatadir  = $(datarootdir)/vmclockd
 completionsdir = $(datarootdir)/bash-completion/completions
+zshdir      = $(datarootdir)/zsh/site-functions
+fishdir     = $(datarootdir)/fish/vendor_completions.d
 sysconfdir  = /etc
 unitdir     = $(prefix)/lib/systemd/system
 udevrulesdir = $(prefix)/lib/udev/rules.d
@@ -44,13 +46,16 @@ CPPFLAGS += -I. -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -MMD -MP
 COMPILE   = $(CC) -std=c11 -pthread $(WARNINGS) $(HARDENING) $(CPPFLAGS) $(CFLAGS)
 LINK      = $(CC) $(CFLAGS) -pthread -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(LDFLAGS)
 
-daemon_libs = libevent_core libsystemd inih
+# SYSTEMD=no: without libsystemd, which tells the watchdog's time; the rest speaks its protocols.
+SYSTEMD    ?= yes
+daemon_libs = libevent_core inih $(if $(filter no,$(SYSTEMD)),,libsystemd)
+CPPFLAGS   += $(if $(filter no,$(SYSTEMD)),-DWITHOUT_SYSTEMD)
 ctl_libs    = inih jansson
 
 refclock = $(patsubst %.c,$(BUILD)/%.o,$(wildcard refclock/*.c))
-shared   = $(addprefix $(BUILD)/daemon/,chrony_conf.o chrony_conf_file.o chrony_conf_source.o chrony_settings.o chronyd_process.o config.o config_key.o config_path.o edit_distance.o device.o process.o ptp_device.o metrics.o replace_file.o state_file.o state_key.o state_known.o system_clock.o journal.o log.o)
+shared   = $(addprefix $(BUILD)/daemon/,chrony_conf.o chrony_conf_file.o chrony_conf_source.o chrony_settings.o chronyd_process.o config.o config_key.o config_path.o edit_distance.o device.o process.o ptp_device.o metrics.o replace_file.o state_file.o state_key.o state_known.o system_clock.o journal.o log.o history.o)
 daemon   = $(addprefix $(BUILD)/daemon/,announcement.o clock_file.o clockbound.o chronyd.o chronyd_link.o clock_source.o device_node.o event_loop.o exit_status.o last_process.o lock.o notifications.o notify.o ptp_reader.o publisher.o reload.o runner.o shared_file.o sock_sender.o vmclockd.o watched_device.o)
-ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chronyd.o chronyd_program.o doctor.o doctor_chrony.o doctor_chronyd.o doctor_prospect.o doctor_refclock.o doctor_selinux.o doctor_system.o format.o device_node.o now_report.o page_report.o selinux.o sock_sender.o state_reader.o status_report.o status_warnings.o vmclockctl.o watch.o)
+ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chronyd.o chronyd_program.o doctor.o doctor_chrony.o doctor_chronyd.o doctor_prospect.o doctor_refclock.o doctor_selinux.o doctor_system.o format.o device_node.o history_report.o now_report.o page_report.o selinux.o sock_sender.o state_reader.o status_report.o status_warnings.o vmclockctl.o watch.o)
 fuzzers  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 checks   = $(patsubst tests/%.c,%,$(wildcard tests/check_*.c))
 
@@ -342,9 +347,13 @@ install: all
 	$(call fill_in,conf/vmclockd.apparmor)
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(sbindir) $(unitdir) $(udevrulesdir) \
 	    $(catalogdir) $(completionsdir) $(mandir)/man8 $(mandir)/man7 $(mandir)/man5 $(pkgdatadir) $(docdir)/examples)
-	$(INSTALL) -m 755 $(BUILD)/vmclockd $(BUILD)/vmclockctl $(DESTDIR)$(sbindir)
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(zshdir) $(fishdir))
+	$(INSTALL) -m 755 $(BUILD)/vmclockd $(DESTDIR)$(sbindir)
+	$(INSTALL) -m 755 $(BUILD)/vmclockctl $(DESTDIR)$(bindir)
+	[ $(DESTDIR)$(bindir) -ef $(DESTDIR)$(sbindir) ] || \
+	    ln -sfr $(DESTDIR)$(bindir)/vmclockctl $(DESTDIR)$(sbindir)/vmclockctl # users' units name it so
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(libdir)/pkgconfig $(includedir) $(mandir)/man3)
-	$(INSTALL) -m 755 $(BUILD)/lib/libvmclock.so.$(ABI) $(DESTDIR)$(libdir)/libvmclock.so.$(VERSION)
+	$(INSTALL) -m 644 $(BUILD)/lib/libvmclock.so.$(ABI) $(DESTDIR)$(libdir)/libvmclock.so.$(VERSION)
 	ln -sf libvmclock.so.$(VERSION) $(DESTDIR)$(libdir)/libvmclock.so.$(ABI)
 	ln -sf libvmclock.so.$(ABI) $(DESTDIR)$(libdir)/libvmclock.so
 	$(INSTALL) -m 644 $(BUILD)/lib/libvmclock.a $(DESTDIR)$(libdir)
@@ -370,10 +379,13 @@ install: all
 	$(INSTALL) -m 644 $(BUILD)/vmclockd.apparmor $(DESTDIR)$(apparmordir)/vmclockd
 	$(call install_config,conf/vmclockd.conf,$(sysconfdir),vmclockd.conf)
 	$(INSTALL) -m 644 conf/completions/vmclockd conf/completions/vmclockctl $(DESTDIR)$(completionsdir)
+	$(INSTALL) -m 644 conf/completions/_vmclockctl $(DESTDIR)$(zshdir)
+	$(INSTALL) -m 644 conf/completions/vmclockctl.fish $(DESTDIR)$(fishdir)
 
 # The configuration stays: it is the administrator's. chronyd is not left with a line of ours.
 uninstall:
-	rm -f $(addprefix $(DESTDIR),$(sbindir)/vmclockd $(sbindir)/vmclockctl \
+	rm -f $(addprefix $(DESTDIR),$(sbindir)/vmclockd $(sbindir)/vmclockctl $(bindir)/vmclockctl \
+	    $(zshdir)/_vmclockctl $(fishdir)/vmclockctl.fish \
 	    $(mandir)/man8/vmclockd.8 $(mandir)/man8/vmclockctl.8 $(mandir)/man5/vmclockd.conf.5 \
 	    $(mandir)/man7/vmclock-recovery.7 $(mandir)/man7/vmclockd-events.7 \
 	    $(unitdir)/vmclockd.service $(udevrulesdir)/60-vmclock.rules $(catalogdir)/vmclockd.catalog \

@@ -17,6 +17,7 @@ enum place {
     PLACE_ITSELF,
     PLACE_NEW,          /* how a file is written that is replaced */
     PLACE_LOCK,         /* and how it is locked */
+    PLACE_HISTORY,      /* and where what was is kept */
     PLACE_EVENTS,       /* the directory for applications, beside the state file */
     PLACE_CHRONYD_LOCK, /* beside the command socket */
     N_PLACES,
@@ -77,6 +78,9 @@ static bool find_place(
     case PLACE_ITSELF: snprintf(ret_path, PLACE_MAX, "%s", path); return true;
     case PLACE_NEW: snprintf(ret_path, PLACE_MAX, "%s.new", path); break;
     case PLACE_LOCK: snprintf(ret_path, PLACE_MAX, "%s.lock", path); break;
+    case PLACE_HISTORY:
+        snprintf(ret_path, PLACE_MAX, "%s.history", path);
+        return path == config->state_file;
     case PLACE_EVENTS:
         snprintf(ret_path, PLACE_MAX, "%.*s/events", (int)(slash - path), path);
         return path == config->state_file;
@@ -109,7 +113,8 @@ static size_t later(const struct config *config, size_t i, size_t j)
 static const char *place_words(size_t key, enum place place, char ret_words[WORDS_MAX])
 {
     static const char *const formats[N_PLACES] = {"%s", "%s with \".new\" behind it",
-        "%s with \".lock\" behind it", "\"events\" beside %s", "the lock beside %s"};
+        "%s with \".lock\" behind it", "%s with \".history\" behind it",
+        "\"events\" beside %s", "the lock beside %s"};
     const char *before = formats[place], *at = strstr(before, "%s");
 
     snprintf(ret_words, WORDS_MAX, "%.*s%s%s", (int)(at - before), before, config_keys[key].name,

@@ -11,6 +11,22 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#ifndef WITHOUT_SYSTEMD
+#include <systemd/sd-daemon.h>
+
+int64_t notify_watchdog_ns(void)
+{
+    uint64_t us = 0;
+
+    return sd_watchdog_enabled(0, &us) > 0 && us < INT64_MAX / 1000 ? (int64_t)us * 1000 : 0;
+}
+#else
+int64_t notify_watchdog_ns(void)
+{
+    return 0;
+}
+#endif
+
 bool notify(const char *format, ...)
 {
     const char *path = getenv("NOTIFY_SOCKET");

@@ -7,8 +7,12 @@
 #define DAEMON_NOTIFY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* False: it is not taken now; tell it again later. True as well without a service manager. */
 bool notify(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Within what time it wants to hear of us; 0: it does not watch. */
+int64_t notify_watchdog_ns(void);
 
 #endif

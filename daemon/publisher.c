@@ -36,12 +36,18 @@ void publisher_init(struct publisher *p, const struct config *config, const stru
     clockbound_init(&p->clockbound);
 }
 
+void publisher_take_history(struct publisher *p)
+{
+    history_read(p->config->state_file, p->boot_id, &p->history);
+}
+
 void publisher_tell_applications(struct publisher *p)
 {
     const struct config *c = p->config;
     struct clock_report report;
     int r;
 
+    history_take(&p->history, p->tracker);
     if (p->tracker->config.dry_run || (!c->clock_file[0] && !c->clockbound[0]))
         return;
     clock_report_make(p->tracker, &report);
@@ -92,6 +98,8 @@ void publisher_save(struct publisher *p, bool running)
         p->metrics_at_ns = 0;
     report_file("state file", p->config->state_file,
         state_file_write(p->config->state_file, &p->state), &p->state_file_error);
+    report_file("history", p->config->state_file,
+        history_write(&p->history, p->config->state_file, p->boot_id), &p->history_error);
     p->save = false;
 }
 

@@ -13,6 +13,7 @@
 #include "daemon/clock_file.h"
 #include "daemon/clockbound.h"
 #include "daemon/config.h"
+#include "daemon/history.h"
 #include "daemon/state_file.h"
 #include "refclock/tracker.h"
 
@@ -31,7 +32,8 @@ struct publisher {
     unsigned n_events, events_left_out;
     int64_t metrics_at_ns;                                        /* CLOCK_MONOTONIC; not before */
     int state_file_error, metrics_file_error, announcement_error; /* 0 or -errno */
-    int clock_file_error, clockbound_error;
+    int clock_file_error, clockbound_error, history_error;
+    struct history history;
     struct clock_file clock_file;
     struct clockbound clockbound;
     char status[160];
@@ -43,6 +45,9 @@ void publisher_init(
 /* After each step, before anything else: what is so of the clock. And at the end: nothing. */
 void publisher_tell_applications(struct publisher *p);
 void publisher_leave_applications(struct publisher *p);
+
+/* What the vmclockd before left of this boot: once the boot is known. */
+void publisher_take_history(struct publisher *p);
 
 /* Keep what these orders say until there is time; events that are too many are counted. */
 void publisher_keep(struct publisher *p, const struct tracker_orders *orders);

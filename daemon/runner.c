@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sysexits.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -513,6 +512,7 @@ static int init_tracker(struct runner *r)
     if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0)
         seed = (uint32_t)counter_read();
     tracker_config(r, &r->config, &config);
+    publisher_take_history(&r->publisher);
     tracker_init(&r->tracker, &config, &saved, seed, system_clock_monotonic_ns());
     return EXIT_SUCCESS;
 }
@@ -520,12 +520,12 @@ static int init_tracker(struct runner *r)
 /* Two timers: the page's, and the second's, which leaves time for a watchdog of less. */
 static int start_timers(struct runner *r)
 {
-    uint64_t watchdog_us = 0;
+    const int64_t watchdog_ns = notify_watchdog_ns();
     int64_t housekeeping_ns = SECOND_NS;
     int result;
 
-    if (sd_watchdog_enabled(0, &watchdog_us) > 0) {
-        r->watchdog_ns = (int64_t)watchdog_us * 1000 / 3;
+    if (watchdog_ns > 0) {
+        r->watchdog_ns = watchdog_ns / 3;
         r->watchdog_at_ns = 0;
         if (r->watchdog_ns < housekeeping_ns)
             housekeeping_ns = r->watchdog_ns;

@@ -143,6 +143,13 @@ static uint64_t hex_value(const struct state_file *state, const char *key)
     return value ? strtoull(value, NULL, 16) : 0;
 }
 
+static uint64_t count_value(const struct state_file *state, const char *key)
+{
+    const char *value = state_file_value(state, key);
+
+    return value ? strtoull(value, NULL, 10) : 0;
+}
+
 /* "THRESHOLD LIMIT", as the key put_back.makestep has it. */
 static bool parse_makestep(const char *text, double *ret_threshold_sec, int32_t *ret_limit)
 {
@@ -203,6 +210,10 @@ struct tracker_saved state_file_saved(
     saved.ptp.good_for_sec = state_file_number(state, "ptp.good_for_ns") * 1e-9;
     if (!(saved.ptp.good_for_sec >= 0 && saved.ptp.good_for_sec <= 0.1))
         saved.ptp.id = 0;
+    saved.counts.disruptions = count_value(state, "disruptions");
+    saved.counts.recoveries = count_value(state, "recoveries");
+    saved.counts.samples_sent = count_value(state, "samples_sent");
+    saved.counts.contradictions = count_value(state, "contradictions");
     if (!marker)
         return saved;
     errno = 0;

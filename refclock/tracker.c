@@ -73,6 +73,8 @@ struct tracker_saved tracker_saved(const struct tracker *t)
         .flags = t->host.page.flags & SAVED_FLAGS,
         .vm_generation = t->host.page.vm_generation,
         .ptp = ptp_clock_saved(&t->ptp),
+        .counts = {t->host.disruptions, t->recoveries.count, t->feeder.sent,
+            t->host.contradictions},
     };
 
     return saved;
@@ -96,6 +98,10 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
     if (saved->valid)
         host_remember(
             &t->host, saved->confirmed_marker, saved->flags & SAVED_FLAGS, saved->vm_generation);
+    t->host.disruptions = saved->counts.disruptions;
+    t->host.contradictions = saved->counts.contradictions;
+    t->recoveries.count = saved->counts.recoveries;
+    t->feeder.sent = saved->counts.samples_sent;
     t->restore = saved->restore;
     restore_reconfigure(&t->restore, &config->recovery);
     restore_hurry(&t->restore, now_ns);

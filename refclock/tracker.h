@@ -51,6 +51,9 @@ struct tracker_saved {
     uint64_t flags; /* of the last page: maintenance, and whether it had what follows */
     uint64_t vm_generation;
     struct ptp_clock_saved ptp;
+    struct {
+        uint64_t disruptions, recoveries, samples_sent, contradictions;
+    } counts; /* since this boot */
 };
 
 enum tracker_measure {

@@ -47,8 +47,8 @@ class CompletionTest(Case):
         return set(re.findall(r"(?m)^  ([a-z]+) ", self.help("vmclockctl")))
 
     def options(self, name):
-        pairs = re.findall(r"(?m)^  (-\w), (--[\w-]+)", self.help(name))
-        return {option for pair in pairs for option in pair}
+        pairs = re.findall(r"(?m)^  (-\w)?,? +(--[\w-]+)", self.help(name))
+        return {option for pair in pairs for option in pair if option}
 
     def test_vmclockctls_commands(self):
         commands = self.commands()

@@ -588,3 +588,36 @@ class ControlTest(ScriptedCase):
         )
         os.close(write)
         self.assertIn(done.returncode, (0, 1, -signal.SIGPIPE))
+
+
+class WaitingTest(ScriptedCase):
+    """`recover --wait`, `status --watch`, `--no-color`."""
+
+    def test_recover_waits_until_it_has_ended(self):
+        self.marker()
+        daemon = self.daemon()
+        eventually(lambda: daemon.ctl("status").returncode == OK)
+        for words in (["--wait"], ["--wait", "20"], ["--wait=20"]):
+            done = daemon.ctl("recover", *words)
+            self.assertEqual((done.returncode, done.stderr), (OK, ""))
+            self.assertEqual(daemon.status()["last_recovery"]["outcome"], "synchronised")
+        self.chronyd.script(script.RESET_SOURCES, script.late(5))
+        began = time.monotonic()
+        self.assertEqual(daemon.ctl("recover", "--wait", "0.5").returncode, DEGRADED)
+        self.assertLess(time.monotonic() - began, 4)
+        self.assertEqual(daemon.ctl("recover", "--wait=x").returncode, USAGE)
+        self.assertEqual(daemon.ctl("page", "--wait").returncode, USAGE)
+
+    def test_status_is_shown_again_and_again(self):
+        self.marker()
+        daemon = self.daemon()
+        eventually(lambda: daemon.ctl("status").returncode == OK)
+        for words in (["-w", "0.1"], ["--watch=0.1"], ["--watch", "0.1", "--no-color"]):
+            with self.subTest(words):
+                command = [harness.program("vmclockctl"), "-c", daemon.configuration, "status", "--json", *words]
+                with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+                    seen = 0
+                    while seen < 3:
+                        seen += process.stdout.readline().startswith("}")
+                    process.terminate()
+        self.assertEqual(daemon.ctl("watch", "-w").returncode, USAGE)
