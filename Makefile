@@ -133,6 +133,7 @@ check: packages-check
 	@$(MAKE) --no-print-directory $(BUILD)/interpose.so
 	@$(MAKE) --no-print-directory compare-chrony-conf COUNT=100
 	@tests/get-inih.sh $(BUILD)/inih
+	@tests/get-promtool.sh $(BUILD)/promtool
 	BUILD=$(BUILD) tests/integration/run.py
 
 # The core is pure: it includes itself and what of the C library makes no system call.
@@ -371,7 +372,7 @@ install: all
 	$(call install_config,conf/chrony-vmclock.conf,$(chronyconfdir),vmclockd.conf,$(DESTDIR)$(pkgdatadir)/chrony-vmclock.conf)
 	$(INSTALL) -m 644 conf/chrony-vmclock.conf $(DESTDIR)$(pkgdatadir)
 	$(INSTALL) -m 644 README.md NEWS LICENSE doc/containers.md $(DESTDIR)$(docdir)
-	$(INSTALL) -m 644 $(wildcard systemd/examples/*) $(DESTDIR)$(docdir)/examples
+	$(INSTALL) -m 644 $(wildcard systemd/examples/*) conf/prometheus/vmclockd.rules.yml $(DESTDIR)$(docdir)/examples
 	$(INSTALL) -m 644 $(BUILD)/vmclockd.service $(DESTDIR)$(unitdir)
 	$(INSTALL) -m 644 systemd/60-vmclock.rules $(DESTDIR)$(udevrulesdir)
 	$(INSTALL) -m 644 systemd/vmclockd.catalog $(DESTDIR)$(catalogdir)

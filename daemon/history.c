@@ -7,10 +7,10 @@
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/replace_file.h"
 #include "daemon/system_clock.h"
+#include "refclock/calendar.h"
 
 #define FILE_BYTES (HISTORY_MAX * HISTORY_LINE_MAX + 128)
 #define RUNNING    "outcome=running"
@@ -62,17 +62,20 @@ static void add_ms(struct line *line, const char *name, int64_t since_ns, int64_
         add(line, " %s=-", name);
 }
 
-/* When it began, by the clock as it is now: corrected since, maybe. */
+/*
+ * When it began, by the clock as it is now: corrected since, maybe. Not by gmtime(), which reads the
+ * time zone's file.
+ */
 static void add_date(struct line *line, int64_t started_ns)
 {
     const int64_t ns = started_ns + system_clock_realtime_less_ns();
-    const time_t sec = (time_t)(ns / INT64_C(1000000000));
-    char text[32] = "-";
-    struct tm utc;
+    const int64_t sec = ns > 0 ? ns / INT64_C(1000000000) : 0, day = sec / CALENDAR_DAY_SEC;
+    const int of_day = (int)(sec % CALENDAR_DAY_SEC);
+    const struct calendar_month month = calendar_month_of(day);
 
-    if (gmtime_r(&sec, &utc))
-        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
-    add(line, "at=%s.%09dZ", text, (int)(ns % INT64_C(1000000000)));
+    add(line, "at=%04" PRId64 "-%02d-%02dT%02d:%02d:%02d.%09dZ", month.year, month.month,
+        (int)(day - month.first_day) + 1, of_day / 3600, of_day / 60 % 60, of_day % 60,
+        ns > 0 ? (int)(ns % INT64_C(1000000000)) : 0);
 }
 
 static void describe(const struct tracker *t, char ret_text[HISTORY_LINE_MAX])

@@ -93,7 +93,8 @@ void publisher_save(struct publisher *p, bool running)
     if (p->boot_id[0] == '\0') /* what is saved without it is of no use to the next start */
         state_file_boot_id(p->boot_id);
     was_well = state_file_all_is_well(&p->state);
-    state_file_describe(p->config, p->tracker, p->boot_id, running, p->clockbound.taken, &p->state);
+    state_file_describe(p->config, p->tracker, p->boot_id,
+        &(struct state_marks){running, p->clockbound.taken, p->config_rejected}, &p->state);
     if (state_file_all_is_well(&p->state) != was_well)
         p->metrics_at_ns = 0;
     report_file("state file", p->config->state_file,

@@ -24,6 +24,7 @@ struct publisher {
     const struct tracker *tracker; /* what is told of; nothing before tracker_init() */
     char boot_id[STATE_BOOT_ID_MAX];
     struct state_file state; /* as last read or written */
+    bool config_rejected;    /* at the last reload */
     bool save;               /* it is to be written, when there is time */
     struct {
         struct event event;

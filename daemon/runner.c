@@ -401,7 +401,8 @@ static void reload(struct runner *r)
     struct config fresh;
 
     notify("RELOADING=1\nMONOTONIC_USEC=%" PRId64, system_clock_monotonic_ns() / 1000);
-    if (reload_config(&r->config, &fresh) == 0) {
+    r->publisher.config_rejected = reload_config(&r->config, &fresh) < 0;
+    if (!r->publisher.config_rejected) {
         if (strcmp(fresh.metrics_file, r->config.metrics_file) != 0)
             publisher_remove_metrics(&r->publisher);
         r->config = fresh;

@@ -212,6 +212,8 @@ struct tracker_saved state_file_saved(
         saved.ptp.id = 0;
     saved.counts.disruptions = count_value(state, "disruptions");
     saved.counts.recoveries = count_value(state, "recoveries");
+    saved.counts.recoveries_failed = count_value(state, "recoveries_failed");
+    saved.counts.generation_changes = count_value(state, "generation_changes");
     saved.counts.samples_sent = count_value(state, "samples_sent");
     saved.counts.contradictions = count_value(state, "contradictions");
     if (!marker)
@@ -252,7 +254,7 @@ static void describe_key(
 }
 
 void state_file_describe(const struct config *config, const struct tracker *tracker,
-    const char *boot_id, bool running, bool clockbound_taken, struct state_file *ret_state)
+    const char *boot_id, const struct state_marks *marks, struct state_file *ret_state)
 {
     char namespace[STATE_NAMESPACE_MAX];
     struct state_source source = {.config = config,
@@ -260,8 +262,7 @@ void state_file_describe(const struct config *config, const struct tracker *trac
         .saved = tracker_saved(tracker),
         .boot_id = boot_id,
         .pid_namespace = namespace,
-        .running = running,
-        .clockbound_taken = clockbound_taken,
+        .marks = *marks,
         .now_ns = system_clock_monotonic_ns()};
 
     state_file_pid_namespace(namespace);

@@ -11,7 +11,7 @@
 
 #include "daemon/state_key.h"
 
-#define STATE_ENTRIES_MAX   104
+#define STATE_ENTRIES_MAX   112
 #define STATE_BOOT_ID_MAX   40
 #define STATE_NAMESPACE_MAX 40
 
@@ -55,7 +55,7 @@ struct tracker_saved state_file_saved(
 
 /* What is to be seen of the daemon now; `running` false: the last one of this process. */
 void state_file_describe(const struct config *config, const struct tracker *tracker,
-    const char *boot_id, bool running, bool clockbound_taken, struct state_file *ret_state);
+    const char *boot_id, const struct state_marks *marks, struct state_file *ret_state);
 
 /* Replace the file at `path`. 0 or -errno, -E2BIG: there is too much of it. */
 int state_file_write(const char *path, const struct state_file *state);

@@ -123,7 +123,7 @@ static void pid_namespace(const struct state_source *source, char *ret_value)
 
 static void running(const struct state_source *source, char *ret_value)
 {
-    print_yes_no(ret_value, source->running);
+    print_yes_no(ret_value, source->marks.running);
 }
 
 static void updated(const struct state_source *source, char *ret_value)
@@ -334,9 +334,21 @@ static void bound_ns(const struct state_source *source, char *ret_value)
     print(ret_value, "%.0f", ceil((b->value.sec + age_sec * b->growth) * 1e9));
 }
 
+static void config_rejected(const struct state_source *source, char *ret_value)
+{
+    print_yes_no(ret_value, source->marks.config_rejected);
+}
+
+static void leap_pending(const struct state_source *source, char *ret_value)
+{
+    const int leap = source->tracker->client.known.leap;
+
+    print_yes_no(ret_value, leap == 1 || leap == 2);
+}
+
 static void clockbound_taken(const struct state_source *source, char *ret_value)
 {
-    print_yes_no(ret_value, source->clockbound_taken);
+    print_yes_no(ret_value, source->marks.clockbound_taken);
 }
 
 static void chronyd_refid(const struct state_source *source, char *ret_value)
@@ -409,7 +421,10 @@ const struct state_key state_keys[] = {
         NEWS(HOST, "mode")},
     {"page", STATE_TEXT, page, JSON, NEWS(HOST, "page"), .is_news_alone = true},
     {"device", STATE_TEXT, SETTING(device), JSON, .label = "Device", LABEL},
-    {"dry_run", STATE_YES_NO, FLAG(config.dry_run), JSON},
+    {"dry_run", STATE_YES_NO, FLAG(config.dry_run), JSON,
+        GAUGE("dry_run", "Whether chronyd is sent nothing.", 1)},
+    {"config_rejected", STATE_YES_NO, config_rejected, JSON,
+        GAUGE("config_rejected", "Whether the configuration was refused at the last reload.", 1)},
     {"saved.maintenance", STATE_TEXT, maintenance, WHEN(host)},
     {"saved.vm_generation", STATE_TEXT, HEX(host.page.vm_generation), WHEN(saved_generation)},
     {"disruption_marker", STATE_TEXT, HEX(host.marker), WHEN(page), JSON},
@@ -417,8 +432,10 @@ const struct state_key state_keys[] = {
         NEWS(DISRUPTION, "generation")},
     {"clock_status", STATE_TEXT, clock_status, WHEN(page), JSON,
         CHOICE("host_clock_status", "What the host says of its clock.", "status", "unknown",
-            "initialising", "synchronised", "free-running", "unreliable"),
+            "initialising", "synchronised", "free-running", "unreliable", "invalid"),
         NEWS(HOST, "clock_status")},
+    {"leap_pending", STATE_YES_NO, leap_pending, WHEN(tracking), JSON,
+        GAUGE("leap_pending", "Whether a leap second is announced for the end of the month.", 1)},
     {"maintenance", STATE_TEXT, maintenance, WHEN(page), JSON,
         CHOICE("maintenance", "Whether the host announces a disruption.", "stage", "none", "soon",
             "imminent"),
@@ -439,6 +456,10 @@ const struct state_key state_keys[] = {
         COUNTER("recoveries_total", "Recoveries whose reset chronyd confirmed.")},
     {"samples_sent", STATE_INTEGER, COUNT(feeder.sent), JSON,
         COUNTER("samples_sent_total", "Samples sent to chronyd.")},
+    {"recoveries_failed", STATE_INTEGER, COUNT(recoveries.failed), JSON,
+        COUNTER("recoveries_failed_total", "Recoveries that ended unconfirmed or unsynchronised.")},
+    {"generation_changes", STATE_INTEGER, COUNT(host.generation_changes), JSON,
+        COUNTER("generation_changes_total", "Changes of the VM generation.")},
     {"samples_flow", STATE_YES_NO, .take = samples_flow},
     {"samples_withheld", STATE_TEXT, withheld, WHEN(withheld), JSON,
         PRESENCE("samples_withheld", "Whether samples are held back.")},
@@ -463,10 +484,14 @@ const struct state_key state_keys[] = {
         GAUGE("last_recovery_timestamp_seconds", "When the last recovery began.", 1)},
     {"last_recovery.started_ns", STATE_INTEGER, INTEGER(recoveries.recovery.started_ns),
         WHEN(recovery)},
-    {"last_recovery.cause", STATE_TEXT, recovery_cause, WHEN(recovery), JSON, .is_vital = true},
+    {"last_recovery.cause", STATE_TEXT, recovery_cause, WHEN(recovery), JSON, .is_vital = true,
+        CHOICE("last_recovery_cause", "What the last recovery was from.", "cause", "marker",
+            "request", "formula", "start")},
     {"last_recovery.marker", STATE_TEXT, HEX(host.marker), WHEN(recovery), JSON},
     {"last_recovery.state", STATE_TEXT, recovery_state, WHEN(recovery), JSON},
-    {"last_recovery.outcome", STATE_TEXT, recovery_outcome, WHEN(recovery), JSON},
+    {"last_recovery.outcome", STATE_TEXT, recovery_outcome, WHEN(recovery), JSON,
+        CHOICE("last_recovery_outcome", "How the last recovery ended.", "outcome", "running",
+            "synchronised", "unsynchronised", "abandoned", "unconfirmed")},
     {"last_recovery.reset_ms", STATE_REAL, MS(recovery_ms, reset_ns), WHEN(recovery), JSON,
         GAUGE("last_recovery_reset_seconds", "From the disruption to the reset.", 1e-3)},
     {"last_recovery.corrected_by", STATE_TEXT, recovery_corrector, WHEN(corrector), JSON},

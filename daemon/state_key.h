@@ -12,13 +12,20 @@
 #define STATE_KEY_MAX   40 /* bytes of a name, and of a value */
 #define STATE_VALUE_MAX CONFIG_PATH_MAX
 
+/* What is known beside the tracker. */
+struct state_marks {
+    bool running;          /* false: the last state of this process */
+    bool clockbound_taken; /* another program writes that segment */
+    bool config_rejected;  /* at the last reload */
+};
+
 /* What the keys are taken from. */
 struct state_source {
     const struct config *config;
     const struct tracker *tracker;
     struct tracker_saved saved;
     const char *boot_id, *pid_namespace;
-    bool running, clockbound_taken;
+    struct state_marks marks;
     int64_t now_ns; /* CLOCK_MONOTONIC */
     size_t offset;  /* of the key's field */
     unsigned index; /* of a key that repeats: which one */
@@ -45,7 +52,7 @@ struct state_metric {
     const char *name, *help;
     double scale;      /* of a number, to base units; a yes is 1 */
     const char *label; /* of a choice, and its values */
-    const char *values[6];
+    const char *values[8];
 };
 
 /* With what watch tells that the value has changed. */

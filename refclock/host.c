@@ -72,7 +72,7 @@ static enum maintenance maintenance_of(const struct vmclock_page *page)
                                                             : MAINTENANCE_NONE;
 }
 
-static void report_flags(const struct host *h, struct reporter *reporter,
+static void report_flags(struct host *h, struct reporter *reporter,
     const struct vmclock_page *page, bool marker_changed)
 {
     const struct vmclock_page *before = &h->page;
@@ -82,10 +82,12 @@ static void report_flags(const struct host *h, struct reporter *reporter,
             reporter, (struct event){.id = EVENT_MAINTENANCE, .maintenance = maintenance_of(page)});
     if (page_has(page, VMCLOCK_FLAG_VM_GENERATION_PRESENT) &&
         page_has(before, VMCLOCK_FLAG_VM_GENERATION_PRESENT) &&
-        page->vm_generation != before->vm_generation)
+        page->vm_generation != before->vm_generation) {
+        h->generation_changes++;
         reporter_say(reporter,
             (struct event){.id = EVENT_GENERATION,
                 .generation = {before->vm_generation, page->vm_generation, marker_changed}});
+    }
     if (before->magic != 0 && page->clock_status != before->clock_status)
         reporter_say(reporter, (struct event){.id = EVENT_CLOCK_STATUS,
                                    .clock_status = {before->clock_status, page->clock_status}});

@@ -57,7 +57,7 @@ struct host {
         uint64_t marker_before;
         enum disruption_kind kind;
     } disruption; /* the last one */
-    uint64_t disruptions;
+    uint64_t disruptions, generation_changes;
 
     enum tracker_mode mode;
     enum clock_verdict verdict; /* of the page as a clock */

@@ -12,6 +12,7 @@
 struct recoveries {
     struct recovery recovery;  /* started_ns 0: there was none yet */
     uint64_t count;            /* whose reset was confirmed, by one chronyd or more */
+    uint64_t failed;           /* that ended unconfirmed, or without a reference */
     bool counted;              /* this one is */
     uint64_t confirmed_marker; /* chronyd was reset for it, as far as can be known */
 

@@ -73,8 +73,8 @@ struct tracker_saved tracker_saved(const struct tracker *t)
         .flags = t->host.page.flags & SAVED_FLAGS,
         .vm_generation = t->host.page.vm_generation,
         .ptp = ptp_clock_saved(&t->ptp),
-        .counts = {t->host.disruptions, t->recoveries.count, t->feeder.sent,
-            t->host.contradictions},
+        .counts = {t->host.disruptions, t->recoveries.count, t->recoveries.failed, t->feeder.sent,
+            t->host.contradictions, t->host.generation_changes},
     };
 
     return saved;
@@ -100,7 +100,9 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
             &t->host, saved->confirmed_marker, saved->flags & SAVED_FLAGS, saved->vm_generation);
     t->host.disruptions = saved->counts.disruptions;
     t->host.contradictions = saved->counts.contradictions;
+    t->host.generation_changes = saved->counts.generation_changes;
     t->recoveries.count = saved->counts.recoveries;
+    t->recoveries.failed = saved->counts.recoveries_failed;
     t->feeder.sent = saved->counts.samples_sent;
     t->restore = saved->restore;
     restore_reconfigure(&t->restore, &config->recovery);

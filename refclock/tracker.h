@@ -52,7 +52,8 @@ struct tracker_saved {
     uint64_t vm_generation;
     struct ptp_clock_saved ptp;
     struct {
-        uint64_t disruptions, recoveries, samples_sent, contradictions;
+        uint64_t disruptions, recoveries, recoveries_failed, samples_sent, contradictions,
+            generation_changes;
     } counts; /* since this boot */
 };
 

@@ -114,7 +114,7 @@ START_TEST(a_description_follows_the_table)
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     virtual_migrate(&vm, 0.005, 20);
     virtual_run(&vm, VIRTUAL_SEC);
-    state_file_describe(&config, &vm.tracker, "boot", true, false, &state);
+    state_file_describe(&config, &vm.tracker, "boot", &(struct state_marks){.running = true}, &state);
     ck_assert_uint_gt(state.n, 40);
     for (unsigned i = 0; i < state.n; i++) {
         const struct state_key *key = key_of(state.entries[i].key);

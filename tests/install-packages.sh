@@ -6,7 +6,7 @@ set -eu
 
 build="gcc make libc6-dev pkg-config libevent-dev libsystemd-dev libinih-dev libjansson-dev"
 demo="$build"
-check="$build check python3 mandoc strace"
+check="$build g++ check python3 mandoc strace"
 tidy="$check clang clang-format clang-tidy cppcheck"
 fuzz="$build clang libclang-rt-dev"
 coverage="$check gcovr"
