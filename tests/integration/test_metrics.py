@@ -159,6 +159,10 @@ class MetricsTest(ScriptedCase):
         self.has("vmclockd_recoveries_total", "1")
         there = {re.match(r"\w+", series).group() for series in parse(daemon.ctl("metrics").stdout)}
         self.assertEqual(named - there, set())
+        with open(os.path.join(harness.PROJECT, "daemon/vmclockctl.8"), encoding="utf-8") as file:
+            manual = file.read()
+        self.assertEqual({name for name in there if f".It Li {name}\n" not in manual
+                          and f".It Li {name} {{" not in manual}, set())
 
     def test_promtool_has_nothing_to_say(self):
         made = self.clock()
