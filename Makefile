@@ -307,9 +307,9 @@ format:
 
 tidy: packages-tidy
 	@for file in $(checked); do \
-	    clang-tidy --quiet $$file -- -std=c11 $(filter-out -MMD -MP,$(CPPFLAGS)) || exit 1; done
+	    clang-tidy --quiet $$file -- -std=c11 -Ilib $(filter-out -MMD -MP,$(CPPFLAGS)) || exit 1; done
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
-	    --suppress=missingIncludeSystem --error-exitcode=1 -D__x86_64__ $(filter-out -MMD -MP,$(CPPFLAGS)) $(checked)
+	    --suppress=missingIncludeSystem --error-exitcode=1 -D__x86_64__ -Ilib $(filter-out -MMD -MP,$(CPPFLAGS)) $(checked)
 	$(MAKE) --no-print-directory BUILD=$(BUILD)/gcc CC=gcc CFLAGS="-O2 -Werror" all
 	$(MAKE) --no-print-directory BUILD=$(BUILD)/clang CC=clang CFLAGS="-O2 -Werror" all
 

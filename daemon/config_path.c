@@ -113,8 +113,8 @@ static size_t later(const struct config *config, size_t i, size_t j)
 static const char *place_words(size_t key, enum place place, char ret_words[WORDS_MAX])
 {
     static const char *const formats[N_PLACES] = {"%s", "%s with \".new\" behind it",
-        "%s with \".lock\" behind it", "%s with \".history\" behind it",
-        "\"events\" beside %s", "the lock beside %s"};
+        "%s with \".lock\" behind it", "%s with \".history\" behind it", "\"events\" beside %s",
+        "the lock beside %s"};
     const char *before = formats[place], *at = strstr(before, "%s");
 
     snprintf(ret_words, WORDS_MAX, "%.*s%s%s", (int)(at - before), before, config_keys[key].name,

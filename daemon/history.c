@@ -63,8 +63,8 @@ static void add_ms(struct line *line, const char *name, int64_t since_ns, int64_
 }
 
 /*
- * When it began, by the clock as it is now: corrected since, maybe. Not by gmtime(), which reads the
- * time zone's file.
+ * When it began, by the clock as it is now: corrected since, maybe. Not by gmtime(), which reads
+ * the time zone's file.
  */
 static void add_date(struct line *line, int64_t started_ns)
 {

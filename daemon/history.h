@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The last recoveries of this boot, in a file beside the state file, which the next vmclockd goes on
- * with: a line each, oldest first, of key=value; what is not known is "-".
+ * The last recoveries of this boot, in a file beside the state file, which the next vmclockd goes
+ * on with: a line each, oldest first, of key=value; what is not known is "-".
  */
 #ifndef DAEMON_HISTORY_H
 #define DAEMON_HISTORY_H

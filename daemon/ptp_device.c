@@ -120,7 +120,7 @@ bool ptp_device_find_host(char ret_path[PTP_PATH_MAX])
 int ptp_device_ahead(const char *path, int *ret_sec)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct timespec clock, system;
+    struct timespec clock = {0}, system = {0};
     double ahead, whole;
     int error;
 

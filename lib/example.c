@@ -7,8 +7,8 @@
 
 int main(void)
 {
-    struct vmclock *clock;
-    struct vmclock_interval now;
+    struct vmclock *clock = NULL;
+    struct vmclock_interval now = {.status = VMCLOCK_UNKNOWN};
     int r = vmclock_open(NULL, &clock);
 
     if (r == 0)

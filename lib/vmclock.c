@@ -43,10 +43,10 @@ struct device_page {
 #define DEVICE_MAGIC UINT32_C(0x4b4c4356) /* "VCLK" */
 
 struct vmclock {
-    const struct clock_page *page; /* a page of memory, or more, which is never unmapped */
+    struct clock_page *page; /* a page of memory, for reading, which is never unmapped */
     size_t page_bytes;
-    const struct device_page *device; /* the same; it may have nothing to say */
-    _Atomic bool is_ours;             /* what is mapped at `page` was written since this boot */
+    struct device_page *device; /* the same; it may have nothing to say */
+    _Atomic bool is_ours;       /* what is mapped at `page` was written since this boot */
     _Atomic bool device_is_open;
     _Atomic int64_t opened_ns; /* CLOCK_MONOTONIC_COARSE, at the last attempt */
     uint64_t boot_id[2];       /* of this boot; 0: it cannot be known */
@@ -96,18 +96,17 @@ static int map_over(void *at, const char *path, size_t bytes, size_t needed)
 {
     const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     struct stat status;
-    int r = 0;
+    int error = 0;
 
     if (fd < 0)
         return -errno;
-    if (fstat(fd, &status) < 0)
-        r = -errno;
-    else if (S_ISREG(status.st_mode) ? status.st_size < (off_t)needed : !S_ISCHR(status.st_mode))
-        r = -EBADMSG;
+    if (fstat(fd, &status) == 0 &&
+        (S_ISREG(status.st_mode) ? status.st_size < (off_t)needed : !S_ISCHR(status.st_mode)))
+        error = EBADMSG;
     else if (mmap(at, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
-        r = -errno;
+        error = errno;
     close(fd);
-    return r;
+    return -error;
 }
 
 /* Nothing, for as long as there is no file. */
@@ -138,8 +137,7 @@ static void open_device(struct vmclock *c)
         return;
     memcpy(path, c->page->device, sizeof(path));
     path[sizeof(path) - 1] = '\0';
-    if (path[0] &&
-        map_over((void *)(uintptr_t)c->device, path, DEVICE_BYTES, sizeof(*c->device)) == 0)
+    if (path[0] && map_over(c->device, path, DEVICE_BYTES, sizeof(*c->device)) == 0)
         atomic_store_explicit(&c->device_is_open, true, memory_order_release);
 }
 
@@ -179,9 +177,9 @@ void vmclock_close(struct vmclock *c)
     if (!c)
         return;
     if (c->page)
-        munmap((void *)(uintptr_t)c->page, c->page_bytes);
+        munmap(c->page, c->page_bytes);
     if (c->device)
-        munmap((void *)(uintptr_t)c->device, DEVICE_BYTES);
+        munmap(c->device, DEVICE_BYTES);
     free(c);
 }
 
@@ -194,7 +192,7 @@ static void open_again(struct vmclock *c, int64_t coarse_ns)
     if (coarse_ns - last_ns < OPEN_NS ||
         !atomic_compare_exchange_strong(&c->opened_ns, &last_ns, coarse_ns))
         return;
-    map_over((void *)(uintptr_t)c->page, c->path, c->page_bytes, sizeof(*c->page));
+    map_over(c->page, c->path, c->page_bytes, sizeof(*c->page));
     open_device(c);
     errno = error;
 }
@@ -318,8 +316,8 @@ static void age(struct vmclock *c, struct sight *s, bool sees_marker, int64_t co
 __attribute__((noinline)) static int look(
     struct vmclock *c, struct vmclock_interval *ret, uint32_t *ret_reason)
 {
-    struct sight s;
-    struct timespec coarse;
+    struct sight s = {0};
+    struct timespec coarse = {0};
     uint64_t marker = 0;
     bool sees_marker;
     const int r = see(c, &s);
@@ -371,7 +369,7 @@ const char *vmclock_status_str(enum vmclock_status status)
 const char *vmclock_why(struct vmclock *c)
 {
     struct vmclock_interval interval;
-    uint32_t reason;
+    uint32_t reason = BOUND_STOPPING;
     const int r = look(c, &interval, &reason);
 
     return r < 0 ? "the system's clocks cannot be read" : bound_reason_str(reason);

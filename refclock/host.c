@@ -72,8 +72,8 @@ static enum maintenance maintenance_of(const struct vmclock_page *page)
                                                             : MAINTENANCE_NONE;
 }
 
-static void report_flags(struct host *h, struct reporter *reporter,
-    const struct vmclock_page *page, bool marker_changed)
+static void report_flags(
+    struct host *h, struct reporter *reporter, const struct vmclock_page *page, bool marker_changed)
 {
     const struct vmclock_page *before = &h->page;
 

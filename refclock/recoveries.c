@@ -182,8 +182,8 @@ void recoveries_step(struct recoveries *rs, struct reporter *reporter,
             ret_order->refined.offset_sec);
     if (!(ret_order->news & RECOVERY_NEWS_ENDED))
         return;
-    rs->failed += r->outcome == RECOVERY_OUTCOME_UNSYNCHRONISED ||
-                  r->outcome == RECOVERY_OUTCOME_UNCONFIRMED;
+    rs->failed +=
+        r->outcome == RECOVERY_OUTCOME_UNSYNCHRONISED || r->outcome == RECOVERY_OUTCOME_UNCONFIRMED;
     if (r->outcome == RECOVERY_OUTCOME_SYNCHRONISED)
         report_end(rs, reporter, EVENT_SYNCHRONISED, view);
     else if (r->outcome == RECOVERY_OUTCOME_UNSYNCHRONISED)

@@ -76,7 +76,7 @@ static int write_both(unsigned n)
     return r < 0 ? r : clockbound_write(&segment, segment_path, false, &now);
 }
 
-static const void *map_file(const char *name, size_t size)
+static void *map_file(const char *name, size_t size)
 {
     const int fd = open(name, O_RDONLY | O_CLOEXEC);
     const void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
@@ -324,8 +324,8 @@ END_TEST
 /* Killed there, and another one goes on. */
 START_TEST(a_writer_that_was_killed_is_succeeded_without_a_torn_page)
 {
-    const struct clock_page *page;
-    const uint8_t *s;
+    struct clock_page *page;
+    uint8_t *s;
     pid_t pid;
     int signal;
 
@@ -357,8 +357,8 @@ START_TEST(a_writer_that_was_killed_is_succeeded_without_a_torn_page)
         ck_assert_int_eq(write_both(4), 0);
         ck_assert_uint_eq(read_page(page), 4);
         ck_assert_uint_eq(read_segment(s), 4);
-        munmap((void *)(uintptr_t)page, sizeof(*page));
-        munmap((void *)(uintptr_t)s, 80);
+        munmap(page, sizeof(*page));
+        munmap(s, 80);
     }
 }
 END_TEST

@@ -181,7 +181,7 @@ START_TEST(the_rate_of_another_clock_source_is_better_known_the_longer_it_is_mea
     const double ns_per_tick = 1.0000372;
 
     for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
-        double doubt, last = INFINITY;
+        double doubt = 0, last = INFINITY;
 
         counter_watch_init(&watch, 100 * SECOND);
         counter_watch_take_source(&watch, CLOCK_SOURCE_OTHER, 100 * SECOND);

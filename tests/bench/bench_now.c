@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a timestamp costs: clock_gettime(CLOCK_REALTIME), vmclock_now(), and a segment of ClockBound's
- * read as its clients do. Each in turns, the medians of many rounds, from one thread and from eight;
- * and p99.9 of single calls.
+ * What a timestamp costs: clock_gettime(CLOCK_REALTIME), vmclock_now(), and a segment of
+ * ClockBound's read as its clients do. Each in turns, the medians of many rounds, from one thread
+ * and from eight; and p99.9 of single calls.
  *
  *     bench_now CLOCK-FILE SEGMENT
  *
@@ -160,7 +160,7 @@ static void measure_singles(void)
             singles[i] = (double)(ns_of(CLOCK_MONOTONIC) - before_ns);
         }
         qsort(singles, SINGLES, sizeof(*singles), compare);
-        ns[w] = singles[SINGLES / 1000 * 999];
+        ns[w] = singles[(size_t)SINGLES / 1000 * 999];
     }
     print("1 thread, p99.9 of single calls", ns);
 }

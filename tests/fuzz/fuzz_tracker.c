@@ -359,6 +359,8 @@ static void check_command(struct world *w)
     const enum chrony_command_id id = w->orders.command_id;
     const unsigned both = TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_TAI;
     const double number = chrony_float_decode(big_endian(request + 20));
+    const bool by_measurement =
+        w->tracker.recoveries.recovery.refining || w->tracker.recoveries.recovery.round > 0;
 
     must(!w->dry_run);
     must(strcmp(chrony_command_str(id), "unknown") != 0);
@@ -373,13 +375,14 @@ static void check_command(struct world *w)
         w->stepping_forward = false;
         break;
     case CHRONY_DFREQ:
-        /* By chronyd's frequency as of this reply, or of the one before the measurement. */
-        /* Or by what chronyd has measured since, and does not believe. */
+        /*
+         * By chronyd's frequency as of this reply, or of the one before the measurement; or by what
+         * chronyd has measured since, and does not believe.
+         */
         must(!w->uncertain && (w->tracker.client.exchange.owner == EXCHANGE_RATE ||
-                                  (w->tracker.recoveries.recovery.refining
-                                          ? (w->carried.measured & both) == both
-                                          : w->carried.chronyd == CHRONY_REPLY &&
-                                                w->carried.reply[5] == CHRONY_TRACKING)));
+                                  (by_measurement ? (w->carried.measured & both) == both
+                                                  : w->carried.chronyd == CHRONY_REPLY &&
+                                                        w->carried.reply[5] == CHRONY_TRACKING)));
         must(fabs(number) <= r->rate_max_ppm * (1 + 1e-6));
         must(w->config.correct_frequency || w->reconfigured);
         w->uncertain = true;
