@@ -22,6 +22,8 @@ void clock_report_make(const struct tracker *t, struct clock_report *ret_report)
     const bool has_generation = page_has(page, VMCLOCK_FLAG_VM_GENERATION_PRESENT);
     const int64_t now_ns = system_clock_monotonic_ns();
     const struct bound *b = &t->bound;
+    const bool is_clock = (b->reason == BOUND_BY_PAGE || b->reason == BOUND_HOST_FREE) &&
+                          page->leap_indicator == VMCLOCK_LEAP_NONE;
 
     *ret_report = (struct clock_report){
         .bound = b,
@@ -31,9 +33,10 @@ void clock_report_make(const struct tracker *t, struct clock_report *ret_report)
         .realtime_less_ns = t->bound.realtime_less_ns,
         .marker = t->host.marker,
         .vm_generation = has_generation ? page->vm_generation : 0,
-        .flags =
-            (has_generation ? CLOCK_PAGE_HAS_GENERATION : 0U) |
-            (b->reason == BOUND_BY_PAGE || b->reason == BOUND_HOST_FREE ? CLOCK_PAGE_IS_CLOCK : 0U),
+        .flags = (has_generation ? CLOCK_PAGE_HAS_GENERATION : 0U) |
+                 (is_clock ? CLOCK_PAGE_IS_CLOCK : 0U),
+        .page_sequence = page->seq_count,
+        .page_ahead_sec = page->time_type == VMCLOCK_TIME_TAI ? page->tai_offset_sec : 0,
     };
 }
 
@@ -59,6 +62,8 @@ static void describe(const struct clock_report *report, struct clock_page_slot *
         .realtime_less_ns = report->realtime_less_ns,
         .disruption_marker = report->marker,
         .vm_generation = report->vm_generation,
+        .page_sequence = report->page_sequence,
+        .page_ahead_sec = report->page_ahead_sec,
     };
 }
 

@@ -20,6 +20,8 @@ struct clock_report {
     int64_t realtime_less_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC */
     uint64_t marker, vm_generation;
     unsigned flags; /* enum clock_page_flag */
+    uint32_t page_sequence;
+    int page_ahead_sec;
 };
 
 void clock_report_make(const struct tracker *tracker, struct clock_report *ret_report);

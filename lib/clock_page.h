@@ -24,7 +24,8 @@
 
 enum clock_page_flag {
     CLOCK_PAGE_HAS_GENERATION = 1 << 0,
-    CLOCK_PAGE_IS_CLOCK = 1 << 1, /* the device's page is one that may be read now, with bounds */
+    /* The device's page is a clock with bounds, no leap second in sight: it may be read itself. */
+    CLOCK_PAGE_IS_CLOCK = 1 << 1,
 };
 
 struct clock_page_slot {
@@ -37,6 +38,8 @@ struct clock_page_slot {
     int64_t bound_ns;    /* of CLOCK_REALTIME's error */
     int64_t realtime_less_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC: it changes by steps alone */
     uint64_t disruption_marker, vm_generation;
+    uint32_t page_sequence; /* with CLOCK_PAGE_IS_CLOCK: of the page that this was said of */
+    int32_t page_ahead_sec; /* by which that page's time is ahead of UTC */
 };
 
 struct clock_page {
@@ -63,10 +66,10 @@ static inline void clock_page_boot_id(const char *text, uint64_t ret_id[2])
 }
 
 #ifndef __cplusplus
-_Static_assert(sizeof(struct clock_page_slot) == 64, "one layout for all");
+_Static_assert(sizeof(struct clock_page_slot) == 72, "one layout for all");
 _Static_assert(offsetof(struct clock_page, slots) == 32, "one layout for all");
-_Static_assert(offsetof(struct clock_page, device) == 160, "one layout for all");
-_Static_assert(sizeof(struct clock_page) == 416, "one layout for all");
+_Static_assert(offsetof(struct clock_page, device) == 176, "one layout for all");
+_Static_assert(sizeof(struct clock_page) == 432, "one layout for all");
 #endif
 
 #endif

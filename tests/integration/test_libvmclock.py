@@ -20,7 +20,7 @@ from harness import eventually
 from libvmclock import DISRUPTED, FREE_RUNNING, SYNCHRONISED, UNKNOWN, Clock, Segment
 from scripted_case import ScriptedCase
 
-DEVICE_AT = 160  # in the clock-file
+DEVICE_AT = 176  # in the clock-file
 
 
 class LibVmclockTest(ScriptedCase):
@@ -176,7 +176,7 @@ class LibVmclockTest(ScriptedCase):
         path = self.without_device()
         with open(path, "r+b") as file:
             slots = bytearray(file.read())
-            for at in (32, 96):
+            for at in (32, 104):
                 for offset in (16, 24, 40):  # as_of, written, realtime_less
                     (ns,) = struct.unpack_from("=q", slots, at + offset)
                     struct.pack_into("=q", slots, at + offset, ns - 3_600_000_000_000)
