@@ -23,6 +23,8 @@
  * | ... and its host runs free                    | free-running | the page's                   |
  * | ... without bounds                            | free-running | chronyd's and the offset     |
  * | ... and was not measured for 5 s              | free-running | chronyd's, as below          |
+ * | a disruption is announced                     | as without   | the same, until it comes     |
+ * | vmclockd is dead, for 5 s                     | unknown      | none: by what readers know   |
  * | chronyd never had a reference                 | unknown      | none                         |
  * | chronyd is synchronised                       | synchronised | chronyd's                    |
  * | ... and eight of its intervals have gone by   | free-running | chronyd's                    |
