@@ -64,6 +64,7 @@ class Contender:
     notification: int = 0
     marker_only: bool = False
     ptp: bool = False      # the host's PTP clock beside the marker
+    preload: str = None    # a library for vmclockd
     loaded: bool = False
     alone: bool = False    # measured while nothing else runs
     plotted: bool = True
@@ -88,6 +89,9 @@ CONTENDERS = {
     "ptp": Contender("chronyd, PTP clock, default poll", PHC, 240, 4, 240),
     "marker-ptp": Contender("vmclockd, marker and PTP clock", PHC + " poll 0", 8, 24, 40, vmclockd="# all defaults",
                             marker_only=True, ptp=True, alone=True),
+    "marker-ptp-offset": Contender("vmclockd, marker and PTP clock by PTP_SYS_OFFSET, 200 ns of noise",
+                                   PHC + " poll 0", 12, 24, 40, vmclockd="# all defaults", marker_only=True,
+                                   ptp=True, preload="/bin/ptp_noise.so", alone=True, plotted=False),
     "clockbound": Contender("NTP, reset and burst (as ClockBound 2)", NTP, 200, 4, 90, script=CLOCKBOUND,
                             marker_only=True),
     "ntp": Contender("vmclockd, marker only, NTP alone", NTP, 150, 20, 90, vmclockd="boost = none", marker_only=True),
@@ -134,7 +138,8 @@ def start_chronyd(guest, contender):
 
 def start_recovery(guest, contender):
     if contender.vmclockd:
-        guest.start_vmclockd(contender.vmclockd)
+        preload = f"LD_PRELOAD={contender.preload}" if contender.preload else ""
+        guest.start_vmclockd(contender.vmclockd, preload)
     if contender.script:
         guest.vm.write("/etc/recovery.sh", contender.script)
         guest.sh("sh /etc/recovery.sh > /run/recovery.log 2>&1 &")

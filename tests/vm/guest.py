@@ -108,11 +108,11 @@ class Guest:
 
     # ---- vmclockd
 
-    def start_vmclockd(self, config="# all defaults"):
+    def start_vmclockd(self, config="# all defaults", environment=""):
         self.runs += 1
         self.log = f"/run/vmclockd.{self.runs}.log"
         self.vm.write("/etc/vmclockd.conf", config)
-        self.sh(f"vmclockd --config /etc/vmclockd.conf 2> {self.log} & vmclockd=$!")
+        self.sh(f"{environment} vmclockd --config /etc/vmclockd.conf 2> {self.log} & vmclockd=$!")
         pid = int(self.sh("echo $vmclockd"))
         # the state file of the run before may still be there
         wait_for("vmclockd's state", lambda: (self.status() or {}).get("pid") == pid, 20)

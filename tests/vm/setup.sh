@@ -84,6 +84,7 @@ build() {
     # static: the guest's libraries are those of the chrony under test
     gcc -std=gnu11 -O2 -Wall -Wextra -static -D_GNU_SOURCE -I"$here/../.." -o "$VM_DIR/bin/guest" \
         "$here/guest.c" "$here/../../lib/vmclock.c" "$here/../../refclock/bound_reason.c"
+    gcc -std=gnu11 -O2 -Wall -Wextra -shared -fPIC -D_GNU_SOURCE -o "$VM_DIR/bin/ptp_noise.so" "$here/ptp_noise.c"
     acpi_table vmclock
     acpi_table vmclock-ptp -DPTP
     touch "$VM_DIR/bin/built"
