@@ -59,17 +59,22 @@ class FaultCase(ScriptedCase):
         self.made.migrate(offset=self.offset)
         return since
 
-    def settled(self, disruptions, recoveries=None):
-        """So many disruptions are over, each with a confirmed reset; or the daemon has ended."""
-        recoveries = recoveries or (disruptions,)
+    def settled(self, disruptions=None, recoveries=None):
+        """So many disruptions are over, each with a confirmed reset, or the last one that the page
+        shows; or the daemon has ended."""
+        marker = f"0x{self.made.fields.disruption_marker:x}"
+
+        def counted(state):
+            if disruptions is None:
+                return state.get("confirmed_marker") == state.get("last_recovery.marker") == marker
+            return state.get("disruptions") == str(disruptions) and state.get("recoveries") in map(str, recoveries)
 
         def there():
             if not self.daemon_.running():
                 return "ended"
             state = self.saved()
             return (
-                state.get("recoveries") in map(str, recoveries)
-                and state.get("disruptions") == str(disruptions)
+                counted(state)
                 and state.get("state") == "feeding"
                 and state.get("last_recovery.outcome") == "synchronised"
                 and "settled"
@@ -198,7 +203,7 @@ class FaultCase(ScriptedCase):
                     self.daemon_.ends()
             if (fault.number, struck) == (errno.EIO, "epoll_wait"):
                 self.daemon_.ends()
-            if self.settled(1):
+            if self.settled():
                 self.assertEqual(self.confirmed(since), 1, self.what)
             else:
                 self.ended_well((1, 69, 78) if fault.number in PERMANENT else (1,))
@@ -242,7 +247,7 @@ class FaultCase(ScriptedCase):
             self.what = f"{fault}, call {nth} of a stop"
             self.begin()
             self.disrupt()
-            self.assertTrue(self.settled(1))
+            self.assertTrue(self.settled())
             fault.arm(nth)
             self.daemon_.send(signal.SIGTERM)
             status = self.daemon_.ends()
