@@ -58,8 +58,9 @@ struct vmclock {
     struct device_page *device; /* the same; it may have nothing to say */
     _Atomic bool is_ours;       /* what is mapped at `page` was written since this boot */
     _Atomic bool device_is_open;
-    _Atomic int64_t opened_ns; /* CLOCK_MONOTONIC_COARSE, at the last attempt */
-    uint64_t boot_id[2];       /* of this boot; 0: it cannot be known */
+    _Atomic int64_t opened_ns;           /* CLOCK_MONOTONIC_COARSE, at the last attempt */
+    uint64_t boot_id[2];                 /* of this boot; 0: it cannot be known */
+    char device_path[CLOCK_PAGE_DEVICE]; /* of what is mapped at `device` */
     char path[];
 };
 
@@ -138,17 +139,25 @@ static int check(struct vmclock *c)
     return page->version == CLOCK_PAGE_VERSION || page->version == 0 ? 0 : -EPROTONOSUPPORT;
 }
 
+/* vmclockd watches one that is not the one that is open here. */
+static bool device_is_another(const struct vmclock *c)
+{
+    return strncmp(c->page->device, c->device_path, CLOCK_PAGE_DEVICE) != 0;
+}
+
 /* Where this program may read it: then it sees the marker for itself. */
 static void open_device(struct vmclock *c)
 {
     char path[CLOCK_PAGE_DEVICE];
 
-    if (check(c) < 0 || atomic_load_explicit(&c->device_is_open, memory_order_relaxed))
+    if (check(c) < 0 || !device_is_another(c))
         return;
     memcpy(path, c->page->device, sizeof(path));
     path[sizeof(path) - 1] = '\0';
-    if (path[0] && map_over(c->device, path, DEVICE_BYTES, sizeof(*c->device)) == 0)
+    if (path[0] && map_over(c->device, path, DEVICE_BYTES, sizeof(*c->device)) == 0) {
+        memcpy(c->device_path, path, sizeof(path));
         atomic_store_explicit(&c->device_is_open, true, memory_order_release);
+    }
 }
 
 int vmclock_open(const char *path, struct vmclock **ret)
@@ -347,6 +356,8 @@ __attribute__((noinline)) static int look(
         return 0;
     }
     sees_marker = read_marker(c, &marker);
+    if (sees_marker && marker != s.marker && device_is_another(c))
+        open_again(c, ns_of(&coarse));
     age(c, &s, sees_marker, ns_of(&coarse));
     if (sees_marker && marker != s.marker && s.status != BOUND_UNKNOWN) {
         s.status = BOUND_DISRUPTED;

@@ -152,6 +152,14 @@ class LibVmclockTest(ScriptedCase):
         clock.close()
         del daemon
 
+    def test_a_vmclockd_that_watches_another_device_is_followed(self):
+        _, daemon, clock = self.synchronised()
+        daemon.stop()
+        page.clock_page(self.path("another"), disruption_marker=77)
+        daemon.configure(device=self.path("another"))
+        daemon.start()
+        eventually(lambda: clock.now().disruption_marker == 77 and clock.status() == SYNCHRONISED)
+
     def test_one_handle_serves_threads_and_the_child_after_a_fork(self):
         _, _, clock = self.synchronised()
         found = []
