@@ -80,7 +80,7 @@ static void write_slots(struct clock_page *page, const struct clock_page_slot *s
     }
 }
 
-/* A vmclockd that died in the middle left one slot whole, by which the other is mended. */
+/* A vmclockd that died in the middle left one slot whole, from which the other is restored. */
 static void adopt(struct clock_page *page)
 {
     page->slots[~page->sequence & 1] = page->slots[page->sequence & 1];

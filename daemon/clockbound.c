@@ -13,7 +13,7 @@
 #define GOOD_NS      (5 * SECOND_NS)
 #define GOOD_LONG_NS (1000 * SECOND_NS) /* as ClockBound has it: its readers watch the marker */
 #define RECENT_NS    (10 * SECOND_NS)
-#define WATCH_NS     (3 * SECOND_NS) /* whoever writes it does so once a second */
+#define WATCH_NS     (3 * SECOND_NS) /* a writer writes once a second */
 #define VERSION_2    2
 #define GROWTH_MAX   999999999u
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A file that readers keep mapped for life: it is written in place, never replaced and never made
- * shorter. One that was removed, or made shorter by others, is made anew.
+ * shorter. One that was removed, or made shorter by others, is made again.
  */
 #ifndef DAEMON_SHARED_FILE_H
 #define DAEMON_SHARED_FILE_H

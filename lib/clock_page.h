@@ -38,7 +38,7 @@ struct clock_page_slot {
     int64_t bound_ns;    /* of CLOCK_REALTIME's error */
     int64_t realtime_less_ns; /* CLOCK_REALTIME minus CLOCK_MONOTONIC: it changes by steps alone */
     uint64_t disruption_marker, vm_generation;
-    uint32_t page_sequence; /* with CLOCK_PAGE_IS_CLOCK: of the page that this was said of */
+    uint32_t page_sequence; /* with CLOCK_PAGE_IS_CLOCK: of the page that this is true of */
     int32_t page_ahead_sec; /* by which that page's time is ahead of UTC */
 };
 

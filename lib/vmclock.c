@@ -100,7 +100,7 @@ static void read_boot_id(uint64_t ret_id[2])
 }
 
 /*
- * Map `bytes` of a file, or device, over `at`: whoever reads there sees the old or the new one. A
+ * Map `bytes` of a file, or device, over `at`: a reader there sees the old or the new one. A
  * file has to have them: to read beyond its end is the end.
  */
 static int map_over(void *at, const char *path, size_t bytes, size_t needed)
@@ -392,8 +392,8 @@ static inline uint64_t read_counter(void)
 }
 
 /*
- * The time by the counter and the page's formula, where it is the very page that vmclockd has said
- * of that it is good. False: another way is to be gone.
+ * The time by the counter and the page's formula, where vmclockd has found this very page to be
+ * good. False: go by CLOCK_REALTIME.
  */
 static inline bool look_at_page(
     const struct vmclock *c, const struct sight *s, struct vmclock_interval *ret)
