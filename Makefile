@@ -65,14 +65,17 @@ all: $(BUILD)/vmclockd $(BUILD)/vmclockctl $(BUILD)/vmclocksim \
 $(BUILD)/vmclockd: $(daemon) $(shared) $(refclock)
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs $(daemon_libs)) -lm $(LDLIBS)
 
-$(BUILD)/vmclockctl: $(ctl) $(BUILD)/lib/vmclock.o $(shared) $(refclock)
+$(BUILD)/vmclockctl: $(ctl) $(shared) $(refclock) $(BUILD)/lib/libvmclock.a
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs $(ctl_libs)) -lm $(LDLIBS)
 
 $(BUILD)/vmclocksim: $(BUILD)/tests/sim/vmclocksim.o $(BUILD)/tests/sim/sim_page.o $(refclock)
 	$(LINK) -o $@ $^ -lm $(LDLIBS)
 
 # The library, small and by itself: what it takes of the core is compiled once more, for a shared one.
-lib = $(addprefix $(BUILD)/pic/,lib/vmclock.o refclock/bound_reason.o)
+lib = $(addprefix $(BUILD)/pic/,lib/vmclock.o lib/vmclock_time32.o refclock/bound_reason.o)
+
+# Also on 32 bits; vmclock_time32.c has the other.
+$(BUILD)/pic/lib/vmclock.o: CPPFLAGS += -D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64
 
 $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
@@ -101,7 +104,7 @@ $(BUILD)/%.o: %.c
 $(BUILD)/check_%: $(BUILD)/tests/check_%.o $(BUILD)/tests/sim/sim_page.o $(BUILD)/tests/virtual.o \
                   $(BUILD)/tests/tracker_fixture.o $(shared) $(refclock) $(addprefix $(BUILD)/daemon/, \
                   apparmor.o chronyd.o chronyd_program.o clock_file.o clockbound.o format.o device_node.o selinux.o \
-                  shared_file.o sock_sender.o) $(BUILD)/lib/vmclock.o
+                  shared_file.o sock_sender.o) $(BUILD)/lib/libvmclock.a
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs check inih) -lm $(LDLIBS)
 
 # --- trying it ---------------------------------------------------------------

@@ -42,7 +42,11 @@ int vmclock_open(const char *path, struct vmclock **ret);
  * be called in a signal handler. 0 and *ret, whose status says whether it holds; -errno: the
  * system's clocks cannot be read.
  */
-int vmclock_now(struct vmclock *clock, struct vmclock_interval *ret);
+int vmclock_now(struct vmclock *clock, struct vmclock_interval *ret)
+#if defined(__TIMESIZE) && __TIMESIZE == 32 && defined(__USE_TIME_BITS64)
+    __asm__("vmclock_now_time64") /* a 32-bit userland has two struct timespec */
+#endif
+    ;
 
 /* NULL is fine. No thread may be in vmclock_now() with it, nor call that any more. */
 void vmclock_close(struct vmclock *clock);
