@@ -11,8 +11,11 @@
 #include "daemon/format.h"
 #include "daemon/state_reader.h"
 #include "daemon/status_report.h"
+#include "daemon/system_clock.h"
 
-#define STILL_MS 1000 /* to see that it no longer writes */
+#define RESTART_NS INT64_C(5000000000) /* for how long one that ended may be away */
+#define RETRY_MS   200
+#define STILL_MS   1000 /* to see that it no longer writes */
 
 struct watch {
     const struct status_mistakes *mistakes;
@@ -176,6 +179,20 @@ static void event_now(const struct watch *w)
         status_report_chronyd(w->now, text, sizeof(text)));
 }
 
+/* A vmclockd that ended comes back soon where it is restarted. True: it has. */
+static bool comes_back(
+    const struct config *config, struct state_reader *reader, struct state_file *ret_state)
+{
+    const int64_t end_ns = system_clock_boottime_ns() + RESTART_NS;
+
+    do {
+        state_reader_wait(reader, RETRY_MS);
+        if (state_reader_read(config, ret_state) == 0)
+            return true;
+    } while (system_clock_boottime_ns() < end_ns);
+    return false;
+}
+
 int watch_run(const struct config *config, const struct status_mistakes *mistakes, bool json,
     char ret_why[STATE_READER_TEXT_MAX])
 {
@@ -206,6 +223,16 @@ int watch_run(const struct config *config, const struct status_mistakes *mistake
         w.before = w.now;
         state_reader_wait(&reader, STILL_MS);
         r = state_reader_read(config, &states[!i]);
+        if (r < 0 && r != -EBUSY) {
+            state_reader_explain(config, r, w.now, ret_why);
+            w.why = ret_why;
+            event(&w, "ended", "%s", state_reader_error_str(r));
+            fflush(stdout);
+            w.before = NULL;
+            w.why = NULL;
+            if (comes_back(config, &reader, &states[!i]))
+                r = 0;
+        }
     }
     if (r < 0) {
         w.now = &states[i];

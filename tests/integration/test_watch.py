@@ -68,6 +68,16 @@ class WatchTest(ScriptedCase):
         eventually(lambda: made.lines)
         return made
 
+    def test_it_outlives_a_restart(self):
+        self.marker()
+        daemon = self.daemon()
+        daemon.reaches(state="watching")
+        watch = self.watch(daemon)
+        daemon.stop()
+        watch.prints(" ended: vmclockd was stopped")
+        daemon.start()
+        watch.prints(" now: watching, marker-only, ")
+
     def test_each_event_is_a_line(self):
         made = self.clock()
         daemon = self.daemon()
