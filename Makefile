@@ -136,6 +136,7 @@ check: packages-check
 	@$(MAKE) --no-print-directory compare-chrony-conf COUNT=100
 	@tests/get-inih.sh $(BUILD)/inih
 	@tests/get-promtool.sh $(BUILD)/promtool
+	@tests/get-supervisors.sh $(BUILD)/supervisors
 	BUILD=$(BUILD) tests/integration/run.py
 
 check-sanitized:
@@ -380,6 +381,10 @@ install: all
 	$(INSTALL) -m 644 conf/chrony-vmclock.conf $(DESTDIR)$(pkgdatadir)
 	$(INSTALL) -m 644 README.md NEWS LICENSE doc/containers.md $(DESTDIR)$(docdir)
 	$(INSTALL) -m 644 $(wildcard systemd/examples/*) conf/prometheus/vmclockd.rules.yml $(DESTDIR)$(docdir)/examples
+	$(INSTALL) -d $(DESTDIR)$(docdir)/examples/runit $(DESTDIR)$(docdir)/examples/s6
+	$(INSTALL) -m 644 conf/init/vmclockd.openrc $(DESTDIR)$(docdir)/examples
+	$(INSTALL) -m 644 $(wildcard conf/init/runit/*) $(DESTDIR)$(docdir)/examples/runit
+	$(INSTALL) -m 644 $(wildcard conf/init/s6/*) $(DESTDIR)$(docdir)/examples/s6
 	$(INSTALL) -m 644 $(BUILD)/vmclockd.service $(DESTDIR)$(unitdir)
 	$(INSTALL) -m 644 systemd/60-vmclock.rules $(DESTDIR)$(udevrulesdir)
 	$(INSTALL) -m 644 systemd/vmclockd.catalog $(DESTDIR)$(catalogdir)
