@@ -11,7 +11,7 @@
                           */
 #define WIDTH_SIGMAS 6.0 /* of a reading's bracket: its half is the most that it is off */
 #define GOOD_PPM     1.0 /* 64 us until the next poll, by the default of minpoll */
-#define BURSTS_LEAST 4   /* left after the recovery's own: one more makes less of them */
+#define BURSTS_LEAST  3 /* left after two more than the recovery's own: half a minute tells the rate */
 #define FIRST_ASK_NS INT64_C(1000000000)   /* what chronyd is given to answer at the start */
 #define RESTORE_NS   INT64_C(300000000000) /* after the disruption at the latest */
 #define SAVED_FLAGS                                                                                \
