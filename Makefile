@@ -28,7 +28,8 @@ BUILD    ?= build
 CC       ?= cc
 INSTALL  ?= install
 PKG_CONFIG ?= pkg-config
-OBJCOPY  ?= objcopy
+# Of the compiler's own machine.
+OBJCOPY  ?= $(shell $(CC) -print-prog-name=objcopy)
 
 CFLAGS   ?= -O2 -g
 WARNINGS  = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
@@ -92,7 +93,7 @@ $(BUILD)/lib/libvmclock.so: $(BUILD)/lib/libvmclock.so.$(ABI)
 # One object, so that what is hidden in the shared library is hidden here as well.
 $(BUILD)/lib/libvmclock.a: $(lib)
 	@mkdir -p $(@D)
-	$(LD) -r -o $(BUILD)/pic/libvmclock.o $(lib)
+	$(CC) $(filter -m%,$(CFLAGS)) -r -nostdlib -o $(BUILD)/pic/libvmclock.o $(lib)
 	$(OBJCOPY) --localize-hidden $(BUILD)/pic/libvmclock.o
 	@rm -f $@
 	$(AR) rcs $@ $(BUILD)/pic/libvmclock.o

@@ -79,7 +79,7 @@ static int write_both(unsigned n)
 static void *map_file(const char *name, size_t size)
 {
     const int fd = open(name, O_RDONLY | O_CLOEXEC);
-    const void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
 
     ck_assert(p != MAP_FAILED);
     close(fd);
