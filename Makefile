@@ -28,8 +28,6 @@ BUILD    ?= build
 CC       ?= cc
 INSTALL  ?= install
 PKG_CONFIG ?= pkg-config
-# Of the compiler's own machine.
-OBJCOPY  ?= $(shell $(CC) -print-prog-name=objcopy)
 
 CFLAGS   ?= -O2 -g
 WARNINGS  = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
@@ -75,8 +73,9 @@ $(BUILD)/vmclocksim: $(BUILD)/tests/sim/vmclocksim.o $(BUILD)/tests/sim/sim_page
 # The library, small and by itself: what it takes of the core is compiled once more, for a shared one.
 lib = $(addprefix $(BUILD)/pic/,lib/vmclock.o lib/vmclock_time32.o refclock/bound_reason.o)
 
-# Also on 32 bits; vmclock_time32.c has the other.
+# On 32 bits the one has 64 bits of time_t, and the other 32.
 $(BUILD)/pic/lib/vmclock.o: CPPFLAGS += -D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64
+$(BUILD)/pic/lib/vmclock_time32.o: CPPFLAGS += -U_TIME_BITS -U_FILE_OFFSET_BITS
 
 $(BUILD)/pic/%.o: %.c
 	@mkdir -p $(@D)
@@ -90,13 +89,10 @@ $(BUILD)/lib/libvmclock.so.$(ABI): $(lib) lib/vmclock.map
 $(BUILD)/lib/libvmclock.so: $(BUILD)/lib/libvmclock.so.$(ABI)
 	ln -sf $(<F) $@
 
-# One object, so that what is hidden in the shared library is hidden here as well.
 $(BUILD)/lib/libvmclock.a: $(lib)
 	@mkdir -p $(@D)
-	$(CC) $(filter -m%,$(CFLAGS)) -r -nostdlib -o $(BUILD)/pic/libvmclock.o $(lib)
-	$(OBJCOPY) --localize-hidden $(BUILD)/pic/libvmclock.o
 	@rm -f $@
-	$(AR) rcs $@ $(BUILD)/pic/libvmclock.o
+	$(AR) rcs $@ $^
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
