@@ -61,7 +61,8 @@ step() {
 build_programs() {
     gcc -std=gnu11 -O2 -Wall -Wextra -o "$VM_DIR/bin/vmhost" "$tests/vm/vmhost.c"
     aarch64-linux-gnu-gcc --sysroot="$cross/root" -std=gnu11 -O2 -Wall -Wextra -static \
-        -o "$VM_DIR/bin/guest" "$tests/vm/guest.c"
+        -D_GNU_SOURCE -I"$tests/.." -o "$VM_DIR/bin/guest" "$tests/vm/guest.c" "$tests/../lib/vmclock.c" \
+        "$tests/../refclock/bound_reason.c"
 }
 
 # copy PROGRAM|LIBRARY DIRECTORY: with the libraries it needs, which all are in one directory
