@@ -248,6 +248,7 @@ static bool housekeeping(struct runner *r, int64_t now_ns)
     has_changed = watched_device_check(&r->device, r->orders.notifies);
     clock_source_watch(&r->clock_source);
     check_ptp(r);
+    publisher_tell_applications(&r->publisher); /* also while a reply is awaited for seconds */
     publisher_flush(&r->publisher);
     publisher_save(&r->publisher, true);
     publisher_write_metrics(&r->publisher, now_ns);

@@ -235,6 +235,22 @@ class LibVmclockTest(ScriptedCase):
         self.assertEqual(segment.read().status, UNKNOWN)
         del clock
 
+    def test_it_is_rewritten_once_a_second_beside_a_chronyd_that_is_silent(self):
+        self.marker()
+        self.daemon(clockbound=self.path("shm0"))
+        segment = eventually(lambda: os.path.exists(self.path("shm0")) and Segment(self.path("shm0")))
+        eventually(lambda: segment.read().status == SYNCHRONISED)
+        self.chronyd.script(script.TRACKING, *[script.late(60)] * 20)
+        seen, generation, longest, since = 0, segment.read().generation, 0, time.monotonic()
+        end = since + 8
+        while time.monotonic() < end:
+            if segment.read().generation != generation:
+                generation, now = segment.generation, time.monotonic()
+                longest, since, seen = max(longest, now - since), now, seen + 1
+            time.sleep(0.02)
+        self.assertGreater(seen, 6)
+        self.assertLess(longest, 2.5)
+
     def test_clockbounds_own_daemon_is_left_alone(self):
         _, daemon, _ = self.synchronised(clockbound=self.path("shm0"))
         with open(self.path("shm0"), "r+b") as file:
