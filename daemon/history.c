@@ -124,6 +124,12 @@ static void end_last(struct history *h, const char *outcome)
         snprintf(at, HISTORY_LINE_MAX - (size_t)(at - h->lines[h->n - 1]), "outcome=%s", outcome);
 }
 
+void history_take_over(struct history *h)
+{
+    end_last(h, recovery_outcome_str(RECOVERY_OUTCOME_ABANDONED));
+    h->dirty = true;
+}
+
 void history_take(struct history *h, const struct tracker *t)
 {
     const struct recovery *r = &t->recoveries.recovery;

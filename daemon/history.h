@@ -34,6 +34,9 @@ extern const size_t history_n_columns;
 /* What was kept of this boot; an empty one where there is nothing. 0 or -errno. */
 int history_read(const char *state_file, const char *boot_id, struct history *ret_history);
 
+/* Of a vmclockd that was killed: what ran then was left. */
+void history_take_over(struct history *h);
+
 /* After each step: the recovery that runs, or ran last, as it is now. */
 void history_take(struct history *h, const struct tracker *tracker);
 

@@ -39,6 +39,7 @@ void publisher_init(struct publisher *p, const struct config *config, const stru
 void publisher_take_history(struct publisher *p)
 {
     history_read(p->config->state_file, p->boot_id, &p->history);
+    history_take_over(&p->history);
 }
 
 void publisher_tell_applications(struct publisher *p)

@@ -62,6 +62,18 @@ class HistoryTest(ScriptedCase):
         eventually(lambda: len(self.history(daemon)) == 3)
         self.assertEqual(self.history(daemon)[0]["marker"], "0x4")
 
+    def test_what_a_killed_vmclockd_was_at_was_left(self):
+        made = self.marker()
+        daemon = self.daemon()
+        self.request(script.TRACKING)
+        self.chronyd.refid = 0  # no reference for as long as it runs
+        made.disrupt()
+        daemon.reaches(recoveries=1)
+        eventually(lambda: self.history(daemon)[0]["outcome"] == "running")
+        daemon.stop(signal.SIGKILL)
+        daemon.start()
+        eventually(lambda: self.history(daemon)[0]["outcome"] == "abandoned")
+
     def test_nothing_was_kept(self):
         daemon = self.prepared()
         done = daemon.ctl("history", "--json")
