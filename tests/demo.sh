@@ -171,6 +171,7 @@ device = $dir/vmclock0
 sock = $dir/vmclock.sock
 command-socket = $dir/chronyd.sock
 state-file = $dir/state
+clock-file = $dir/clock
 CONF
 
 step "A simulated host starts to serve a clock in a vmclock page."

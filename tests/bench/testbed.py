@@ -154,7 +154,7 @@ class Lab:
         with open(name, "w", encoding="ascii") as file:
             print(f"device = {self.path('page')}", f"sock = {self.path('vmclock.sock')}",
                   f"command-socket = {self.path('chronyd.sock')}",
-                  f"state-file = {self.path('state')}", *lines, sep="\n", file=file)
+                  f"state-file = {self.path('state')}", f"clock-file = {self.path('clock')}", *lines, sep="\n", file=file)
         return name
 
     def start_daemon(self, *lines, how=(), **options):
