@@ -23,7 +23,9 @@ void clock_report_make(const struct tracker *t, struct clock_report *ret_report)
     const int64_t now_ns = system_clock_monotonic_ns();
     const struct bound *b = &t->bound;
     const bool is_clock = (b->reason == BOUND_BY_PAGE || b->reason == BOUND_HOST_FREE) &&
-                          page->leap_indicator == VMCLOCK_LEAP_NONE;
+                          page->leap_indicator == VMCLOCK_LEAP_NONE &&
+                          page->seq_count == b->page_sequence && /* the one that was measured */
+                          t->feeder.verdict == CLOCK_OK;
 
     *ret_report = (struct clock_report){
         .bound = b,

@@ -54,12 +54,14 @@ static int check(int fd, const void *magic, size_t n)
         return -errno;
     if (!S_ISREG(status.st_mode))
         return -EEXIST;
+    /* Who made it may still write to it. */
+    if (status.st_uid != geteuid())
+        return -EPERM;
     if (status.st_size == 0)
         return 0;
     if (n > sizeof(found) || pread(fd, found, n, 0) != (ssize_t)n || memcmp(found, magic, n) != 0)
         return -EEXIST;
-    /* Who made it may still write to it. */
-    return status.st_uid == geteuid() ? 0 : -EPERM;
+    return 0;
 }
 
 static int map(struct shared_file *f)

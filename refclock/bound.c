@@ -52,12 +52,14 @@ static int64_t realtime_sec(const struct bound_view *view)
 
 static void take_measurement(struct bound *b, const struct bound_view *view)
 {
-    const double host_sec = view->has_bound ? (double)view->bound_ns * 1e-9 : 0;
+    const bool has_bound = view->has_bound && view->bound_ns != UINT64_MAX;
+    const double host_sec = has_bound ? (double)view->bound_ns * 1e-9 : 0;
 
     b->page = (struct bound_value){true, view->now_ns, fabs(view->offset_sec) + host_sec};
-    b->page_has_bound = view->has_bound && view->bound_ns != UINT64_MAX;
+    b->page_has_bound = has_bound;
     b->host_is_free = view->host_is_free;
     b->rate_bound = view->rate_bound;
+    b->page_sequence = view->page_sequence;
 }
 
 static void take_tracking(struct bound *b, const struct bound_view *view)

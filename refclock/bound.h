@@ -57,6 +57,7 @@ struct bound_view {
     bool has_bound, host_is_free;
     uint64_t bound_ns; /* of the page at the reading, and its half width; UINT64_MAX: none */
     double rate_bound; /* of the page, relative */
+    uint32_t page_sequence;
 
     bool told; /* by this step: chronyd answered TRACKING, with what follows */
     bool has_reference;
@@ -85,6 +86,7 @@ struct bound {
     struct bound_value page, chronyd;
     double offset_sec, rate_bound; /* of the page's last measurement */
     bool page_has_bound, host_is_free;
+    uint32_t page_sequence; /* of the page that it was measured by */
     bool has_reference, leap_is_announced;
     int64_t reference_sec;
     double interval_sec, rate_doubt;

@@ -735,6 +735,7 @@ static void tell_applications(const struct step *s)
                        .host_is_free = t->host.page.clock_status == VMCLOCK_STATUS_FREERUNNING,
                        .bound_ns = f->offset.bound_ns,
                        .rate_bound = page_rate_bound(&t->host.model),
+            .page_sequence = t->host.page.seq_count,
                        .told = s->told,
                        .has_reference = known->has_reference,
                        .distance_sec = known->distance_sec,
