@@ -11,12 +11,8 @@
 
 static const uint32_t magic = CLOCK_PAGE_MAGIC;
 
-static int64_t saturated_ns(double sec)
-{
-    return sec < 9e9 ? (int64_t)ceil(sec * 1e9) : INT64_MAX;
-}
-
-void clock_report_make(const struct tracker *t, struct clock_report *ret_report)
+void clock_report_make(
+    const struct tracker *t, int64_t device_opened_ns, struct clock_report *ret_report)
 {
     const struct vmclock_page *page = &t->host.page;
     const bool has_generation = page_has(page, VMCLOCK_FLAG_VM_GENERATION_PRESENT);
@@ -29,6 +25,7 @@ void clock_report_make(const struct tracker *t, struct clock_report *ret_report)
 
     *ret_report = (struct clock_report){
         .bound = b,
+        .device_opened_ns = device_opened_ns,
         .coarse_ns = system_clock_coarse_ns(),
         .age_ns = b->value.known ? now_ns - b->value.as_of_ns : 0,
         .realtime_ns = now_ns + t->bound.realtime_less_ns,
@@ -57,15 +54,16 @@ static void describe(const struct clock_report *report, struct clock_page_slot *
         .status = b->status,
         .reason = b->reason,
         .flags = report->flags,
-        .growth_ppb = ppb < UINT32_MAX ? (uint32_t)ppb : UINT32_MAX,
+        .growth_ppb = (uint32_t)ppb,
         .as_of_ns = report->realtime_ns - report->age_ns,
         .written_ns = report->realtime_ns,
-        .bound_ns = b->value.known ? saturated_ns(b->value.sec) : INT64_MAX,
+        .bound_ns = b->value.known ? (int64_t)ceil(b->value.sec * 1e9) : INT64_MAX,
         .realtime_less_ns = report->realtime_less_ns,
         .disruption_marker = report->marker,
         .vm_generation = report->vm_generation,
         .page_sequence = report->page_sequence,
         .page_ahead_sec = report->page_ahead_sec,
+        .device_opened_ns = report->device_opened_ns,
     };
 }
 
@@ -104,13 +102,13 @@ static int open_page(
         return r;
     snprintf(c->path, sizeof(c->path), "%s", path);
     page = c->file.map;
-    if (r == 1)
+    if (r == 1 && page->version == CLOCK_PAGE_VERSION)
         adopt(page);
     if (page->magic == magic && page->version == CLOCK_PAGE_VERSION && c->file.size == page->size &&
         memcmp(page->boot_id, boot, sizeof(page->boot_id)) == 0 &&
         strcmp(page->device, device) == 0)
         return 0;
-    /* Readers look at the version last: it is written last, and taken away first. */
+    /* Without a version it is no page yet: readers wait for it, which is written last. */
     page->version = 0;
     atomic_thread_fence(memory_order_seq_cst);
     page->magic = magic;

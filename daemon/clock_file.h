@@ -14,6 +14,7 @@ struct clock_file {
 /* What both files tell, as of now. */
 struct clock_report {
     const struct bound *bound;
+    int64_t device_opened_ns; /* as in struct clock_page_slot */
     int64_t coarse_ns;        /* CLOCK_MONOTONIC_COARSE now */
     int64_t age_ns;           /* since the bound was true */
     int64_t realtime_ns;      /* CLOCK_REALTIME now */
@@ -24,7 +25,8 @@ struct clock_report {
     int page_ahead_sec;
 };
 
-void clock_report_make(const struct tracker *tracker, struct clock_report *ret_report);
+void clock_report_make(
+    const struct tracker *tracker, int64_t device_opened_ns, struct clock_report *ret_report);
 
 void clock_file_init(struct clock_file *c);
 

@@ -15,7 +15,6 @@
 #define RECENT_NS    (10 * SECOND_NS)
 #define WATCH_NS     (3 * SECOND_NS) /* a writer writes once a second */
 #define VERSION_2    2
-#define GROWTH_MAX   999999999u
 
 static const uint32_t magic[2] = {UINT32_C(0x414d5a4e), UINT32_C(0x43420200)};
 
@@ -94,9 +93,9 @@ static void write_segment(struct clockbound *c, bool marker_too, const struct cl
     s->as_of_nsec = true_ns % SECOND_NS;
     s->void_after_sec = void_ns / SECOND_NS;
     s->void_after_nsec = void_ns % SECOND_NS;
-    s->bound_ns = b->value.known && b->value.sec < 9e9 ? (int64_t)ceil(b->value.sec * 1e9) : 0;
+    s->bound_ns = b->value.known ? (int64_t)ceil(b->value.sec * 1e9) : 0;
     s->disruption_marker = report->marker;
-    s->growth_ppb = ppb < GROWTH_MAX ? (uint32_t)ppb : GROWTH_MAX;
+    s->growth_ppb = (uint32_t)ppb;
     s->status = (int32_t)b->status; /* the two have the same numbers */
     s->marker_too = marker_too;
     memset(s->padding, 0, sizeof(s->padding));

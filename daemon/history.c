@@ -68,11 +68,17 @@ static void add_ms(struct line *line, const char *name, int64_t since_ns, int64_
  */
 static void add_date(struct line *line, int64_t started_ns)
 {
-    const int64_t ns = started_ns + system_clock_realtime_less_ns();
-    const int64_t sec = ns > 0 ? ns / INT64_C(1000000000) : 0, day = sec / CALENDAR_DAY_SEC;
-    const int of_day = (int)(sec % CALENDAR_DAY_SEC);
-    const struct calendar_month month = calendar_month_of(day);
+    struct system_clocks clocks;
+    struct calendar_month month;
+    int64_t ns, sec, day;
+    int of_day;
 
+    system_clock_look(&clocks);
+    ns = started_ns + clocks.realtime_less_ns;
+    sec = ns > 0 ? ns / INT64_C(1000000000) : 0;
+    day = sec / CALENDAR_DAY_SEC;
+    of_day = (int)(sec % CALENDAR_DAY_SEC);
+    month = calendar_month_of(day);
     add(line, "at=%04" PRId64 "-%02d-%02dT%02d:%02d:%02d.%09dZ", month.year, month.month,
         (int)(day - month.first_day) + 1, of_day / 3600, of_day / 60 % 60, of_day % 60,
         ns > 0 ? (int)(ns % INT64_C(1000000000)) : 0);

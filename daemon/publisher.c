@@ -42,7 +42,7 @@ void publisher_take_history(struct publisher *p)
     history_take_over(&p->history);
 }
 
-void publisher_tell_applications(struct publisher *p)
+void publisher_tell_applications(struct publisher *p, int64_t device_opened_ns)
 {
     const struct config *c = p->config;
     struct clock_report report;
@@ -51,7 +51,7 @@ void publisher_tell_applications(struct publisher *p)
     history_take(&p->history, p->tracker);
     if (p->tracker->config.dry_run || (!c->clock_file[0] && !c->clockbound[0]))
         return;
-    clock_report_make(p->tracker, &report);
+    clock_report_make(p->tracker, device_opened_ns, &report);
     r = clock_file_write(&p->clock_file, c->clock_file, c->device, p->boot_id, &report);
     report_file("clock-file", c->clock_file, r, &p->clock_file_error);
     r = clockbound_write(&p->clockbound, c->clockbound, c->clockbound_marker, &report);

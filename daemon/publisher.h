@@ -43,8 +43,11 @@ struct publisher {
 void publisher_init(
     struct publisher *p, const struct config *config, const struct tracker *tracker);
 
-/* After each step, before anything else: what is so of the clock. And at the end: nothing. */
-void publisher_tell_applications(struct publisher *p);
+/*
+ * After each step, before anything else: what is so of the clock, by the device that was opened
+ * then (CLOCK_MONOTONIC; 0: none is open). And at the end: nothing.
+ */
+void publisher_tell_applications(struct publisher *p, int64_t device_opened_ns);
 void publisher_leave_applications(struct publisher *p);
 
 /* What the vmclockd before left of this boot: once the boot is known. */

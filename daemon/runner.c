@@ -33,7 +33,7 @@
 #define SECOND_NS       INT64_C(1000000000)
 #define STOP_NS         SECOND_NS /* for chronyd to confirm what is restored */
 #define SOON_NS         INT64_C(10000000)
-#define MOVED_NS        INT64_C(1000000)
+#define MOVED_NS        INT64_C(20000)
 #define LEAST_WAIT_NS   INT64_C(1000000)
 #define STEPS_AT_ONCE   64
 #define REPLIES_AT_ONCE 16
@@ -135,7 +135,7 @@ static void execute(struct runner *r, struct observation *ret_next)
     const struct tracker_orders *orders = &r->orders;
 
     memset(ret_next, 0, sizeof(*ret_next));
-    publisher_tell_applications(&r->publisher);
+    publisher_tell_applications(&r->publisher, r->device.opened_ns);
     publisher_keep(&r->publisher, orders);
     if (orders->save_before_command)
         publisher_save(&r->publisher, true);
@@ -157,10 +157,13 @@ static void execute(struct runner *r, struct observation *ret_next)
 /* Steps, beginning with what was seen, until something has to be waited for. */
 static void step(struct runner *r, struct observation *seen)
 {
+    struct system_clocks clocks;
+
     for (int i = 0; i < STEPS_AT_ONCE; i++) {
-        seen->now_ns = system_clock_monotonic_ns();
-        seen->suspended_ns = system_clock_boottime_ns() - seen->now_ns;
-        seen->realtime_less_ns = system_clock_realtime_less_ns();
+        system_clock_look(&clocks);
+        seen->now_ns = clocks.monotonic_ns;
+        seen->suspended_ns = clocks.suspended_ns;
+        seen->realtime_less_ns = clocks.realtime_less_ns;
         seen->clock_source = r->clock_source.kind;
         seen->chronyd_id = r->link.chronyd.id;
         seen->ptp_id = r->ptp.id;
@@ -248,7 +251,8 @@ static bool housekeeping(struct runner *r, int64_t now_ns)
     has_changed = watched_device_check(&r->device, r->orders.notifies);
     clock_source_watch(&r->clock_source);
     check_ptp(r);
-    publisher_tell_applications(&r->publisher); /* also while a reply is awaited for seconds */
+    publisher_tell_applications(
+        &r->publisher, r->device.opened_ns); /* also while a reply is awaited for seconds */
     publisher_flush(&r->publisher);
     publisher_save(&r->publisher, true);
     publisher_write_metrics(&r->publisher, now_ns);
@@ -318,11 +322,13 @@ static void look_and_go_on(struct runner *r, struct observation *seen)
 static bool clocks_have_moved(struct runner *r)
 {
     const struct bound *b = &r->tracker.bound;
-    const int64_t step_ns = system_clock_realtime_less_ns() - b->realtime_less_ns;
-    const int64_t slept_ns =
-        system_clock_boottime_ns() - system_clock_monotonic_ns() - b->suspended_ns;
+    struct system_clocks clocks;
+    int64_t step_ns;
 
-    return step_ns > MOVED_NS || step_ns < -MOVED_NS || slept_ns > MOVED_NS;
+    system_clock_look(&clocks);
+    step_ns = clocks.realtime_less_ns - b->realtime_less_ns;
+    return step_ns > MOVED_NS || step_ns < -MOVED_NS ||
+           clocks.suspended_ns - b->suspended_ns > MOVED_NS;
 }
 
 static void on_tick(void *context)

@@ -8,6 +8,9 @@
 
 #include "daemon/counter.h"
 
+#define CLOSE_NS  2000 /* readings of this width are close enough together */
+#define LOOKS_MAX 5
+
 #define CLOCK_SOURCE "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 
 static int64_t read_ns(clockid_t clock)
@@ -33,12 +36,23 @@ int64_t system_clock_coarse_ns(void)
     return read_ns(CLOCK_MONOTONIC_COARSE);
 }
 
-int64_t system_clock_realtime_less_ns(void)
+void system_clock_look(struct system_clocks *ret_clocks)
 {
-    const int64_t before_ns = read_ns(CLOCK_MONOTONIC);
-    const int64_t realtime_ns = read_ns(CLOCK_REALTIME);
+    int64_t least_ns = INT64_MAX;
 
-    return realtime_ns - before_ns - (read_ns(CLOCK_MONOTONIC) - before_ns) / 2;
+    for (int i = 0; i < LOOKS_MAX && least_ns > CLOSE_NS; i++) {
+        const int64_t before_ns = read_ns(CLOCK_MONOTONIC);
+        const int64_t boottime_ns = read_ns(CLOCK_BOOTTIME);
+        const int64_t realtime_ns = read_ns(CLOCK_REALTIME);
+        const int64_t after_ns = read_ns(CLOCK_MONOTONIC);
+        const int64_t middle_ns = before_ns + (after_ns - before_ns) / 2;
+
+        if (after_ns - before_ns >= least_ns)
+            continue;
+        least_ns = after_ns - before_ns;
+        *ret_clocks =
+            (struct system_clocks){after_ns, boottime_ns - middle_ns, realtime_ns - middle_ns};
+    }
 }
 
 void system_clock_read(clockid_t clock, size_t n, struct cross_timestamp *ret_readings)

@@ -17,8 +17,15 @@ int64_t system_clock_boottime_ns(void);
 /* CLOCK_MONOTONIC_COARSE, which is behind CLOCK_MONOTONIC by up to a tick. */
 int64_t system_clock_coarse_ns(void);
 
-/* CLOCK_REALTIME minus CLOCK_MONOTONIC. */
-int64_t system_clock_realtime_less_ns(void);
+/* CLOCK_MONOTONIC, and by how much others are ahead of it: what a suspend and a step change. */
+struct system_clocks {
+    int64_t monotonic_ns;
+    int64_t suspended_ns;     /* CLOCK_BOOTTIME, */
+    int64_t realtime_less_ns; /* CLOCK_REALTIME; both to a few us where the machine is not busy */
+};
+
+/* The closest together of some readings: to be kept from running in between is no suspend. */
+void system_clock_look(struct system_clocks *ret_clocks);
 
 /* n cross-timestamps of a clock. */
 void system_clock_read(clockid_t clock, size_t n, struct cross_timestamp *ret_readings);

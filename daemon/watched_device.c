@@ -5,14 +5,24 @@
 
 #include "daemon/device_node.h"
 #include "daemon/log.h"
+#include "daemon/system_clock.h"
+
+static int open_it(struct watched_device *watched)
+{
+    const int result = device_open(watched->path, &watched->device);
+
+    if (result < 0)
+        watched->device = NULL;
+    watched->opened_ns = watched->device ? system_clock_monotonic_ns() : 0;
+    return result;
+}
 
 int watched_device_open(struct watched_device *watched)
 {
     struct observation seen = {0};
-    const int result = device_open(watched->path, &watched->device);
+    const int result = open_it(watched);
 
     if (result < 0) {
-        watched->device = NULL;
         log_err("%s cannot be used: %s%s", watched->path, device_error_str(result),
             result != -ENOENT ? ""
                               : "; QEMU 10.0 (-device vmclock), Firecracker 1.14 and EC2 have the "
@@ -34,6 +44,7 @@ void watched_device_close(struct watched_device *watched)
 {
     device_close(watched->device);
     watched->device = NULL;
+    watched->opened_ns = 0;
 }
 
 void watched_device_look(struct watched_device *watched, struct observation *seen)
@@ -75,8 +86,8 @@ bool watched_device_check(struct watched_device *watched, bool notifies)
             watched_device_close(watched);
             watched->lost_error = -result;
         }
-    } else if (device_open(watched->path, &watched->device) < 0) {
-        watched->device = NULL;
+    } else {
+        open_it(watched);
     }
     if (watched->device && notifies)
         notifications_start(&watched->notifications, watched->device);

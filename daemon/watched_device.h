@@ -10,6 +10,7 @@
 struct watched_device {
     const char *path;
     struct device *device; /* NULL: lost */
+    int64_t opened_ns;     /* CLOCK_MONOTONIC, when this one was; 0: it is lost */
     int lost_error;        /* errno, by which it was */
     struct device_view view;
     bool busy; /* the host was writing at the last look */

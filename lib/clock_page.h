@@ -40,6 +40,9 @@ struct clock_page_slot {
     uint64_t disruption_marker, vm_generation;
     uint32_t page_sequence; /* with CLOCK_PAGE_IS_CLOCK: of the page that this is true of */
     int32_t page_ahead_sec; /* by which that page's time is ahead of UTC */
+    /* CLOCK_MONOTONIC when vmclockd opened the device that it watches: another one, another device.
+     * 0: it has none open. */
+    int64_t device_opened_ns;
 };
 
 struct clock_page {
@@ -66,10 +69,10 @@ static inline void clock_page_boot_id(const char *text, uint64_t ret_id[2])
 }
 
 #ifndef __cplusplus
-_Static_assert(sizeof(struct clock_page_slot) == 72, "one layout for all");
+_Static_assert(sizeof(struct clock_page_slot) == 80, "one layout for all");
 _Static_assert(offsetof(struct clock_page, slots) == 32, "one layout for all");
-_Static_assert(offsetof(struct clock_page, device) == 176, "one layout for all");
-_Static_assert(sizeof(struct clock_page) == 432, "one layout for all");
+_Static_assert(offsetof(struct clock_page, device) == 192, "one layout for all");
+_Static_assert(sizeof(struct clock_page) == 448, "one layout for all");
 #endif
 
 #endif

@@ -27,6 +27,7 @@
 #define FRESH_NS     (3 * SECOND_NS / 2) /* vmclockd has a word each second */
 #define AHEAD_NS     (SECOND_NS / 10)    /* by which CLOCK_REALTIME may be ahead of the page */
 #define TRIES        16
+#define TRIES_LONG   2000 /* some microseconds: a host writes for less than one */
 #define BOUND_MAX_NS INT64_C(1000000000000000000)
 #define STEP_NS      (20 * INT64_C(1000000)) /* more than the coarse clock's tick, of 10 ms at most */
 #define BACK_NS      (2 * INT64_C(1000000))
@@ -57,10 +58,10 @@ struct vmclock {
     size_t page_bytes;
     struct device_page *device; /* the same; it may have nothing to say */
     _Atomic bool is_ours;       /* what is mapped at `page` was written since this boot */
-    _Atomic bool device_is_open;
-    _Atomic int64_t opened_ns;           /* CLOCK_MONOTONIC_COARSE, at the last attempt */
-    uint64_t boot_id[2];                 /* of this boot; 0: it cannot be known */
-    char device_path[CLOCK_PAGE_DEVICE]; /* of what is mapped at `device` */
+    _Atomic int64_t device_of;  /* device_opened_ns of what is mapped at `device`; 0: nothing is */
+    _Atomic int64_t device_tried; /* of what could be mapped there, or can never be */
+    _Atomic int64_t opened_ns;    /* CLOCK_MONOTONIC_COARSE, at the last attempt */
+    uint64_t boot_id[2];          /* of this boot; 0: it cannot be known */
     char path[];
 };
 
@@ -99,25 +100,44 @@ static void read_boot_id(uint64_t ret_id[2])
     clock_page_boot_id(text, ret_id);
 }
 
+/* A file has to have what is read of it: to read beyond its end is the end. */
+static int check_file(int fd, size_t needed)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    if (S_ISREG(status.st_mode) && status.st_size == 0)
+        return -ENOENT; /* vmclockd is just making it */
+    return (S_ISREG(status.st_mode) ? status.st_size >= (off_t)needed : S_ISCHR(status.st_mode))
+               ? 0
+               : -EBADMSG;
+}
+
 /*
- * Map `bytes` of a file, or device, over `at`: a reader there sees the old or the new one. A
- * file has to have them: to read beyond its end is the end.
+ * Map `bytes` of a file, or device, over `at`: a reader there sees the old or the new one. It is
+ * mapped elsewhere first, for where a device refuses that there must not be a hole.
  */
 static int map_over(void *at, const char *path, size_t bytes, size_t needed)
 {
-    const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    struct stat status;
-    int error = 0;
+    const int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    void *map;
+    int r;
 
     if (fd < 0)
         return -errno;
-    if (fstat(fd, &status) == 0 &&
-        (S_ISREG(status.st_mode) ? status.st_size < (off_t)needed : !S_ISCHR(status.st_mode)))
-        error = EBADMSG;
-    else if (mmap(at, bytes, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
-        error = errno;
+    r = check_file(fd, needed);
+    if (r == 0) {
+        map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+        if (map == MAP_FAILED)
+            r = -errno;
+        else if (mremap(map, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, at) == MAP_FAILED) {
+            r = -errno;
+            munmap(map, bytes);
+        }
+    }
     close(fd);
-    return -error;
+    return r;
 }
 
 /* Nothing, for as long as there is no file. */
@@ -134,30 +154,176 @@ static int check(struct vmclock *c)
                  ((page->boot_id[0] == c->boot_id[0] && page->boot_id[1] == c->boot_id[1]) ||
                      (c->boot_id[0] | c->boot_id[1]) == 0);
     if (page->magic != CLOCK_PAGE_MAGIC)
-        return -EBADMSG;
+        return page->magic == 0 ? -ENOENT : -EBADMSG; /* vmclockd is just making it */
     /* 0: vmclockd has not written it yet. */
     return page->version == CLOCK_PAGE_VERSION || page->version == 0 ? 0 : -EPROTONOSUPPORT;
 }
 
-/* vmclockd watches one that is not the one that is open here. */
-static bool device_is_another(const struct vmclock *c)
+/* --- reading -------------------------------------------------------------------------------- */
+
+/* What was published, and CLOCK_REALTIME while it was so. */
+struct sight {
+    struct timespec realtime;
+    int64_t realtime_ns, as_of_ns, written_ns, bound_ns, realtime_less_ns;
+    uint32_t status, reason, growth_ppb, flags, page_sequence;
+    int32_t page_ahead_sec;
+    uint64_t marker, vm_generation;
+    int64_t device_opened_ns;
+};
+
+/*
+ * The sequence, then the clock, then the slot, then the sequence again: a reading of the disrupted
+ * clock never meets the status of after its recovery. 0; 1: there is nothing to see; -errno.
+ */
+__attribute__((always_inline)) static inline int see(
+    const struct vmclock *c, bool with_clock, struct sight *ret)
 {
-    return strncmp(c->page->device, c->device_path, CLOCK_PAGE_DEVICE) != 0;
+    const struct clock_page *page = c->page;
+    const _Atomic uint32_t *sequence = (const _Atomic uint32_t *)&page->sequence;
+
+    for (int i = 0; i < TRIES; i++) {
+        const uint32_t before = atomic_load_explicit(sequence, memory_order_acquire);
+        const struct clock_page_slot *slot = &page->slots[before & 1];
+
+        if (with_clock && clock_gettime(CLOCK_REALTIME, &ret->realtime) < 0)
+            return -errno;
+        atomic_thread_fence(memory_order_acquire);
+        ret->status = slot->status;
+        ret->reason = slot->reason;
+        ret->growth_ppb = slot->growth_ppb;
+        ret->as_of_ns = slot->as_of_ns;
+        ret->written_ns = slot->written_ns;
+        ret->bound_ns = slot->bound_ns;
+        ret->realtime_less_ns = slot->realtime_less_ns;
+        ret->marker = slot->disruption_marker;
+        ret->vm_generation = slot->vm_generation;
+        ret->flags = slot->flags;
+        ret->page_sequence = slot->page_sequence;
+        ret->page_ahead_sec = slot->page_ahead_sec;
+        ret->device_opened_ns = slot->device_opened_ns;
+        atomic_thread_fence(memory_order_acquire);
+        if (with_clock)
+            ret->realtime_ns = ns_of(&ret->realtime);
+        if (before == atomic_load_explicit(sequence, memory_order_relaxed))
+            return page->version == CLOCK_PAGE_VERSION && c->is_ours ? 0 : 1;
+    }
+    return 1;
 }
 
-/* Where this program may read it: then it sees the marker for itself. */
+/* What is mapped at `device` is what vmclockd went by when it told `s`. */
+static inline bool has_device(const struct vmclock *c, const struct sight *s)
+{
+    return s->device_opened_ns != 0 &&
+           atomic_load_explicit(&c->device_of, memory_order_acquire) == s->device_opened_ns;
+}
+
+/* ... or it can never be mapped here. */
+static inline bool has_tried_device(const struct vmclock *c, const struct sight *s)
+{
+    return atomic_load_explicit(&c->device_tried, memory_order_acquire) == s->device_opened_ns;
+}
+
+enum marker {
+    MARKER_ELSEWHERE,  /* this program may not read the device: vmclockd watches it */
+    MARKER_SAME,       /* as vmclockd has published it */
+    MARKER_CHANGED,    /* and vmclockd has not seen it yet */
+    MARKER_UNREADABLE, /* the host is writing, or there is a device no more */
+};
+
+/* By the device itself. */
+static inline enum marker read_marker(
+    const struct vmclock *c, const struct sight *s, int tries, uint64_t *ret_marker)
+{
+    const struct device_page *d = c->device;
+    const _Atomic uint32_t *sequence = (const _Atomic uint32_t *)&d->seq_count;
+
+    *ret_marker = s->marker;
+    if (!has_device(c, s))
+        return MARKER_ELSEWHERE;
+    for (int i = 0; i < tries; i++) {
+        const uint32_t before = atomic_load_explicit(sequence, memory_order_acquire);
+        const uint32_t magic = *(const volatile uint32_t *)&d->magic;
+        const uint64_t marker = *(const volatile uint64_t *)&d->disruption_marker;
+
+        atomic_thread_fence(memory_order_acquire);
+        if ((before & 1) || magic != DEVICE_MAGIC || !has_device(c, s) ||
+            before != atomic_load_explicit(sequence, memory_order_relaxed))
+            continue;
+        *ret_marker = marker;
+        return marker == s->marker ? MARKER_SAME : MARKER_CHANGED;
+    }
+    return has_device(c, s) ? MARKER_UNREADABLE : MARKER_ELSEWHERE;
+}
+
+static inline bool is_good(uint32_t status)
+{
+    return status == BOUND_SYNCHRONISED || status == BOUND_FREE_RUNNING;
+}
+
+/*
+ * The published bound as it is now, rounded up: 2^10 ns are at most 1e9 / 976562 ns. Of 36 minutes
+ * and more by whole milliseconds, which fit.
+ */
+static inline int64_t bound_now_ns(const struct sight *s)
+{
+    const int64_t age_ns = s->realtime_ns - s->as_of_ns;
+    const uint64_t units = age_ns > 0 ? (uint64_t)age_ns / 1024 + 1 : 1;
+    const uint64_t grown = units < UINT64_C(1) << 31
+                               ? units * s->growth_ppb / 976562 + 1
+                               : ((uint64_t)age_ns / 1000000 + 1) * s->growth_ppb / 1000 + 1;
+
+    return s->bound_ns < BOUND_MAX_NS && grown < BOUND_MAX_NS ? s->bound_ns + (int64_t)grown
+                                                              : BOUND_MAX_NS;
+}
+
+static inline void tell(const struct sight *s, uint64_t marker, struct vmclock_interval *ret)
+{
+    ret->disruption_marker = marker;
+    ret->vm_generation = s->vm_generation;
+    if (is_good(s->status)) {
+        const int64_t bound_ns = bound_now_ns(s);
+
+        ret->status = (enum vmclock_status)s->status; /* the two have the same numbers */
+        move(&s->realtime, -bound_ns, &ret->earliest);
+        move(&s->realtime, bound_ns, &ret->latest);
+    } else {
+        ret->status = s->status == BOUND_DISRUPTED ? VMCLOCK_DISRUPTED : VMCLOCK_UNKNOWN;
+        ret->earliest = ret->latest = (struct timespec){0};
+    }
+}
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+/* What this program may not do it never may; what fails for want of something may be had later. */
+static bool is_final(int r)
+{
+    return r == 0 || r == -EACCES || r == -EPERM || r == -ENOENT || r == -ENOTDIR || r == -ENODEV ||
+           r == -ENXIO || r == -EBADMSG;
+}
+
+/*
+ * The device that vmclockd watches, where this program may read it: then it sees the marker for
+ * itself. A vmclockd that opens another one says so in the page.
+ */
 static void open_device(struct vmclock *c)
 {
+    struct sight before, after;
     char path[CLOCK_PAGE_DEVICE];
+    int r;
 
-    if (check(c) < 0 || !device_is_another(c))
+    if (see(c, false, &before) != 0 || has_device(c, &before) || has_tried_device(c, &before))
         return;
     memcpy(path, c->page->device, sizeof(path));
     path[sizeof(path) - 1] = '\0';
-    if (path[0] && map_over(c->device, path, DEVICE_BYTES, sizeof(*c->device)) == 0) {
-        memcpy(c->device_path, path, sizeof(path));
-        atomic_store_explicit(&c->device_is_open, true, memory_order_release);
-    }
+    atomic_store_explicit(&c->device_of, 0, memory_order_release);
+    atomic_thread_fence(memory_order_seq_cst);
+    r = path[0] ? map_over(c->device, path, DEVICE_BYTES, sizeof(*c->device)) : -ENOENT;
+    if (see(c, false, &after) != 0 || after.device_opened_ns != before.device_opened_ns)
+        return; /* it may be the one of before, or of after */
+    if (r == 0)
+        atomic_store_explicit(&c->device_of, before.device_opened_ns, memory_order_release);
+    if (is_final(r))
+        atomic_store_explicit(&c->device_tried, before.device_opened_ns, memory_order_release);
 }
 
 int vmclock_open(const char *path, struct vmclock **ret)
@@ -211,129 +377,43 @@ static void open_again(struct vmclock *c, int64_t coarse_ns)
     if (coarse_ns - last_ns < OPEN_NS ||
         !atomic_compare_exchange_strong(&c->opened_ns, &last_ns, coarse_ns))
         return;
-    map_over(c->page, c->path, c->page_bytes, sizeof(*c->page));
+    if (map_over(c->page, c->path, c->page_bytes, sizeof(*c->page)) == 0)
+        check(c);
     open_device(c);
     errno = error;
 }
 
-/* --- reading -------------------------------------------------------------------------------- */
-
-/* What was published, and CLOCK_REALTIME while it was so. */
-struct sight {
-    struct timespec realtime;
-    int64_t realtime_ns, as_of_ns, written_ns, bound_ns, realtime_less_ns;
-    uint32_t status, reason, growth_ppb, flags, page_sequence;
-    int32_t page_ahead_sec;
-    uint64_t marker, vm_generation;
-};
-
-/*
- * The slot is read behind the clock, and is the one that was there before it: a recovery that ends
- * meanwhile does not make a reading of the disrupted clock good. 0; 1: there is none; -errno.
- */
-__attribute__((always_inline)) static inline int see(
-    const struct vmclock *c, bool with_clock, struct sight *ret)
-{
-    const struct clock_page *page = c->page;
-    const _Atomic uint32_t *sequence = (const _Atomic uint32_t *)&page->sequence;
-
-    for (int i = 0; i < TRIES; i++) {
-        const uint32_t before = atomic_load_explicit(sequence, memory_order_acquire);
-        const struct clock_page_slot *slot = &page->slots[before & 1];
-
-        if (with_clock && clock_gettime(CLOCK_REALTIME, &ret->realtime) < 0)
-            return -errno;
-        atomic_thread_fence(memory_order_acquire);
-        ret->status = slot->status;
-        ret->reason = slot->reason;
-        ret->growth_ppb = slot->growth_ppb;
-        ret->as_of_ns = slot->as_of_ns;
-        ret->written_ns = slot->written_ns;
-        ret->bound_ns = slot->bound_ns;
-        ret->realtime_less_ns = slot->realtime_less_ns;
-        ret->marker = slot->disruption_marker;
-        ret->vm_generation = slot->vm_generation;
-        ret->flags = slot->flags;
-        ret->page_sequence = slot->page_sequence;
-        ret->page_ahead_sec = slot->page_ahead_sec;
-        atomic_thread_fence(memory_order_acquire);
-        if (with_clock)
-            ret->realtime_ns = ns_of(&ret->realtime);
-        if (before == atomic_load_explicit(sequence, memory_order_relaxed))
-            return page->version == CLOCK_PAGE_VERSION && c->is_ours ? 0 : 1;
-    }
-    return 1;
-}
-
-/* The marker by the device itself. False: it cannot be read, or the host is writing it. */
-static inline bool read_marker(const struct vmclock *c, uint64_t *ret_marker)
-{
-    const struct device_page *d = c->device;
-    const _Atomic uint32_t *sequence = (const _Atomic uint32_t *)&d->seq_count;
-
-    if (!atomic_load_explicit(&c->device_is_open, memory_order_acquire) || d->magic != DEVICE_MAGIC)
-        return false;
-    for (int i = 0; i < TRIES; i++) {
-        const uint32_t before = atomic_load_explicit(sequence, memory_order_acquire);
-
-        *ret_marker = *(const volatile uint64_t *)&d->disruption_marker;
-        atomic_thread_fence(memory_order_acquire);
-        if (!(before & 1) && before == atomic_load_explicit(sequence, memory_order_relaxed))
-            return true;
-    }
-    return false;
-}
-
-static inline bool is_good(uint32_t status)
-{
-    return status == BOUND_SYNCHRONISED || status == BOUND_FREE_RUNNING;
-}
-
-/* The published bound as it is now, rounded up: 2^10 ns are at most 1e9 / 976562 ns. */
-static inline int64_t bound_now_ns(const struct sight *s)
-{
-    const int64_t age_ns = s->realtime_ns - s->as_of_ns;
-    const uint64_t units = age_ns > 0 ? (uint64_t)age_ns / 1024 + 1 : 1;
-    const uint64_t grown =
-        units < UINT64_C(1) << 31 ? units * s->growth_ppb / 976562 + 1 : (uint64_t)age_ns;
-
-    return s->bound_ns < BOUND_MAX_NS && grown < BOUND_MAX_NS ? s->bound_ns + (int64_t)grown
-                                                              : BOUND_MAX_NS;
-}
-
-static inline void tell(
-    const struct sight *s, bool sees_marker, uint64_t marker, struct vmclock_interval *ret)
-{
-    ret->disruption_marker = sees_marker ? marker : s->marker;
-    ret->vm_generation = s->vm_generation;
-    if (is_good(s->status)) {
-        const int64_t bound_ns = bound_now_ns(s);
-
-        ret->status = (enum vmclock_status)s->status; /* the two have the same numbers */
-        move(&s->realtime, -bound_ns, &ret->earliest);
-        move(&s->realtime, bound_ns, &ret->latest);
-    } else {
-        ret->status = s->status == BOUND_DISRUPTED ? VMCLOCK_DISRUPTED : VMCLOCK_UNKNOWN;
-        ret->earliest = ret->latest = (struct timespec){0};
-    }
-}
-
 /* What has become of it without a word of vmclockd, by a clock that no step moves. */
-static void age(struct vmclock *c, struct sight *s, bool sees_marker, int64_t coarse_ns)
+static void age(struct sight *s, bool sees_marker, int64_t age_ns)
 {
-    const int64_t age_ns = coarse_ns + s->realtime_less_ns - s->written_ns;
-    const int64_t moved_ns = s->realtime_ns - s->realtime_less_ns - coarse_ns;
-
-    if (age_ns >= GOOD_NS)
-        open_again(c, coarse_ns);
     if (age_ns >= GOOD_NS && (age_ns > GOOD_LONG_NS || !sees_marker)) {
         s->status = BOUND_UNKNOWN;
         s->reason = BOUND_STOPPING;
-    } else if (is_good(s->status) && (moved_ns > STEP_NS || moved_ns < -BACK_NS)) {
-        s->status = BOUND_UNKNOWN;
-        s->reason = BOUND_STEPPED;
     } else if (is_good(s->status) && age_ns >= GOOD_NS) {
         s->status = BOUND_FREE_RUNNING;
+    }
+}
+
+/* By how much CLOCK_REALTIME was stepped since: the coarse clock is behind by up to a tick. */
+static inline bool was_stepped(const struct sight *s, int64_t coarse_ns)
+{
+    const int64_t moved_ns = s->realtime_ns - s->realtime_less_ns - coarse_ns;
+
+    return moved_ns > STEP_NS || moved_ns < -BACK_NS;
+}
+
+/* As see(), and CLOCK_MONOTONIC_COARSE. To be kept from running between the two is no step. */
+static int see_clocks(const struct vmclock *c, struct sight *ret, int64_t *ret_coarse_ns)
+{
+    for (int i = 0;; i++) {
+        struct timespec coarse = {0};
+        const int r = see(c, true, ret);
+
+        if (r < 0 || clock_gettime(CLOCK_MONOTONIC_COARSE, &coarse) < 0)
+            return r < 0 ? r : -errno;
+        *ret_coarse_ns = ns_of(&coarse);
+        if (r == 1 || i == TRIES || !was_stepped(ret, *ret_coarse_ns))
+            return r;
     }
 }
 
@@ -342,29 +422,41 @@ __attribute__((noinline)) static int look(
     struct vmclock *c, struct vmclock_interval *ret, uint32_t *ret_reason)
 {
     struct sight s = {0};
-    struct timespec coarse = {0};
-    uint64_t marker = 0;
-    bool sees_marker;
-    const int r = see(c, true, &s);
+    int64_t coarse_ns = 0, age_ns;
+    uint64_t marker;
+    enum marker seen;
+    int r = see_clocks(c, &s, &coarse_ns);
 
-    if (r < 0 || clock_gettime(CLOCK_MONOTONIC_COARSE, &coarse) < 0)
-        return r < 0 ? r : -errno;
+    if (r < 0)
+        return r;
+    age_ns = coarse_ns + s.realtime_less_ns - s.written_ns;
+    if (r == 1 || age_ns >= GOOD_NS || !(has_device(c, &s) || has_tried_device(c, &s))) {
+        open_again(c, coarse_ns);
+        r = see_clocks(c, &s, &coarse_ns);
+        if (r < 0)
+            return r;
+        age_ns = coarse_ns + s.realtime_less_ns - s.written_ns;
+    }
     if (r == 1) {
-        open_again(c, ns_of(&coarse));
         *ret = (struct vmclock_interval){.status = VMCLOCK_UNKNOWN};
         *ret_reason = BOUND_STOPPING;
         return 0;
     }
-    sees_marker = read_marker(c, &marker);
-    if (sees_marker && marker != s.marker && device_is_another(c))
-        open_again(c, ns_of(&coarse));
-    age(c, &s, sees_marker, ns_of(&coarse));
-    if (sees_marker && marker != s.marker && s.status != BOUND_UNKNOWN) {
+    seen = read_marker(c, &s, TRIES_LONG, &marker);
+    age(&s, seen == MARKER_SAME || seen == MARKER_CHANGED, age_ns);
+    if (is_good(s.status) && was_stepped(&s, coarse_ns)) {
+        s.status = BOUND_UNKNOWN;
+        s.reason = BOUND_STEPPED;
+    }
+    if (seen == MARKER_CHANGED && s.status != BOUND_UNKNOWN) {
         s.status = BOUND_DISRUPTED;
         s.reason = BOUND_RECOVERING;
+    } else if (seen == MARKER_UNREADABLE) {
+        s.status = BOUND_UNKNOWN;
+        s.reason = BOUND_PAGE_UNSEEN;
     }
     *ret_reason = s.reason;
-    tell(&s, sees_marker, marker, ret);
+    tell(&s, marker, ret);
     return 0;
 }
 
@@ -405,8 +497,8 @@ static inline bool look_at_page(
     uint128 moved;
     bool back;
 
-    if (!(s->flags & CLOCK_PAGE_IS_CLOCK) || !is_good(s->status) ||
-        !atomic_load_explicit(&c->device_is_open, memory_order_acquire) ||
+    if (!(s->flags & CLOCK_PAGE_IS_CLOCK) || !is_good(s->status) || !has_device(c, s) ||
+        *(const volatile uint32_t *)&d->magic != DEVICE_MAGIC ||
         atomic_load_explicit(sequence, memory_order_acquire) != s->page_sequence)
         return false;
     counter = read_counter();
@@ -421,7 +513,7 @@ static inline bool look_at_page(
     atomic_thread_fence(memory_order_acquire);
     if (s->page_sequence & 1 ||
         atomic_load_explicit(sequence, memory_order_relaxed) != s->page_sequence ||
-        marker != s->marker)
+        marker != s->marker || !has_device(c, s))
         return false;
     back = (int64_t)since < 0; /* of a reference in the near future */
     since = back ? 0 - since : since;
@@ -453,30 +545,40 @@ static inline bool look_at_page(
 
 #endif
 
-/* --- all of it ----------------------------------------------------------------------------------
+/* --- all of it --------------------------------------------------------------------------------
  */
 
-int vmclock_now(struct vmclock *c, struct vmclock_interval *ret)
+__attribute__((always_inline)) static inline int read_clock(
+    struct vmclock *c, struct vmclock_interval *ret, uint32_t *ret_reason)
 {
     struct sight s;
-    uint64_t marker = 0;
-    bool sees_marker;
-    uint32_t reason;
+    uint64_t marker;
+    enum marker seen;
 
-    if (atomic_load_explicit(&c->device_is_open, memory_order_relaxed) && see(c, false, &s) == 0 &&
-        look_at_page(c, &s, ret))
+    if (atomic_load_explicit(&c->device_of, memory_order_relaxed) && see(c, false, &s) == 0 &&
+        look_at_page(c, &s, ret)) {
+        *ret_reason = s.reason;
         return 0;
+    }
     /* As it is nearly always: published a moment ago, and good. */
     if (see(c, true, &s) == 0 && (uint64_t)s.realtime_ns - (uint64_t)s.written_ns < FRESH_NS &&
-        is_good(s.status)) {
+        is_good(s.status) && has_tried_device(c, &s)) {
         /* After the clock: a disruption that is not seen now was not before the reading, either. */
-        sees_marker = read_marker(c, &marker);
-        if (!sees_marker || marker == s.marker) {
-            tell(&s, sees_marker, marker, ret);
+        seen = read_marker(c, &s, TRIES, &marker);
+        if (seen == MARKER_SAME || seen == MARKER_ELSEWHERE) {
+            *ret_reason = s.reason;
+            tell(&s, marker, ret);
             return 0;
         }
     }
-    return look(c, ret, &reason);
+    return look(c, ret, ret_reason);
+}
+
+int vmclock_now(struct vmclock *c, struct vmclock_interval *ret)
+{
+    uint32_t reason;
+
+    return read_clock(c, ret, &reason);
 }
 
 const char *vmclock_status_str(enum vmclock_status status)
@@ -488,7 +590,7 @@ const char *vmclock_why(struct vmclock *c)
 {
     struct vmclock_interval interval;
     uint32_t reason = BOUND_STOPPING;
-    const int r = look(c, &interval, &reason);
+    const int r = read_clock(c, &interval, &reason);
 
     return r < 0 ? "the system's clocks cannot be read" : bound_reason_str(reason);
 }

@@ -10,7 +10,8 @@
 #define LATE_INTERVALS  8.0
 #define LATE_LEAST_SEC  5.0 /* chronyd is asked once a second */
 #define LEAP_AROUND_SEC 2
-#define STEP_NS         INT64_C(1000000) /* two clocks are read one after the other */
+#define STEP_NS         INT64_C(1000000)
+#define SLEW_MAX        (1 / 12.0) /* chronyd slews no faster, if maxslewrate is not raised */
 
 void bound_init(struct bound *b)
 {
@@ -37,6 +38,7 @@ static void watch_clocks(struct bound *b, const struct bound_view *view)
         forget(b);
         b->lost = true;
         b->lost_by = suspended ? BOUND_SUSPENDED : BOUND_STEPPED;
+        b->awaits_baseline = b->has_reference;
         b->unheard_sec = b->reference_sec;
     }
     if (!b->started || suspended)
@@ -50,12 +52,22 @@ static int64_t realtime_sec(const struct bound_view *view)
     return (view->now_ns + view->realtime_less_ns) / INT64_C(1000000000);
 }
 
+static struct bound_value value_of(const struct bound_view *view, double sec)
+{
+    return (struct bound_value){
+        .known = sec >= 0, /* NAN is not */
+        .as_of_ns = view->now_ns,
+        .realtime_less_ns = view->realtime_less_ns,
+        .sec = sec,
+    };
+}
+
 static void take_measurement(struct bound *b, const struct bound_view *view)
 {
     const bool has_bound = view->has_bound && view->bound_ns != UINT64_MAX;
     const double host_sec = has_bound ? (double)view->bound_ns * 1e-9 : 0;
 
-    b->page = (struct bound_value){true, view->now_ns, fabs(view->offset_sec) + host_sec};
+    b->page = value_of(view, fabs(view->offset_sec) + host_sec);
     b->page_has_bound = has_bound;
     b->host_is_free = view->host_is_free;
     b->rate_bound = view->rate_bound;
@@ -70,14 +82,15 @@ static void take_tracking(struct bound *b, const struct bound_view *view)
         return;
     b->reference_sec = view->reference_sec;
     b->interval_sec = view->interval_sec;
-    if (b->lost && view->reference_sec == b->unheard_sec)
+    if (b->lost && (b->awaits_baseline || view->reference_sec == b->unheard_sec)) {
+        b->awaits_baseline = false;
+        b->unheard_sec = view->reference_sec;
         return;
+    }
     b->rate_doubt = view->rate_doubt;
-    b->chronyd = (struct bound_value){true, view->now_ns,
+    b->chronyd = value_of(view,
         view->distance_sec + fabs(view->correction_sec) +
-            view->rate_doubt * fmax(0, (double)(realtime_sec(view) + 1 - view->reference_sec))};
-    if (!(b->chronyd.sec >= 0)) /* NAN as well: it does not say */
-        b->chronyd.known = false;
+            view->rate_doubt * fmax(0, (double)(realtime_sec(view) + 1 - view->reference_sec)));
 }
 
 /* --- what follows ----------------------------------------------------------------------------- */
@@ -104,9 +117,16 @@ static void say(struct bound *b, enum bound_status status, enum bound_reason rea
 static void say_value(struct bound *b, enum bound_status status, enum bound_reason reason,
     const struct bound_value *value, double growth)
 {
+    const double stepped_sec = fabs((double)(b->realtime_less_ns - value->realtime_less_ns)) * 1e-9;
+
+    if (!(value->sec < BOUND_SEC_MAX && growth < BOUND_GROWTH_MAX)) {
+        say(b, BOUND_UNKNOWN, BOUND_TOO_LARGE);
+        return;
+    }
     b->status = status;
     b->reason = reason;
     b->value = *value;
+    b->value.sec += stepped_sec;
     b->growth = growth;
 }
 
@@ -156,7 +176,7 @@ static void judge(struct bound *b, const struct bound_view *view)
         b->lost = false;
         say_value(b, b->host_is_free ? BOUND_FREE_RUNNING : BOUND_SYNCHRONISED,
             b->host_is_free ? BOUND_HOST_FREE : BOUND_BY_PAGE, &b->page,
-            view->max_drift + b->rate_bound);
+            view->max_drift + b->rate_bound + (view->goes_by_others ? SLEW_MAX : 0));
     } else if (view->unconfirmed) {
         say(b, BOUND_DISRUPTED, BOUND_UNCONFIRMED);
     } else {

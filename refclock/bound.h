@@ -5,11 +5,13 @@
  *     the page, where it is a clock with bounds:  |offset measured| + the page's bound, since then
  *     chronyd, by its answer to TRACKING:         half the root delay + the root dispersion
  *                                                 + |what it still slews|, as of the answer,
- *                                                 + what its rate may have been off since its
- * update
+ *                                                 + its rate's doubt since its last update
  *
- * and from the moment that it was true the bound grows by what a counter may drift. Beside a page
- * without bounds chronyd's bound and what is measured count together, as free-running at best.
+ * and from the moment that it was true the bound grows by what a counter may drift, by the page's
+ * rate bound or chronyd's doubt, and, where a page is measured and chronyd goes by another source,
+ * by what chronyd may slew. A step of the clock by others that is too small to end the bound is
+ * added. Beside a page without bounds chronyd's bound and what is measured count together, as
+ * free-running at best.
  *
  * | what is so                                    | status       | the bound                    |
  * |-----------------------------------------------|--------------|------------------------------|
@@ -23,8 +25,9 @@
  * | ... and its host runs free                    | free-running | the page's                   |
  * | ... without bounds                            | free-running | chronyd's and the offset     |
  * | ... and was not measured for 5 s              | free-running | chronyd's, as below          |
- * | a disruption is announced                     | as without   | the same, until it comes     |
+ * | a disruption is announced                     | as without   | the same until it comes      |
  * | vmclockd is dead, for 5 s                     | unknown      | none: by what readers know   |
+ * | the bound is three years, or grows as fast    | unknown      | none                         |
  * | chronyd never had a reference                 | unknown      | none                         |
  * | chronyd is synchronised                       | synchronised | chronyd's                    |
  * | ... and eight of its intervals have gone by   | free-running | chronyd's                    |
@@ -51,8 +54,9 @@ struct bound_view {
     bool disrupted;   /* a recovery has not put the clock right yet */
     bool unconfirmed; /* chronyd may not have forgotten */
 
-    bool measured; /* by this step: CLOCK_REALTIME against the page */
-    bool is_clock; /* the page is one now */
+    bool measured;       /* by this step: CLOCK_REALTIME against the page */
+    bool is_clock;       /* the page is one now */
+    bool goes_by_others; /* chronyd does: what it slews need not bring the clock to the page */
     double offset_sec;
     bool has_bound, host_is_free;
     uint64_t bound_ns; /* of the page at the reading, and its half width; UINT64_MAX: none */
@@ -70,10 +74,15 @@ struct bound_view {
     bool answers;           /* it did when it was asked last */
 };
 
+/* What is known no better than to three years, or may double with time, is not known. */
+#define BOUND_SEC_MAX    1e8
+#define BOUND_GROWTH_MAX 0.999
+
 /* A bound that was true at a moment. */
 struct bound_value {
     bool known;
-    int64_t as_of_ns; /* CLOCK_MONOTONIC */
+    int64_t as_of_ns;         /* CLOCK_MONOTONIC */
+    int64_t realtime_less_ns; /* then; what it is now beyond that was stepped since */
     double sec;
 };
 
@@ -94,7 +103,8 @@ struct bound {
     bool started;
     bool lost; /* the clock was stepped, or the guest suspended: */
     enum bound_reason lost_by;
-    int64_t unheard_sec; /* chronyd's last update before that */
+    bool awaits_baseline; /* chronyd's next answer may be of an update before that */
+    int64_t unheard_sec;  /* chronyd's last update before that */
 };
 
 void bound_init(struct bound *b);

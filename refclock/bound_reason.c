@@ -28,6 +28,7 @@ const char *bound_reason_str(unsigned reason)
         [BOUND_NO_REFERENCE] = "chronyd has had no reference yet",
         [BOUND_BY_CHRONYD] = "by chronyd",
         [BOUND_CHRONYD_LATE] = "chronyd's reference is not updated",
+        [BOUND_TOO_LARGE] = "the clock may be years off, by what is known",
         [BOUND_STEPPED] = "the clock was stepped",
         [BOUND_CHRONYD_LOST] = "chronyd has no reference any more, or does not answer",
     };

@@ -23,6 +23,7 @@ enum bound_reason {
     BOUND_CHRONYD_LATE,
     BOUND_CHRONYD_LOST,
     BOUND_STEPPED,
+    BOUND_TOO_LARGE,
     BOUND_N_REASONS,
 };
 

@@ -11,7 +11,8 @@
                           */
 #define WIDTH_SIGMAS 6.0 /* of a reading's bracket: its half is the most that it is off */
 #define GOOD_PPM     1.0 /* 64 us until the next poll, by the default of minpoll */
-#define BURSTS_LEAST  3 /* left after two more than the recovery's own: half a minute tells the rate */
+#define BURSTS_LEAST                                                                               \
+    3 /* left after two more than the recovery's own: half a minute tells the rate */
 #define FIRST_ASK_NS INT64_C(1000000000)   /* what chronyd is given to answer at the start */
 #define RESTORE_NS   INT64_C(300000000000) /* after the disruption at the latest */
 #define SAVED_FLAGS                                                                                \
@@ -730,12 +731,13 @@ static void tell_applications(const struct step *s)
                        .unconfirmed = t->recoveries.unconfirmed,
                        .measured = f->has_offset && f->offset_ns == s->seen->now_ns,
                        .is_clock = s->is_clock,
+                       .goes_by_others = known->has_reference && known->refid != t->config.refid,
                        .offset_sec = f->offset.sec,
                        .has_bound = f->offset.has_bound,
                        .host_is_free = t->host.page.clock_status == VMCLOCK_STATUS_FREERUNNING,
                        .bound_ns = f->offset.bound_ns,
                        .rate_bound = page_rate_bound(&t->host.model),
-            .page_sequence = t->host.page.seq_count,
+                       .page_sequence = t->host.page.seq_count,
                        .told = s->told,
                        .has_reference = known->has_reference,
                        .distance_sec = known->distance_sec,

@@ -173,12 +173,75 @@ START_TEST(a_page_without_bounds_adds_to_chronyds_word)
 }
 END_TEST
 
+/* chronyd slews the clock away from the page where it goes by others. */
+START_TEST(beside_a_chronyd_that_goes_by_others_the_pages_bound_grows_by_its_slew)
+{
+    view.goes_by_others = true;
+    by_page(-2e-6, 300);
+    step(0);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_PAGE);
+    ck_assert_double_eq_tol(b.growth, 50.1e-6 + 1 / 12.0, 1e-12);
+    view.goes_by_others = false;
+    view.told = true;
+    step(0.01);
+    ck_assert_double_eq_tol(b.growth, 50.1e-6, 1e-12);
+}
+END_TEST
+
+/* What is too small to end it is in it, and does not add up unseen. */
+START_TEST(small_steps_of_the_clock_are_in_the_bound)
+{
+    by_page(0, 300);
+    step(0);
+    for (int i = 1; i <= 5; i++) {
+        view.realtime_less_ns -= 400000;
+        step(0.1);
+        assert_is(BOUND_SYNCHRONISED, BOUND_BY_PAGE);
+        ck_assert_double_eq_tol(b.value.sec, 300e-9 + i * 400e-6, 1e-12);
+    }
+    by_page(2e-3, 300);
+    step(0.1);
+    ck_assert_double_eq_tol(b.value.sec, 300e-9 + 2e-3, 1e-12);
+}
+END_TEST
+
+/* An update between chronyd's last answer and the step is of before it as well. */
+START_TEST(the_first_answer_after_a_step_may_be_of_before_it)
+{
+    step(0);
+    view.realtime_less_ns += SECOND;
+    view.told = true;
+    view.reference_sec += 64;
+    step(0.5);
+    assert_is(BOUND_UNKNOWN, BOUND_STEPPED);
+    view.told = true;
+    view.reference_sec += 64;
+    step(64);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_CHRONYD);
+}
+END_TEST
+
+/* chronyd's own, by its first update, is followed by its first word. */
+START_TEST(the_step_that_chronyd_begins_with_is_no_loss)
+{
+    view.has_reference = false;
+    step(0);
+    view.realtime_less_ns += SECOND;
+    view.has_reference = view.told = true;
+    step(0.5);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_CHRONYD);
+}
+END_TEST
+
 /* _i: a suspend, or a step by somebody else. */
 START_TEST(a_suspend_or_a_step_ends_it_until_there_is_news)
 {
     step(0);
     *(_i ? &view.realtime_less_ns : &view.suspended_ns) += 3 * SECOND;
     view.told = true; /* of an update before that */
+    step(1);
+    assert_is(BOUND_UNKNOWN, _i ? BOUND_STEPPED : BOUND_SUSPENDED);
+    view.told = true;
     step(1);
     assert_is(BOUND_UNKNOWN, _i ? BOUND_STEPPED : BOUND_SUSPENDED);
     view.told = true;
@@ -214,14 +277,24 @@ START_TEST(around_a_leap_second_nothing_holds)
 }
 END_TEST
 
+START_TEST(a_page_that_is_good_for_nothing_holds_nothing)
+{
+    by_page(_i == 0 ? 1e9 : 0, 300);
+    view.bound_ns = _i == 1 ? UINT64_MAX - 1 : 300;
+    view.rate_bound = _i == 2 ? 7 : 0;
+    step(0);
+    assert_is(BOUND_UNKNOWN, BOUND_TOO_LARGE);
+}
+END_TEST
+
 START_TEST(what_chronyd_does_not_say_is_not_known)
 {
-    view.distance_sec = _i ? NAN : INFINITY;
+    static const double distances[] = {NAN, INFINITY, 1e8, 1e-3};
+
+    view.distance_sec = distances[_i];
+    view.rate_doubt = _i == 3 ? 1 : 0;
     step(0);
-    if (_i)
-        assert_is(BOUND_UNKNOWN, BOUND_NO_REFERENCE);
-    else
-        ck_assert(isinf(b.value.sec));
+    assert_is(BOUND_UNKNOWN, _i == 0 ? BOUND_NO_REFERENCE : BOUND_TOO_LARGE);
 }
 END_TEST
 
@@ -231,5 +304,9 @@ RUN_LOOPS_AFTER(setup, "bound", {nothing_is_known_without_a_page, 1},
     {a_disruption_ends_it_until_the_bound_is_known_again, 1},
     {a_chronyd_that_may_not_have_forgotten_is_not_believed, 1}, {a_page_with_bounds_is_measured, 1},
     {a_page_without_bounds_adds_to_chronyds_word, 1},
+    {beside_a_chronyd_that_goes_by_others_the_pages_bound_grows_by_its_slew, 1},
+    {small_steps_of_the_clock_are_in_the_bound, 1},
+    {the_first_answer_after_a_step_may_be_of_before_it, 1},
+    {the_step_that_chronyd_begins_with_is_no_loss, 1},
     {a_suspend_or_a_step_ends_it_until_there_is_news, 2}, {around_a_leap_second_nothing_holds, 1},
-    {what_chronyd_does_not_say_is_not_known, 2})
+    {what_chronyd_does_not_say_is_not_known, 4}, {a_page_that_is_good_for_nothing_holds_nothing, 3})

@@ -20,7 +20,7 @@ from harness import eventually
 from libvmclock import DISRUPTED, FREE_RUNNING, SYNCHRONISED, UNKNOWN, Clock, Segment
 from scripted_case import ScriptedCase
 
-DEVICE_AT = 176  # in the clock-file
+SLOTS_AT, SLOT, DEVICE_AT = 32, 80, 192  # in the clock-file
 
 
 class LibVmclockTest(ScriptedCase):
@@ -66,6 +66,27 @@ class LibVmclockTest(ScriptedCase):
             self.assertEqual(clock.status(), DISRUPTED)
             self.assertEqual(clock.now().disruption_marker, made.fields.disruption_marker)
             eventually(lambda: clock.status() == SYNCHRONISED)
+
+    def test_a_device_that_is_being_written_or_is_none_any_more_is_unknown(self):
+        made, _, clock = self.synchronised(watch_interval="1s")
+        marker, why = made.fields.disruption_marker, "the page cannot be seen, nor a disruption"
+        for name, broken in (("seq_count", made.fields.seq_count | 1), ("magic", 0)):
+            good = getattr(made.fields, name)
+            setattr(made.fields, name, broken)
+            self.assertEqual((clock.status(), clock.why()), (UNKNOWN, why), name)
+            setattr(made.fields, name, good)
+            self.assertEqual(clock.status(), SYNCHRONISED, name)
+        self.assertEqual(clock.now().disruption_marker, marker)
+
+    def test_another_device_in_its_place_is_followed(self):
+        _, daemon, clock = self.synchronised(watch_interval="1s")
+        os.unlink(self.path("page"))
+        eventually(lambda: clock.status() == UNKNOWN)
+        made = self.clock(disruption_marker=5)
+        eventually(lambda: clock.status() == SYNCHRONISED)
+        made.migrate(offset=1e-3)
+        self.assertEqual(clock.status(), DISRUPTED)
+        del daemon
 
     def test_without_the_device_it_is_seen_when_vmclockd_has_seen_it(self):
         made, _, _ = self.synchronised(watch_interval="10ms")
@@ -114,7 +135,8 @@ class LibVmclockTest(ScriptedCase):
             good = file.read()
         for name, data, error in (
             ("missing", None, 2),
-            ("empty", b"", 74),
+            ("empty", b"", 2),
+            ("unmade", bytes(len(good)), 2),
             ("short", good[:100], 74),
             ("foreign", b"\x7fELF" + good[4:], 74),
             ("version", good[:4] + struct.pack("=I", 77) + good[8:], 93),
@@ -184,7 +206,7 @@ class LibVmclockTest(ScriptedCase):
         path = self.without_device()
         with open(path, "r+b") as file:
             slots = bytearray(file.read())
-            for at in (32, 104):
+            for at in (SLOTS_AT, SLOTS_AT + SLOT):
                 for offset in (16, 24, 40):  # as_of, written, realtime_less
                     (ns,) = struct.unpack_from("=q", slots, at + offset)
                     struct.pack_into("=q", slots, at + offset, ns - 3_600_000_000_000)
@@ -192,6 +214,20 @@ class LibVmclockTest(ScriptedCase):
             file.write(slots)
         clock = Clock(path)
         self.assertEqual((clock.status(), clock.why()), (UNKNOWN, "the clock was stepped"))
+        clock.close()
+
+    def test_a_bound_of_an_hour_ago_has_grown_for_an_hour(self):
+        self.synchronised()
+        path = self.without_device()
+        with open(path, "r+b") as file:
+            slots = bytearray(file.read())
+            for at in (SLOTS_AT, SLOTS_AT + SLOT):
+                (ns,) = struct.unpack_from("=q", slots, at + 16)
+                struct.pack_into("=q", slots, at + 16, ns - 3_600_000_000_000)
+            file.seek(0)
+            file.write(slots)
+        clock = Clock(path)
+        self.assertAlmostEqual(clock.now().width_ns(), 2 * 3600 * 50_000, delta=2_000_000)
         clock.close()
 
     def test_no_clock_file(self):
