@@ -41,7 +41,7 @@ static void setup(void)
     clockbound_init(&segment);
     bound = (struct bound){.status = BOUND_SYNCHRONISED,
         .reason = BOUND_BY_PAGE,
-        .value = {true, 0, 1e-6},
+        .value = {.known = true, .sec = 1e-6},
         .growth = 50e-6};
 }
 

@@ -27,6 +27,8 @@
 
 static const int64_t second_ns = 1000000000;
 
+#define WAKE_HZ 1000.0
+
 static void die(const char *what)
 {
     fprintf(stderr, "guest: %s: %s\n", what, strerror(errno));
@@ -285,7 +287,10 @@ static int probe(double seconds, double hz, const char *path)
 /* What a program in the guest is told of the time, so often. */
 static int intervals(double seconds, double hz, const char *clock_file, const char *path, int uid)
 {
-    size_t count = 0, capacity = (size_t)(seconds * hz);
+    const size_t capacity = (size_t)(seconds * hz);
+    const size_t at_once =
+        hz > WAKE_HZ ? (size_t)(hz / WAKE_HZ) : 1; /* an emulated CPU sleeps slowly */
+    size_t count = 0;
     int64_t next = clock_ns(CLOCK_MONOTONIC);
     struct interval_record *records;
     struct vmclock *clock;
@@ -301,7 +306,8 @@ static int intervals(double seconds, double hz, const char *clock_file, const ch
         struct interval_record *r = &records[count++];
         struct vmclock_interval now;
 
-        sleep_until_next(&next, hz);
+        if (count % at_once == 0)
+            sleep_until_next(&next, hz / (double)at_once);
         r->counter_before = read_counter();
         if (vmclock_now(clock, &now))
             die("vmclock_now");
