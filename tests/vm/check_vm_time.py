@@ -207,15 +207,30 @@ def outside(truth, records):
     return found
 
 
-def tell_intervals(report, lab, here, guest, name, disruptions, pause_s):
+def steps(here, disruptions, pause_s):
+    """The host's formula moves with the marker, there and back."""
+    def meanwhile():
+        for number in range(disruptions):
+            here("step", (-1) ** number * 5_000_000, (-1) ** number * 60)
+            time.sleep(pause_s)
+    return meanwhile
+
+
+def suspend(guest, seconds):
+    def meanwhile():
+        time.sleep(0.5)
+        guest.suspend(seconds)
+        time.sleep(3)
+    return meanwhile
+
+
+def tell_intervals(report, lab, here, guest, name, meanwhile):
     """What two programs are told meanwhile: one that sees the marker itself, and one that does not."""
     guest.sh("chmod 600 /dev/vmclock0")
     guest.sh(f"guest intervals 60 {HZ} /run/vmclockd/clock /tmp/seeing 0 & a=$!")
     guest.sh(f"guest intervals 60 {HZ} /run/vmclockd/clock /tmp/blind 100 & b=$!")
     time.sleep(0.5)
-    for number in range(disruptions):
-        here("step", (-1) ** number * 5_000_000, (-1) ** number * 60)
-        time.sleep(pause_s)
+    meanwhile()
     guest.sh("kill $a $b; wait $a $b", check=False)
     truth = Truth(lab.path("formulas"))
     for program in "seeing", "blind":
@@ -253,14 +268,16 @@ def case_intervals(report, lab):
     """The true time is in the interval that applications are told, or it is not called good."""
     here, guest = interval_guest(report, lab, None, "# all defaults")
     wait_selected(report, guest, "intervals")
-    tell_intervals(report, lab, here, guest, "page", 8, 2)
+    tell_intervals(report, lab, here, guest, "page", steps(here, 8, 2))
+    tell_intervals(report, lab, here, guest, "page, a suspend", suspend(guest, 5))
 
 
 def case_intervals_ptp(report, lab):
     """The same by chronyd's word, with the marker alone and a PTP clock."""
     here, guest = interval_guest(report, lab, PHC_CONF, "chrony-conf = /etc/chrony.conf", init=["marker-only=1"])
     guest.wait_status("the PTP clock is trusted", lambda s: (s["ptp"] or {}).get("state") == "trusted", 90)
-    tell_intervals(report, lab, here, guest, "marker and PTP clock", 5, 5)
+    tell_intervals(report, lab, here, guest, "marker and PTP clock", steps(here, 5, 5))
+    tell_intervals(report, lab, here, guest, "marker and PTP clock, a suspend", suspend(guest, 5))
 
 
 CASES = {"intervals": case_intervals, "intervals-ptp": case_intervals_ptp, "leap": case_leap, "source": case_source, "ptp": case_ptp}
