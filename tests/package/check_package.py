@@ -292,9 +292,17 @@ LEFT_OVER = ("find / -xdev \\( -path /proc -o -path /sys -o -path /repository -o
              "grep vmclockd /sys/kernel/security/apparmor/profiles")
 
 
+def serve_clockbound(report, guest, what):
+    """The segment of ClockBound's clients, in the directory that is theirs."""
+    guest.sh("echo 'clockbound = /run/clockbound/shm0' >>/etc/vmclockd.conf; systemctl reload vmclockd")
+    wait_for("the segment", lambda: guest.sh("test -s /run/clockbound/shm0", check=False)[0] == 0, 20)
+    modes = guest.sh("stat -c '%n %a %U' /run/clockbound /run/clockbound/shm0").splitlines()
+    report.check(modes == ["/run/clockbound 755 root", "/run/clockbound/shm0 644 root"], f"{what}: {', '.join(modes)}")
+
+
 def purge(report, guest):
     guest.sh("apt-get purge -y -qq vmclockd", timeout=120)
-    left = guest.sh(LEFT_OVER, check=False)[1]
+    left = guest.sh(LEFT_OVER, check=False)[1] + guest.sh("find /run/clockbound 2>/dev/null", check=False)[1]
     report.check(not left, "vmclockd purged: nothing is left")
     report.quote(left.splitlines())
     sources = guest.chronyc("sources")
@@ -465,6 +473,7 @@ def case_quick(report, lab, options):
     migrate_to_new_formula(report, lab, guest, here, disk)
     expect_at_work(report, guest, "migrated")
     chronyd_without_root(report, guest)
+    serve_clockbound(report, guest, "clockbound")
     purge(report, guest)
 
 
@@ -575,7 +584,8 @@ def with_module(report, lab, guest, here, disk):
     report.check(":vmclock_device_t:" in device, f"the driver is loaded again: its node is {device} at once")
     guest.sh("systemctl start vmclockd")
     guest.wait_status("chronyd is reachable", lambda s: s["chronyd"]["reachable"])
-    labels = guest.sh("ls -Zd /run/vmclockd /run/vmclockd/* /run/chrony/vmclockd.*").splitlines()
+    serve_clockbound(report, guest, "with the module")
+    labels = guest.sh("ls -Zd /run/vmclockd /run/vmclockd/* /run/chrony/vmclockd.* /run/clockbound /run/clockbound/*").splitlines()
     report.check(all(":vmclockd_runtime_t:" in line for line in labels), "its files are of vmclockd_runtime_t")
     report.quote([line for line in labels if ":vmclockd_runtime_t:" not in line])
     # the doctor's own question is from this shell, which has no domain that may be answered
