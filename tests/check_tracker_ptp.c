@@ -97,6 +97,20 @@ START_TEST(a_clock_that_never_agreed_is_not_used)
 }
 END_TEST
 
+/* It is that of the host before: by it nothing has happened. */
+START_TEST(a_clock_of_the_old_host_corrects_nothing)
+{
+    start(1, 0);
+    migrate(jumps_sec[_i], 0);
+    vm.ptp_error_sec = vm.error_sec;
+    virtual_run(&vm, VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DOFFSET2), 0);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_BURST), 1);
+    virtual_run(&vm, 60 * VIRTUAL_SEC); /* by NTP */
+    assert_error_below(1e-3);
+}
+END_TEST
+
 enum { STUCK, GONE, SLOW };
 
 /* After the disruption: it stands still, is gone, or takes 50 ms. */
@@ -186,7 +200,7 @@ RUN_LOOPS_AFTER(setup, "tracker: a PTP clock",
     {it_is_trusted_once_it_has_agreed_with_chronyds_time, 1},
     {a_comparison_that_comes_to_nothing_is_made_again, 1},
     {it_corrects_offset_and_rate_within_milliseconds, 4},
-    {a_clock_that_never_agreed_is_not_used, 3},
+    {a_clock_that_never_agreed_is_not_used, 3}, {a_clock_of_the_old_host_corrects_nothing, 4},
     {a_clock_that_fails_in_a_recovery_leaves_it_to_chronyd, 3},
     {a_clock_that_steps_back_in_a_recovery_is_not_followed, 1},
     {a_clock_that_refuses_every_second_reading_serves, 1},

@@ -187,6 +187,29 @@ def case_ptp(report, lab):
                              s["last_recovery"]["outcome"] == "synchronised")["last_recovery"]
     report.check(last["corrected_by"] == "chronyd", "a clock of another time scale is not used")
     report.quote(guest.log_lines())
+    guest.end_vmclockd()
+    ptp_hangs(report, here, guest)
+
+
+def ptp_hangs(report, here, guest):
+    """A reading of the PTP clock does not return: nothing waits for it."""
+    guest.sh("rm -f /run/vmclockd/state")
+    guest.start_vmclockd("chrony-conf = /etc/chrony.conf", "LD_PRELOAD=/bin/ptp_noise.so")
+    guest.wait_status("the PTP clock is trusted", lambda s: (s["ptp"] or {}).get("state") == "trusted", 90)
+    guest.sh("touch /run/ptp-hangs")
+    before = guest.status()
+    here("step", 5_000_000, 0)
+    last = guest.wait_status("recovered", lambda s: s["recoveries"] > before["recoveries"] and
+                             s["last_recovery"]["outcome"] == "synchronised")["last_recovery"]
+    report.check(last["corrected_by"] == "chronyd" and last["reset_ms"] < 100,
+                 f"a PTP clock that hangs: reset after {last['reset_ms']} ms, corrected by {last['corrected_by']}")
+    here("marker")
+    seen = guest.wait_status("the next disruption", lambda s: s["disruptions"] > before["disruptions"] + 1)
+    report.check(seen["last_recovery"]["reset_ms"] < 100, "the next disruption is seen as soon")
+    began = time.monotonic()
+    code = guest.end_vmclockd()
+    report.check(code == 0 and time.monotonic() - began < 3, f"stopped meanwhile: {code} after {time.monotonic() - began:.1f} s")
+    guest.sh("rm /run/ptp-hangs")
 
 
 RECORD = struct.Struct("=QQqqQ")  # struct interval_record

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * For LD_PRELOAD: a PTP clock as KVM's is on x86 without kvm-clock: PTP_SYS_OFFSET alone, each
- * reading with the noise of a hypercall, 200 ns rms.
+ * reading with the noise of a hypercall, 200 ns rms. While there is a file /run/ptp-hangs a reading
+ * does not return.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -9,8 +10,10 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #define NOISE_NS 200.0
+#define HANGS    "/run/ptp-hangs"
 
 /* Twelve even ones make nearly a normal one. */
 static double normal(void)
@@ -57,6 +60,8 @@ int ioctl(int fd, unsigned long request, ...)
         errno = EOPNOTSUPP;
         return -1;
     }
+    while ((request == PTP_SYS_OFFSET || request == PTP_SYS_OFFSET2) && access(HANGS, F_OK) == 0)
+        usleep(10000);
     r = real(fd, request, argument);
     if (r == 0 && (request == PTP_SYS_OFFSET || request == PTP_SYS_OFFSET2)) {
         struct ptp_sys_offset *all = argument;
