@@ -16,6 +16,7 @@
 
 #include "lib/clock_page.h"
 #include "refclock/bound_reason.h"
+#include "refclock/fixed.h"
 
 #define DEFAULT_PATH "/run/vmclockd/clock"
 #define BOOT_ID      "/proc/sys/kernel/random/boot_id"
@@ -462,10 +463,7 @@ __attribute__((noinline)) static int look(
 
 /* --- by the page itself ----------------------------------------------------------------------- */
 
-#if defined(__SIZEOF_INT128__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ &&                     \
-    (defined(__x86_64__) || defined(__aarch64__))
-
-__extension__ typedef unsigned __int128 uint128;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && (defined(__x86_64__) || defined(__aarch64__))
 
 /* After all that comes before. */
 static inline uint64_t read_counter(void)
@@ -492,22 +490,20 @@ static inline bool look_at_page(
 {
     const struct device_page *d = c->device;
     const _Atomic uint32_t *sequence = (const _Atomic uint32_t *)&d->seq_count;
-    uint64_t counter, since, sec, frac, bound_ns, period, maxerror, marker, error_ns, age_ns;
+    uint64_t since, period, maxerror, marker, error_ns, age_ns, bound_ns;
+    struct fixed utc, elapsed, drift;
     unsigned shift;
-    uint128 moved;
     bool back;
 
     if (!(s->flags & CLOCK_PAGE_IS_CLOCK) || !is_good(s->status) || !has_device(c, s) ||
         *(const volatile uint32_t *)&d->magic != DEVICE_MAGIC ||
         atomic_load_explicit(sequence, memory_order_acquire) != s->page_sequence)
         return false;
-    counter = read_counter();
-    since = counter - d->counter_value;
+    since = read_counter() - d->counter_value;
     period = d->period_frac_sec;
-    shift = d->period_shift & 63;
+    shift = d->period_shift;
     maxerror = d->period_maxerror;
-    sec = d->time_sec;
-    frac = d->time_frac_sec;
+    utc = (struct fixed){(int64_t)d->time_sec - s->page_ahead_sec, d->time_frac_sec};
     error_ns = d->time_maxerror_ns;
     marker = d->disruption_marker;
     atomic_thread_fence(memory_order_acquire);
@@ -517,14 +513,15 @@ static inline bool look_at_page(
         return false;
     back = (int64_t)since < 0; /* of a reference in the near future */
     since = back ? 0 - since : since;
-    moved = (uint128)since * period >> shift;
-    moved = back ? ((uint128)sec << 64 | frac) - moved : ((uint128)sec << 64 | frac) + moved;
-    bound_ns =
-        error_ns + (uint64_t)(((uint128)since * maxerror >> shift) * (uint64_t)SECOND_NS >> 64) + 1;
-    ret->earliest.tv_sec = (time_t)((int64_t)(moved >> 64) - s->page_ahead_sec);
-    ret->earliest.tv_nsec = (long)((uint128)(uint64_t)moved * (uint64_t)SECOND_NS >> 64);
-    age_ns = (uint64_t)ns_of(&ret->earliest) - (uint64_t)s->written_ns + AHEAD_NS;
-    if (age_ns >= FRESH_NS + AHEAD_NS || bound_ns > (uint64_t)BOUND_MAX_NS)
+    if (!fixed_from_ticks(since, period, shift, &elapsed) ||
+        !fixed_from_ticks(since, maxerror, shift, &drift) ||
+        !(back ? fixed_sub(utc, elapsed, &utc) : fixed_add(utc, elapsed, &utc)))
+        return false;
+    bound_ns = error_ns + (uint64_t)fixed_to_ns(drift) + 1;
+    ret->earliest.tv_sec = (time_t)utc.sec;
+    ret->earliest.tv_nsec = (long)fixed_nsec(utc);
+    age_ns = (uint64_t)utc.sec * SECOND_NS + fixed_nsec(utc) - (uint64_t)s->written_ns + AHEAD_NS;
+    if (age_ns >= FRESH_NS + AHEAD_NS || error_ns > BOUND_MAX_NS || bound_ns > BOUND_MAX_NS)
         return false;
     move(&ret->earliest, (int64_t)bound_ns + 1, &ret->latest);
     move(&ret->earliest, -(int64_t)bound_ns, &ret->earliest);
