@@ -33,9 +33,9 @@
 #define STEP_NS      (20 * INT64_C(1000000)) /* more than the coarse clock's tick, of 10 ms at most */
 #define BACK_NS      (2 * INT64_C(1000000))
 
-/* The vmclock device's page: what of it is read here. Linux's vmclock-abi.h has the whole. */
-#define DEVICE_BYTES 4096u
+#define PAGE_BYTES 4096u /* of what is mapped: of the file, and of the device */
 
+/* The vmclock device's page: what of it is read here. Linux's vmclock-abi.h has the whole. */
 struct device_page {
     uint32_t magic, size;
     uint16_t version;
@@ -55,8 +55,7 @@ _Static_assert(offsetof(struct device_page, time_maxerror_ns) == 0x60, "as the d
 #define DEVICE_MAGIC UINT32_C(0x4b4c4356) /* "VCLK" */
 
 struct vmclock {
-    struct clock_page *page; /* a page of memory, for reading, which is never unmapped */
-    size_t page_bytes;
+    struct clock_page *page;    /* a page of memory, for reading, which is never unmapped */
     struct device_page *device; /* the same; it may have nothing to say */
     _Atomic bool is_ours;       /* what is mapped at `page` was written since this boot */
     _Atomic int64_t device_of;  /* device_opened_ns of what is mapped at `device`; 0: nothing is */
@@ -279,11 +278,11 @@ static inline int64_t bound_now_ns(const struct sight *s)
 
 static inline void tell(const struct sight *s, uint64_t marker, struct vmclock_interval *ret)
 {
+    const int64_t bound_ns = bound_now_ns(s);
+
     ret->disruption_marker = marker;
     ret->vm_generation = s->vm_generation;
-    if (is_good(s->status)) {
-        const int64_t bound_ns = bound_now_ns(s);
-
+    if (is_good(s->status) && bound_ns < BOUND_MAX_NS) {
         ret->status = (enum vmclock_status)s->status; /* the two have the same numbers */
         move(&s->realtime, -bound_ns, &ret->earliest);
         move(&s->realtime, bound_ns, &ret->latest);
@@ -318,7 +317,7 @@ static void open_device(struct vmclock *c)
     path[sizeof(path) - 1] = '\0';
     atomic_store_explicit(&c->device_of, 0, memory_order_release);
     atomic_thread_fence(memory_order_seq_cst);
-    r = path[0] ? map_over(c->device, path, DEVICE_BYTES, sizeof(*c->device)) : -ENOENT;
+    r = path[0] ? map_over(c->device, path, PAGE_BYTES, sizeof(*c->device)) : -ENOENT;
     if (see(c, false, &after) != 0 || after.device_opened_ns != before.device_opened_ns)
         return; /* it may be the one of before, or of after */
     if (r == 0)
@@ -337,16 +336,15 @@ int vmclock_open(const char *path, struct vmclock **ret)
     if (!c)
         return -ENOMEM;
     strcpy(c->path, name);
-    c->page_bytes = DEVICE_BYTES;
     read_boot_id(c->boot_id);
-    page = reserve(c->page_bytes);
-    device = reserve(DEVICE_BYTES);
+    page = reserve(PAGE_BYTES);
+    device = reserve(PAGE_BYTES);
     if (page == MAP_FAILED || device == MAP_FAILED)
         r = -ENOMEM;
     c->page = page == MAP_FAILED ? NULL : page;
     c->device = device == MAP_FAILED ? NULL : device;
     if (r == 0)
-        r = map_over(page, name, c->page_bytes, sizeof(*c->page));
+        r = map_over(page, name, PAGE_BYTES, sizeof(*c->page));
     if (r == 0)
         r = check(c);
     if (r < 0) {
@@ -363,9 +361,9 @@ void vmclock_close(struct vmclock *c)
     if (!c)
         return;
     if (c->page)
-        munmap(c->page, c->page_bytes);
+        munmap(c->page, PAGE_BYTES);
     if (c->device)
-        munmap(c->device, DEVICE_BYTES);
+        munmap(c->device, PAGE_BYTES);
     free(c);
 }
 
@@ -378,7 +376,7 @@ static void open_again(struct vmclock *c, int64_t coarse_ns)
     if (coarse_ns - last_ns < OPEN_NS ||
         !atomic_compare_exchange_strong(&c->opened_ns, &last_ns, coarse_ns))
         return;
-    if (map_over(c->page, c->path, c->page_bytes, sizeof(*c->page)) == 0)
+    if (map_over(c->page, c->path, PAGE_BYTES, sizeof(*c->page)) == 0)
         check(c);
     open_device(c);
     errno = error;
