@@ -111,6 +111,41 @@ static void take_own_servers(struct config *config, const struct chrony_conf *re
     }
 }
 
+static bool has_server(const struct recovery_config *recovery, const struct chrony_address *address)
+{
+    for (unsigned i = 0; i < recovery->n_servers; i++)
+        if (chrony_address_equal(&recovery->servers[i].address, address))
+            return true;
+    return false;
+}
+
+/*
+ * chronyd is to be asked whether a server that is given by name is one of them. The polls to give
+ * back are known where all such lines have the same.
+ */
+static void take_names(struct config *config, const struct chrony_conf *reading)
+{
+    struct own_servers_config *own = &config->tracker.own_servers;
+    const struct chrony_conf_server *named = NULL;
+
+    for (unsigned i = 0; i < reading->n_servers; i++) {
+        const struct chrony_conf_server *server = &reading->servers[i];
+
+        if (server->address.family != 0 || server->kind == CHRONY_CONF_PEER || own_address(server))
+            continue;
+        if (named && (named->minpoll != server->minpoll || named->maxpoll != server->maxpoll))
+            return;
+        named = server;
+    }
+    if (!named || reading->n_unkept > 0)
+        return;
+    own->minpoll = named->minpoll;
+    own->maxpoll = named->maxpoll;
+    for (size_t i = 0; i < sizeof(own_servers) / sizeof(own_servers[0]); i++)
+        if (!has_server(&config->tracker.recovery, &own_servers[i].address))
+            own->addresses[own->n++] = own_servers[i].address;
+}
+
 void chrony_settings_take(struct config *config, void (*complain)(const char *sentence))
 {
     const bool makestep = !config_is_set(config, "makestep");
@@ -127,6 +162,7 @@ void chrony_settings_take(struct config *config, void (*complain)(const char *se
         config_set_default(config, "ptp-clock");
     if (config->boost_own)
         config_set_default(config, "boost");
+    config->tracker.own_servers = (struct own_servers_config){.n = 0};
     if (!(makestep || config->ptp_auto || config->boost_own) || !config->chrony_file[0])
         return;
     snprintf(fault, sizeof(fault), "%s: %s", config->chrony_file, strerror(ENOMEM));
@@ -141,8 +177,10 @@ void chrony_settings_take(struct config *config, void (*complain)(const char *se
             take_makestep(config, reading);
         if (config->ptp_auto)
             take_ptp(config, reading);
-        if (config->boost_own)
+        if (config->boost_own) {
             take_own_servers(config, reading);
+            take_names(config, reading);
+        }
     }
     if (r < 0 && makestep) {
         snprintf(sentence, sizeof(sentence), "%.400s; %s", fault,

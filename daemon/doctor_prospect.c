@@ -37,17 +37,17 @@ static void pass_over(const char *sentence)
 
 /* --- by a PTP clock ------------------------------------------------------------------------ */
 
-/* What vmclockd says of the clock that it is to use; empty: no vmclockd says. */
-static void ask_daemon(const struct doctor *d, char *ret_state, size_t size)
+/* What vmclockd says under that key; empty: nothing, or no vmclockd runs. */
+static void ask_daemon(const struct doctor *d, const char *key, char *ret_value, size_t size)
 {
     struct state_file state;
     const char *said = NULL;
 
-    ret_state[0] = '\0';
+    ret_value[0] = '\0';
     if (state_reader_read(d->config, &state) == 0)
-        said = state_file_text(&state, "ptp.state");
+        said = state_file_value(&state, key);
     if (said)
-        snprintf(ret_state, size, "%s", said);
+        snprintf(ret_value, size, "%s", said);
 }
 
 static bool now_by_ptp(const struct doctor *d, const struct config *ours, struct prospect *p)
@@ -57,7 +57,7 @@ static bool now_by_ptp(const struct doctor *d, const struct config *ours, struct
     if (!ours->ptp_clock[0] || ptp_device_name(ours->ptp_clock, name) < 0 ||
         (ours->ptp_auto && !ptp_device_follows_host(name)))
         return false;
-    ask_daemon(d, state, sizeof(state));
+    ask_daemon(d, "ptp.state", state, sizeof(state));
     if (state[0] && strcmp(state, "trusted") != 0 && strcmp(state, "not compared yet") != 0)
         return false;
     put(p->now, "to 1 us in about 10 ms, by the PTP clock %s%s", ours->ptp_clock,
@@ -99,11 +99,14 @@ static bool is_near(const struct chrony_address *address)
 static void now_by_ntp(const struct doctor *d, const struct config *ours, struct prospect *p)
 {
     const struct recovery_config *recovery = &ours->tracker.recovery;
-    char server[CONFIG_SERVER_MAX];
+    char server[CONFIG_SERVER_MAX] = "";
 
-    if (recovery->n_servers > 0) {
+    if (recovery->n_servers > 0)
         config_server_str(&recovery->servers[0], server, sizeof(server));
-        server[strcspn(server, " ")] = '\0';
+    else if (ours->tracker.own_servers.n > 0)
+        ask_daemon(d, "boost", server, sizeof(server));
+    server[strcspn(server, ", ")] = '\0';
+    if (server[0]) {
         put(p->now, "to 100 us in about a second, by boosting %s", server);
     } else if (d->chrony.n_servers == 0) {
         put(p->now, "when chronyd has measured the sources of %s again", d->chrony_file);

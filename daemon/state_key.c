@@ -189,6 +189,20 @@ static void owed_server(const struct state_source *source, char *ret_value)
     config_server_str(&source->saved.restore.servers[source->index], ret_value, STATE_VALUE_MAX);
 }
 
+/* The addresses of the servers that a recovery may poll fast: configured, or found by chronyd. */
+static void boost(const struct state_source *source, char *ret_value)
+{
+    const struct recovery_config *recovery = &source->tracker->config.recovery;
+    char server[CONFIG_SERVER_MAX];
+    size_t n = 0;
+
+    for (unsigned i = 0; i < recovery->n_servers && n < STATE_VALUE_MAX; i++) {
+        config_server_str(&recovery->servers[i], server, sizeof(server));
+        n += (size_t)snprintf(ret_value + n, STATE_VALUE_MAX - n, "%s%.*s", i ? ", " : "",
+            (int)strcspn(server, " "), server);
+    }
+}
+
 /* --- the host and its samples ------------------------------------------------------------------
  */
 
@@ -513,6 +527,8 @@ const struct state_key state_keys[] = {
     {"ptp.state", STATE_TEXT, ptp_state, WHEN(ptp), JSON},
     {"ptp.good_for_ns", STATE_INTEGER, ptp_good_for_ns, WHEN(trusted_ptp), JSON},
     {"ptp.id", STATE_TEXT, HEX(ptp.id), WHEN(trusted_ptp)},
+
+    {"boost", STATE_TEXT, boost, WHEN(boost), JSON},
 
     {"applications.status", STATE_TEXT, bound_status, JSON},
     {"applications.reason", STATE_TEXT, bound_reason, JSON},

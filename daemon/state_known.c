@@ -168,6 +168,11 @@ bool state_known_bound(const struct state_source *source)
     return source->tracker->bound.value.known && source->tracker->bound.value.sec < 1e9;
 }
 
+bool state_known_boost(const struct state_source *source)
+{
+    return source->tracker->config.recovery.n_servers > 0;
+}
+
 bool state_known_ptp(const struct state_source *source)
 {
     return source->tracker->config.ptp.used;

@@ -37,6 +37,7 @@ bool state_known_health_unconfirmed(const struct state_source *source);
 /* The last disruption; the last recovery, who corrected the clock, if the page did, by a step. */
 bool state_known_disruption(const struct state_source *source);
 bool state_known_bound(const struct state_source *source);
+bool state_known_boost(const struct state_source *source);
 bool state_known_ptp(const struct state_source *source);
 bool state_known_trusted_ptp(const struct state_source *source);
 bool state_known_recovery(const struct state_source *source);

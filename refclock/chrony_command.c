@@ -21,6 +21,8 @@ static size_t request_length(enum chrony_command_id id)
     case CHRONY_BURST: return 68;
     case CHRONY_MODIFY_MINPOLL:
     case CHRONY_MODIFY_MAXPOLL: return 44;
+    case CHRONY_N_SOURCES: return 32;
+    case CHRONY_SOURCE_DATA: return 76;
     case CHRONY_TRACKING: return 104;
     case CHRONY_DFREQ:
     case CHRONY_MAKESTEP:
@@ -37,6 +39,8 @@ const char *chrony_command_str(enum chrony_command_id id)
     case CHRONY_BURST: return "BURST";
     case CHRONY_MODIFY_MINPOLL: return "MODIFY_MINPOLL";
     case CHRONY_MODIFY_MAXPOLL: return "MODIFY_MAXPOLL";
+    case CHRONY_N_SOURCES: return "N_SOURCES";
+    case CHRONY_SOURCE_DATA: return "SOURCE_DATA";
     case CHRONY_DFREQ: return "DFREQ";
     case CHRONY_TRACKING: return "TRACKING";
     case CHRONY_MAKESTEP: return "MAKESTEP";
@@ -175,6 +179,8 @@ size_t chrony_command_encode(const struct chrony_command *command, uint32_t sequ
         put16(data + 16, command->poll.address.family);
         put32(data + 20, (uint32_t)command->poll.log2_sec);
         break;
+    case CHRONY_SOURCE_DATA: put32(data, command->index); break;
+    case CHRONY_N_SOURCES:
     case CHRONY_TRACKING:
     case CHRONY_MAKESTEP:
     case CHRONY_RESET_SOURCES: break;
@@ -201,6 +207,38 @@ static void decode_tracking(const uint8_t *data, struct chrony_tracking *ret)
     };
 }
 
+/* The poll is behind the address, then come stratum, state and mode. */
+static void decode_source(const uint8_t *data, struct chrony_source *ret)
+{
+    *ret = (struct chrony_source){
+        .address = {.family = get16(data + 16)},
+        .poll = (int16_t)get16(data + 20),
+        .is_server = get16(data + 26) == 0,
+    };
+    memcpy(ret->address.bytes, data, sizeof(ret->address.bytes));
+    if (ret->address.family == 1) /* the rest is not told, and may be anything */
+        memset(ret->address.bytes + 4, 0, sizeof(ret->address.bytes) - 4);
+}
+
+static void decode_data(
+    const uint8_t *data, enum chrony_command_id id, struct chrony_reply *ret_reply)
+{
+    if (id == CHRONY_TRACKING)
+        decode_tracking(data, &ret_reply->tracking);
+    else if (id == CHRONY_N_SOURCES)
+        ret_reply->n_sources = get32(data);
+    else
+        decode_source(data, &ret_reply->source);
+}
+
+/* How long a reply with CHRONY_OK is: with data, as long as its request. */
+static size_t reply_length(enum chrony_command_id id)
+{
+    return id == CHRONY_TRACKING || id == CHRONY_N_SOURCES || id == CHRONY_SOURCE_DATA
+               ? request_length(id)
+               : REPLY_DATA_AT;
+}
+
 enum chrony_reply_verdict chrony_reply_decode(const uint8_t *bytes, size_t length,
     enum chrony_command_id id, uint32_t sequence, struct chrony_reply *ret_reply)
 {
@@ -214,12 +252,12 @@ enum chrony_reply_verdict chrony_reply_decode(const uint8_t *bytes, size_t lengt
     if (get16(bytes + 4) != id || get32(bytes + 16) != sequence)
         return CHRONY_REPLY_UNASKED;
     reply.status = get16(bytes + 8);
-    if (id == CHRONY_TRACKING && reply.status == CHRONY_OK)
-        expected = request_length(CHRONY_TRACKING);
+    if (reply.status == CHRONY_OK)
+        expected = reply_length(id);
     if (length != expected)
         return length < expected ? CHRONY_REPLY_SHORT : CHRONY_REPLY_LONG;
     if (expected > REPLY_DATA_AT)
-        decode_tracking(bytes + REPLY_DATA_AT, &reply.tracking);
+        decode_data(bytes + REPLY_DATA_AT, id, &reply);
     *ret_reply = reply;
     return CHRONY_REPLY_OK;
 }

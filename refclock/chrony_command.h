@@ -17,6 +17,8 @@ enum chrony_command_id {
     CHRONY_BURST = 3,
     CHRONY_MODIFY_MINPOLL = 4,
     CHRONY_MODIFY_MAXPOLL = 5,
+    CHRONY_N_SOURCES = 14,
+    CHRONY_SOURCE_DATA = 15,
     CHRONY_DFREQ = 31,
     CHRONY_TRACKING = 33,
     CHRONY_MAKESTEP = 43,
@@ -46,7 +48,8 @@ struct chrony_command {
         struct {
             struct chrony_address address;
             int32_t log2_sec;
-        } poll; /* MODIFY_MINPOLL and MODIFY_MAXPOLL */
+        } poll;         /* MODIFY_MINPOLL and MODIFY_MAXPOLL */
+        uint32_t index; /* SOURCE_DATA: from 0 on, in no order that lasts */
     };
 };
 
@@ -79,6 +82,12 @@ struct chrony_tracking {
     double update_interval_sec; /* between the last two; 0: there was one */
 };
 
+struct chrony_source {
+    struct chrony_address address;
+    int16_t poll;   /* log2 s, now */
+    bool is_server; /* of NTP; not a peer, nor a reference clock */
+};
+
 enum chrony_reply_verdict {
     CHRONY_REPLY_OK,
     CHRONY_REPLY_SHORT, /* than its header, or than the data its status promises */
@@ -88,8 +97,11 @@ enum chrony_reply_verdict {
 };
 
 struct chrony_reply {
-    uint16_t status;                 /* enum chrony_status, or another of chronyd's */
-    struct chrony_tracking tracking; /* of CHRONY_TRACKING with CHRONY_OK */
+    uint16_t status; /* enum chrony_status, or another of chronyd's */
+    /* With CHRONY_OK, of CHRONY_TRACKING, CHRONY_N_SOURCES, CHRONY_SOURCE_DATA: */
+    struct chrony_tracking tracking;
+    uint32_t n_sources;
+    struct chrony_source source;
 };
 
 const char *chrony_command_str(enum chrony_command_id id);

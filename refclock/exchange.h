@@ -12,6 +12,7 @@ enum exchange_owner {
     EXCHANGE_BURST,
     EXCHANGE_RATE,
     EXCHANGE_POLL,
+    EXCHANGE_OWN_SERVERS,
     EXCHANGE_N_OWNERS,
 };
 

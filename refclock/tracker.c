@@ -93,6 +93,7 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
     chrony_client_init(
         &t->client, sequence_seed, saved->chronyd_id, saved->chronyd_had_reference, now_ns);
     ptp_clock_init(&t->ptp, &config->ptp, &saved->ptp, now_ns);
+    own_servers_init(&t->own_servers, &config->own_servers, now_ns);
     recoveries_init(&t->recoveries, saved->valid ? saved->confirmed_marker : 0);
     feeder_init(&t->feeder, now_ns);
     bound_init(&t->bound);
@@ -112,10 +113,16 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
 
 void tracker_reconfigure(struct tracker *t, const struct tracker_config *config)
 {
+    const bool same_servers =
+        memcmp(&t->config.own_servers, &config->own_servers, sizeof(config->own_servers)) == 0;
+
     t->config = *config;
     t->slack_ns = tracker_slack_ns(config);
+    if (!same_servers)
+        own_servers_init(&t->own_servers, &config->own_servers, t->started_ns);
+    own_servers_add(&t->own_servers, &t->config.recovery);
     feeder_hurry(&t->feeder, t->started_ns);
-    restore_reconfigure(&t->restore, &config->recovery);
+    restore_reconfigure(&t->restore, &t->config.recovery);
     ptp_clock_reconfigure(&t->ptp, &config->ptp);
     if (t->client.exchange.owner == EXCHANGE_RESTORE)
         chrony_client_give_up(&t->client);
@@ -440,6 +447,27 @@ static bool may_burst(const struct tracker *t)
            t->config.recovery.burst_total > 0;
 }
 
+/* Not in the middle of anything: there is time. */
+static bool may_ask_for_servers(const struct tracker *t)
+{
+    return t->client.known.has_reference && t->client.known.reachable && !t->restore.polls &&
+           recovery_is_resting(&t->recoveries.recovery) && !t->recoveries.pending && !t->stopping;
+}
+
+static void take_servers(struct step *s, enum recovery_event event)
+{
+    struct tracker *t = s->t;
+    const struct exchange *exchange = &t->client.exchange;
+    const unsigned n_before = t->own_servers.n_found;
+
+    if (own_servers_take(&t->own_servers, &t->config.own_servers, exchange->id,
+            event == RECOVERY_SILENCE ? NULL : &exchange->reply, s->seen->now_ns)) {
+        t->config.recovery.n_servers -= n_before;
+        own_servers_add(&t->own_servers, &t->config.recovery);
+        s->orders->save = true;
+    }
+}
+
 static void restore_one(struct step *s)
 {
     struct tracker *t = s->t;
@@ -474,6 +502,13 @@ static void send_rate(struct step *s)
         s, EXCHANGE_RATE, &(struct chrony_command){.id = CHRONY_DFREQ, .ppm = known->residual_ppm});
 }
 
+static void ask_for_servers(struct step *s)
+{
+    const struct chrony_command command = own_servers_next(&s->t->own_servers);
+
+    send_command(s, EXCHANGE_OWN_SERVERS, &command);
+}
+
 static void restore_or_poll(struct step *s)
 {
     struct tracker *t = s->t;
@@ -489,6 +524,8 @@ static void restore_or_poll(struct step *s)
         burst_again(s);
     else if (is_due(t, t->client.poll_due_ns, now_ns) && !t->stopping)
         send_command(s, EXCHANGE_POLL, &(struct chrony_command){.id = CHRONY_TRACKING});
+    else if (may_ask_for_servers(t) && is_due(t, t->own_servers.due_ns, now_ns))
+        ask_for_servers(s);
 }
 
 /* --- what was observed --------------------------------------------------------------------------
@@ -555,6 +592,15 @@ static void stop(struct step *s)
     chrony_client_give_up(&t->client);
 }
 
+static void meet_another_chronyd(struct step *s)
+{
+    struct tracker *t = s->t;
+
+    recoveries_meet_another(&t->recoveries);
+    t->config.recovery.n_servers -= t->own_servers.n_found;
+    own_servers_init(&t->own_servers, &t->config.own_servers, s->seen->now_ns);
+}
+
 /* Returns the event for the recovery. */
 static enum recovery_event take_chronyd(struct step *s)
 {
@@ -579,13 +625,15 @@ static enum recovery_event take_chronyd(struct step *s)
     s->told = news.told;
     restore_meet(&t->restore, seen->chronyd_id);
     if (t->client.known.id != id_before)
-        recoveries_meet_another(&t->recoveries);
+        meet_another_chronyd(s);
     if (news.referenced && rate_is_good(t))
         recoveries_need_no_burst(&t->recoveries);
     if (news.referenced)
         restore_referenced(&t->restore, now_ns);
     if (news.owner == EXCHANGE_RATE && news.event != RECOVERY_REPLY_OK)
         recoveries_need_no_rate(&t->recoveries);
+    if (news.owner == EXCHANGE_OWN_SERVERS)
+        take_servers(s, news.event);
     if (news.owner == EXCHANGE_RESTORE && news.event == RECOVERY_SILENCE)
         restore_unanswered(&t->restore, now_ns);
     else if (news.owner == EXCHANGE_RESTORE)
@@ -775,6 +823,8 @@ static void schedule(struct step *s)
             wake(s, t->restore.due_ns);
         if (may_burst(t))
             wake(s, t->recoveries.burst_due_ns);
+        if (may_ask_for_servers(t))
+            wake(s, t->own_servers.due_ns);
     }
     wake(s, reporter_due_ns(&t->reporter));
     wake(s, ptp_clock_deadline_ns(&t->ptp));

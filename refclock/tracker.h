@@ -24,6 +24,7 @@
 #include "refclock/feeder.h"
 #include "refclock/health.h"
 #include "refclock/host.h"
+#include "refclock/own_servers.h"
 #include "refclock/ptp_clock.h"
 #include "refclock/recoveries.h"
 #include "refclock/restore.h"
@@ -38,6 +39,7 @@ struct tracker_config {
     uint32_t refid;
     double max_drift_ppm; /* of the counter by itself */
     struct ptp_clock_config ptp;
+    struct own_servers_config own_servers;
     struct recovery_config recovery;
 };
 
@@ -144,6 +146,7 @@ struct tracker {
     struct chrony_client client;
     struct recoveries recoveries;
     struct restore restore;
+    struct own_servers own_servers;
     struct feeder feeder;
     struct health health;
     struct bound bound;

@@ -31,7 +31,8 @@ START_TEST(every_command_has_the_length_that_chronyd_wants)
         size_t length;
     } lengths[] = {{CHRONY_RESET_SOURCES, 28}, {CHRONY_MAKESTEP, 28}, {CHRONY_MODIFY_MAKESTEP, 28},
         {CHRONY_DFREQ, 28}, {CHRONY_DOFFSET2, 28}, {CHRONY_BURST, 68}, {CHRONY_MODIFY_MINPOLL, 44},
-        {CHRONY_MODIFY_MAXPOLL, 44}, {CHRONY_TRACKING, 104}};
+        {CHRONY_MODIFY_MAXPOLL, 44}, {CHRONY_TRACKING, 104}, {CHRONY_N_SOURCES, 32},
+        {CHRONY_SOURCE_DATA, 76}};
 
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
         const struct chrony_command command = {.id = lengths[i].id};
@@ -122,6 +123,53 @@ START_TEST(tracking_is_decoded_and_a_short_one_refused)
 }
 END_TEST
 
+/* A good reply to `id` of sequence 7, without its data. */
+static void reply_to(uint8_t *ret_reply, enum chrony_command_id id)
+{
+    const struct chrony_command command = {.id = id};
+
+    chrony_command_encode(&command, 7, request);
+    chrony_reply_make(request, CHRONY_OK, ret_reply);
+}
+
+START_TEST(a_source_is_decoded_and_a_short_one_refused)
+{
+    static const uint8_t data[48] = {169, 254, 169, 123, 9, 9, [17] = 1, [20] = 0xff,
+        0xfe, [23] = 1, [31] = 1}; /* poll -2, stratum 1, mode 0 */
+    const struct chrony_command command = {.id = CHRONY_SOURCE_DATA, .index = 0x01020304};
+    uint8_t reply[CHRONY_REQUEST_MAX];
+    struct chrony_reply decoded;
+
+    chrony_command_encode(&command, 7, request);
+    ck_assert_uint_eq(get32(request + 20), 0x01020304);
+    reply_to(reply, CHRONY_SOURCE_DATA);
+    memcpy(reply + 28, data, sizeof(data));
+    ck_assert_int_eq(
+        chrony_reply_decode(reply, 76, CHRONY_SOURCE_DATA, 7, &decoded), CHRONY_REPLY_OK);
+    ck_assert(chrony_address_equal(
+        &decoded.source.address, &(struct chrony_address){{169, 254, 169, 123}, 1}));
+    ck_assert_int_eq(decoded.source.poll, -2);
+    ck_assert(decoded.source.is_server);
+    reply[28 + 27] = 2; /* a reference clock */
+    chrony_reply_decode(reply, 76, CHRONY_SOURCE_DATA, 7, &decoded);
+    ck_assert(!decoded.source.is_server);
+    ck_assert_int_eq(
+        chrony_reply_decode(reply, 75, CHRONY_SOURCE_DATA, 7, &decoded), CHRONY_REPLY_SHORT);
+    ck_assert_int_eq(
+        chrony_reply_decode(reply, 77, CHRONY_SOURCE_DATA, 7, &decoded), CHRONY_REPLY_LONG);
+    reply[9] = CHRONY_NO_SUCH_SOURCE;
+    ck_assert_int_eq(
+        chrony_reply_decode(reply, 28, CHRONY_SOURCE_DATA, 7, &decoded), CHRONY_REPLY_OK);
+    reply_to(reply, CHRONY_N_SOURCES);
+    reply[28 + 3] = 5;
+    ck_assert_int_eq(
+        chrony_reply_decode(reply, 32, CHRONY_N_SOURCES, 7, &decoded), CHRONY_REPLY_OK);
+    ck_assert_uint_eq(decoded.n_sources, 5);
+    ck_assert_int_eq(
+        chrony_reply_decode(reply, 28, CHRONY_N_SOURCES, 7, &decoded), CHRONY_REPLY_SHORT);
+}
+END_TEST
+
 START_TEST(a_refid_has_one_to_four_printable_characters)
 {
     uint32_t refid;
@@ -137,4 +185,5 @@ END_TEST
 RUN_SUITE("chrony command", a_reset_is_28_bytes_with_version_type_number_and_sequence,
     every_command_has_the_length_that_chronyd_wants,
     the_data_of_a_command_stands_where_chronyd_reads_it, a_float_keeps_25_bits_and_saturates,
-    tracking_is_decoded_and_a_short_one_refused, a_refid_has_one_to_four_printable_characters)
+    tracking_is_decoded_and_a_short_one_refused, a_source_is_decoded_and_a_short_one_refused,
+    a_refid_has_one_to_four_printable_characters)

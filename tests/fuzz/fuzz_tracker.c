@@ -285,6 +285,8 @@ static void carry_out(struct world *w, struct request *request)
                                          : w->config.recovery.makestep_limit;
         break;
     case CHRONY_BURST:
+    case CHRONY_N_SOURCES:
+    case CHRONY_SOURCE_DATA:
     case CHRONY_TRACKING:
     case CHRONY_MAKESTEP: break;
     }
@@ -407,6 +409,8 @@ static void check_command(struct world *w)
     case CHRONY_BURST: must(w->reconfigured || r->burst_total > 0); break;
     case CHRONY_MODIFY_MINPOLL:
     case CHRONY_MODIFY_MAXPOLL:
+    case CHRONY_N_SOURCES:
+    case CHRONY_SOURCE_DATA:
     case CHRONY_TRACKING: break;
     }
 }
