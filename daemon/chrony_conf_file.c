@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,7 +186,11 @@ void chrony_conf_files_include(struct chrony_conf_files *files, const char *word
         chrony_conf_files_refuse(files, false, "include takes one path");
         return;
     }
-    r = glob(word[0], GLOB_ERR | GLOB_NOMAGIC, NULL, &found);
+    if (!strpbrk(word[0], "*?[\\")) { /* no pattern: it has to be there */
+        push(files, word[0], level);
+        return;
+    }
+    r = glob(word[0], GLOB_ERR, NULL, &found);
     if (r == GLOB_NOMATCH)
         return;
     if (r != 0) {

@@ -29,6 +29,7 @@ void doctor_found(
     struct doctor *d, enum doctor_result result, const char *check, const char *format, ...)
 {
     static const char *const names[] = {"ok", "warning", "problem"};
+    static const char *const colours[] = {"\033[32m", "\033[33m", "\033[1;31m"};
     char text[TEXT_BYTES];
     va_list arguments;
 
@@ -42,7 +43,8 @@ void doctor_found(
             json_pack("{s:s,s:s,s:s}", "result", names[result], "check", check, "message", text));
         return;
     }
-    printf("%-*s%-*s", RESULT_COLUMNS, names[result], CHECK_COLUMNS, check);
+    printf("%s%-*s%s%-*s", d->colour ? colours[result] : "", RESULT_COLUMNS, names[result],
+        d->colour ? "\033[0m" : "", CHECK_COLUMNS, check);
     format_fold(stdout, text, RESULT_COLUMNS + CHECK_COLUMNS, RESULT_COLUMNS + CHECK_COLUMNS);
 }
 
@@ -197,7 +199,7 @@ static void check_unit(struct doctor *d)
 }
 
 unsigned doctor_run(const struct config *config, const struct status_mistakes *mistakes,
-    const char *chrony_conf, bool json)
+    const char *chrony_conf, bool json, bool colour)
 {
     struct doctor *d = calloc(1, sizeof(*d));
     unsigned findings;
@@ -206,6 +208,7 @@ unsigned doctor_run(const struct config *config, const struct status_mistakes *m
     if (!d)
         return 1;
     d->config = config;
+    d->colour = colour;
     d->checks = json ? json_array() : NULL;
     d->has_chronyd = chronyd_process_find(config->command_socket, !chrony_conf, &d->chronyd) == 0;
     if (!d->has_chronyd ||

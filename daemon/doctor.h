@@ -7,10 +7,10 @@
 
 /*
  * Check and print, changing nothing; chronyd is asked for its tracking. `mistakes` are those of the
- * configuration. `chrony_conf` NULL: where distributions have it. Returns how many findings there
- * are.
+ * configuration. `chrony_conf` NULL: where distributions have it. `colour`, for a terminal, where
+ * it is not JSON. Returns how many findings there are.
  */
 unsigned doctor_run(const struct config *config, const struct status_mistakes *mistakes,
-    const char *chrony_conf, bool json);
+    const char *chrony_conf, bool json, bool colour);
 
 #endif

@@ -12,6 +12,7 @@ enum doctor_result { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_PROBLEM };
 
 struct doctor {
     const struct config *config;
+    bool colour;
     bool has_page;     /* it can be read, and is valid */
     bool is_clock;     /* and can be a clock */
     bool has_chronyd;  /* `chronyd` was found */

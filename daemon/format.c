@@ -2,8 +2,15 @@
 #include "daemon/format.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
+
+#define COLUMNS_MIN   20
+#define COLUMNS_MAX   1000
+#define COLUMNS_USUAL 80
 
 const char *format_ns(double ns, char ret_text[FORMAT_MAX])
 {
@@ -13,8 +20,14 @@ const char *format_ns(double ns, char ret_text[FORMAT_MAX])
     } units[] = {{"s", 1e9}, {"ms", 1e6}, {"us", 1e3}};
 
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        if (fabs(ns) >= units[i].ns) {
-            snprintf(ret_text, FORMAT_MAX, "%.3f %s", ns / units[i].ns, units[i].name);
+        if (fabs(ns) >= units[i].ns * 0.9995) {
+            const double size = fabs(ns) / units[i].ns;
+
+            snprintf(ret_text, FORMAT_MAX, "%.*f %s",
+                size < 9.995   ? 2
+                : size < 99.95 ? 1
+                               : 0,
+                ns / units[i].ns, units[i].name);
             return ret_text;
         }
     }
@@ -59,6 +72,32 @@ const char *format_time(double sec, char ret_text[FORMAT_MAX])
     return ret_text;
 }
 
+const char *format_rfc3339(double sec, char ret_text[FORMAT_MAX])
+{
+    const double us = floor(sec * 1e6 + 0.5);
+    const time_t t = (time_t)floor(us / 1e6);
+    char day[FORMAT_MAX / 2];
+    struct tm tm;
+
+    if (!gmtime_r(&t, &tm) || strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+        return "";
+    snprintf(ret_text, FORMAT_MAX, "%s.%06d000Z", day, (int)(us - (double)t * 1e6));
+    return ret_text;
+}
+
+size_t format_columns(void)
+{
+    const char *text = getenv("COLUMNS");
+    const long wanted = text ? strtol(text, NULL, 10) : 0;
+    struct winsize size;
+
+    if (wanted >= COLUMNS_MIN && wanted <= COLUMNS_MAX)
+        return (size_t)wanted;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= COLUMNS_MIN)
+        return size.ws_col;
+    return COLUMNS_USUAL;
+}
+
 /* The bytes of the character at `at`; 0: it is none. */
 static size_t utf8_length(const unsigned char *at)
 {
@@ -95,6 +134,7 @@ void format_make_plain(char *text)
 
 void format_fold(FILE *to, const char *text, size_t column, size_t indent)
 {
+    const size_t columns = format_columns();
     const char *word = text;
 
     while (*word) {
@@ -102,7 +142,7 @@ void format_fold(FILE *to, const char *text, size_t column, size_t indent)
         const size_t rest = n + strspn(word + n, " ");
 
         if (word != text) {
-            if (column + 1 + n > HUMAN_COLUMNS) {
+            if (column + 1 + n > columns) {
                 fprintf(to, "\n%*s", (int)indent, "");
                 column = indent;
             } else {

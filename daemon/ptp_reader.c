@@ -36,6 +36,13 @@ struct ptp_reader {
     struct ptp_reading readings[PTP_READINGS_MAX];
 };
 
+/* As the C library declares it; the kernel takes 32 bits. */
+#ifdef __GLIBC__
+typedef unsigned long ioctl_request;
+#else
+typedef int ioctl_request;
+#endif
+
 static struct ptp_time of_ptp(const struct ptp_clock_time *t)
 {
     return (struct ptp_time){t->sec, t->nsec};
@@ -85,7 +92,7 @@ static int read_precise(int fd, struct ptp_reading *ret_reading)
     struct ptp_time device, realtime, raw;
 
     memset(&all, 0, sizeof(all));
-    if (ioctl(fd, PTP_SYS_OFFSET_PRECISE, &all) < 0)
+    if (ioctl(fd, (ioctl_request)PTP_SYS_OFFSET_PRECISE, &all) < 0)
         return -errno;
     device = of_ptp(&all.device);
     realtime = of_ptp(&all.sys_realtime);
@@ -121,7 +128,7 @@ static int read_extended(int fd, unsigned samples, struct ptp_reading *ret_readi
 
     memset(&all, 0, sizeof(all));
     all.n_samples = samples;
-    if (ioctl(fd, PTP_SYS_OFFSET_EXTENDED, &all) < 0)
+    if (ioctl(fd, (ioctl_request)PTP_SYS_OFFSET_EXTENDED, &all) < 0)
         return -errno;
     read_raw(&raw, &realtime);
     return narrowest(&all.ts[0][0], samples, 3, &raw, &realtime, ret_reading);
@@ -134,7 +141,7 @@ static int read_offset(int fd, unsigned samples, struct ptp_reading *ret_reading
 
     memset(&all, 0, sizeof(all));
     all.n_samples = samples;
-    if (ioctl(fd, PTP_SYS_OFFSET, &all) < 0)
+    if (ioctl(fd, (ioctl_request)PTP_SYS_OFFSET, &all) < 0)
         return -errno;
     read_raw(&raw, &realtime);
     return narrowest(all.ts, samples, 2, &raw, &realtime, ret_reading);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/state_key.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -370,6 +371,24 @@ static void chronyd_refid(const struct state_source *source, char *ret_value)
     journal_refid(source->tracker->client.known.refid, ret_value, STATE_VALUE_MAX);
 }
 
+/* As chronyc has it: a server's address, or a reference clock's name. */
+static void chronyd_reference(const struct state_source *source, char *ret_value)
+{
+    const struct known_chronyd *known = &source->tracker->client.known;
+    const int family = known->reference.family == 1   ? AF_INET
+                       : known->reference.family == 2 ? AF_INET6
+                                                      : AF_UNSPEC;
+
+    if (family == AF_UNSPEC ||
+        !inet_ntop(family, known->reference.bytes, ret_value, STATE_VALUE_MAX))
+        chronyd_refid(source, ret_value);
+}
+
+static void tai_offset(const struct state_source *source, char *ret_value)
+{
+    print(ret_value, "%d", state_known_tai_offset(source->tracker));
+}
+
 /* --- the keys ------------------------------------------------------------------------------ */
 
 /* Parts of an initialiser, and strings that are joined, cannot stand in parentheses. */
@@ -450,6 +469,7 @@ const struct state_key state_keys[] = {
         NEWS(HOST, "clock_status")},
     {"leap_pending", STATE_YES_NO, leap_pending, WHEN(tracking), JSON,
         GAUGE("leap_pending", "Whether a leap second is announced for the end of the month.", 1)},
+    {"tai_offset_s", STATE_INTEGER, tai_offset, WHEN(tai), JSON},
     {"maintenance", STATE_TEXT, maintenance, WHEN(page), JSON,
         CHOICE("maintenance", "Whether the host announces a disruption.", "stage", "none", "soon",
             "imminent"),
@@ -547,8 +567,9 @@ const struct state_key state_keys[] = {
     {"chronyd.synchronised", STATE_YES_NO, FLAG(client.known.synchronised), WHEN(tracking), JSON,
         GAUGE("chronyd_synchronised", "Whether chronyd has a reference: in clock mode, ours.", 1)},
     {"chronyd.refid", STATE_TEXT, chronyd_refid, WHEN(reference), JSON},
+    {"chronyd.reference", STATE_TEXT, chronyd_reference, WHEN(reference), JSON},
 
-    {"pid", STATE_INTEGER, pid, JSON, .label = "Process"},
+    {"pid", STATE_INTEGER, pid, JSON},
     {"updated", STATE_REAL, updated, JSON,
         GAUGE("updated_timestamp_seconds", "When all this was so, by the system's clock.", 1)},
     {"end", STATE_YES_NO, .take = end},

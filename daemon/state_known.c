@@ -168,6 +168,18 @@ bool state_known_bound(const struct state_source *source)
     return source->tracker->bound.value.known && source->tracker->bound.value.sec < 1e9;
 }
 
+int state_known_tai_offset(const struct tracker *t)
+{
+    return t->host.known && page_has(&t->host.page, VMCLOCK_FLAG_TAI_OFFSET_VALID)
+               ? t->host.page.tai_offset_sec
+               : t->counter.kernel_tai;
+}
+
+bool state_known_tai(const struct state_source *source)
+{
+    return state_known_tai_offset(source->tracker) != 0;
+}
+
 bool state_known_boost(const struct state_source *source)
 {
     return source->tracker->config.recovery.n_servers > 0;

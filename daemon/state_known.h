@@ -37,6 +37,9 @@ bool state_known_health_unconfirmed(const struct state_source *source);
 /* The last disruption; the last recovery, who corrected the clock, if the page did, by a step. */
 bool state_known_disruption(const struct state_source *source);
 bool state_known_bound(const struct state_source *source);
+/* TAI - UTC in s, by the page or by the kernel; 0: neither says. */
+int state_known_tai_offset(const struct tracker *tracker);
+bool state_known_tai(const struct state_source *source);
 bool state_known_boost(const struct state_source *source);
 bool state_known_ptp(const struct state_source *source);
 bool state_known_trusted_ptp(const struct state_source *source);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/status_report.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,85 +9,18 @@
 #include <time.h>
 
 #include "daemon/format.h"
+#include "daemon/system_clock.h"
 
 #define LABEL_COLUMNS 18
 
-/* --- for programs -------------------------------------------------------------------------- */
-
-static json_t *json_value(const char *value, enum state_kind kind)
+double status_report_age(const struct state_file *state)
 {
-    if (!value)
-        return json_null();
-    switch (kind) {
-    case STATE_INTEGER: return json_integer(strtoll(value, NULL, 10));
-    case STATE_REAL: return json_real(strtod(value, NULL));
-    case STATE_YES_NO: return json_boolean(strcmp(value, "yes") == 0);
-    case STATE_TEXT: break;
-    }
-    return json_string(value);
+    const double age_ns =
+        (double)(system_clock_boottime_ns() -
+                 strtoll(state_file_text(state, "updated_boottime_ns"), NULL, 10));
+
+    return age_ns > 0 ? floor(age_ns / 1e6) / 1e3 : 0;
 }
-
-static void append_warning(const char *text, void *context)
-{
-    json_array_append_new(context, json_string(text));
-}
-
-/* The name of the object that a member is in, and its own name there; empty: the whole. */
-static const char *split(const char *key, char ret_object[STATE_KEY_MAX])
-{
-    const char *dot = strchr(key, '.');
-
-    snprintf(ret_object, STATE_KEY_MAX, "%.*s", dot ? (int)(dot - key) : 0, key);
-    return dot ? dot + 1 : key;
-}
-
-static void add_member(json_t *root, const struct state_key *key, const char *value)
-{
-    char name[STATE_KEY_MAX];
-    const char *member = split(key->name, name);
-    json_t *object = name[0] ? json_object_get(root, name) : root;
-
-    if (!object) {
-        object = json_object();
-        json_object_set_new(root, name, object);
-    }
-    json_object_set_new(object, member, json_value(value, key->kind));
-}
-
-/* The objects of which what is vital is not known. */
-static void drop_objects(json_t *root, const struct state_file *state)
-{
-    char name[STATE_KEY_MAX];
-
-    for (size_t i = 0; i < state_n_keys; i++) {
-        if (!state_keys[i].is_vital || state_file_value(state, state_keys[i].name))
-            continue;
-        split(state_keys[i].name, name);
-        json_object_set_new(root, name, json_null());
-    }
-}
-
-json_t *status_report_json(
-    const struct status_mistakes *mistakes, const struct state_file *state, const char *error)
-{
-    static const struct state_file nothing;
-    const struct state_file *const known = error ? &nothing : state;
-    json_t *root = json_object(), *list = json_array();
-
-    for (size_t i = 0; i < state_n_keys; i++)
-        if (state_keys[i].in_json)
-            add_member(root, &state_keys[i], state_file_value(known, state_keys[i].name));
-    drop_objects(root, known);
-    json_object_set_new(root, "all_is_well", json_boolean(state_file_all_is_well(known)));
-    json_object_set_new(root, "error", error ? json_string(error) : json_null());
-    if (error && state->process > 0)
-        json_object_set_new(root, "pid", json_integer(state->process));
-    status_warnings(mistakes, known, error, append_warning, list);
-    json_object_set_new(root, "warnings", list);
-    return root;
-}
-
-/* --- for people ---------------------------------------------------------------------------- */
 
 const char *status_report_kind(const struct state_file *state)
 {
@@ -147,7 +81,7 @@ const char *status_report_outcome(const struct state_file *state)
 
 const char *status_report_chronyd(const struct state_file *state, char *ret_text, size_t size)
 {
-    const char *refid = state_file_value(state, "chronyd.refid");
+    const char *reference = state_file_value(state, "chronyd.reference");
 
     snprintf(ret_text, size, "%s%s%s",
         state_file_value_is(state, "dry_run", "yes")                ? "not asked"
@@ -155,7 +89,7 @@ const char *status_report_chronyd(const struct state_file *state, char *ret_text
         : state_file_value_is(state, "chronyd.synchronised", "yes") ? "synchronised"
         : state_file_value(state, "chronyd.synchronised")           ? "not synchronised"
                                                                     : "answers, and tells no more",
-        refid ? ", its reference is " : "", refid ? refid : "");
+        reference ? ", its reference is " : "", reference ? reference : "");
     return ret_text;
 }
 
@@ -210,7 +144,6 @@ static void print_state(const struct state_file *state)
     } states[] = {
         {"starting", "no page was seen yet"},
         {"watching", "for disruptions; the time is left to chronyd"},
-        {"recovering", "until chronyd is synchronised again"},
         {"holdover", "chronyd is left alone"},
     };
 
@@ -219,6 +152,8 @@ static void print_state(const struct state_file *state)
             line("State", "%s: %s", states[i].state, states[i].means);
     if (state_file_value_is(state, "state", "feeding"))
         line("State", "feeding: %s", feeding_means(state));
+    if (state_file_value_is(state, "state", "recovering"))
+        line("State", "recovering: %s", status_recovery_stage(state));
     line("Mode", "%s: %s", state_file_text(state, "mode"),
         state_file_value_is(state, "page", "a clock") ? "the page is a clock"
                                                       : state_file_text(state, "page"));
@@ -235,21 +170,31 @@ static void print_last_known(
         value ? " ago" : "");
 }
 
+/* As chronyc has it: which of the two is behind. */
+static const char *direction(double ns, char ret_text[FORMAT_MAX])
+{
+    char size[FORMAT_MAX];
+
+    snprintf(ret_text, FORMAT_MAX, "%.16s %s of the host's time", format_ns(fabs(ns), size),
+        ns < 0 ? "fast" : "slow");
+    return ret_text;
+}
+
 static void print_clock(const struct state_file *state)
 {
     char offset[FORMAT_MAX], bound[FORMAT_MAX];
     const char *maintenance = state_file_text(state, "maintenance");
 
     if (state_file_value(state, "offset_ns") && state_file_value(state, "error_bound_ns"))
-        line("Offset", "%s; the host is wrong by at most %s",
-            format_ns(state_file_number(state, "offset_ns"), offset),
+        line("Offset", "%s, which is known to %s",
+            direction(state_file_number(state, "offset_ns"), offset),
             format_ns(state_file_number(state, "error_bound_ns"), bound));
     else if (state_file_value(state, "offset_ns"))
-        line("Offset", "%s; the host gives no bound of its error",
-            format_ns(state_file_number(state, "offset_ns"), offset));
+        line("Offset", "%s, which has no bound",
+            direction(state_file_number(state, "offset_ns"), offset));
     else if (state_file_value(state, "last_known.offset_ns"))
         print_last_known(state, "Offset",
-            format_ns(state_file_number(state, "last_known.offset_ns"), offset),
+            direction(state_file_number(state, "last_known.offset_ns"), offset),
             "last_known.offset_age_s");
     if (state_file_value(state, "clock_status"))
         line("Host's clock", "%s%s%s", state_file_text(state, "clock_status"),
@@ -258,6 +203,19 @@ static void print_clock(const struct state_file *state)
     else
         print_last_known(state, "Host's clock", state_file_value(state, "last_known.clock_status"),
             "last_known.page_age_s");
+}
+
+static void print_time_scale(const struct state_file *state)
+{
+    const char *tai = state_file_value(state, "tai_offset_s");
+    const bool leaps = state_file_value_is(state, "leap_pending", "yes");
+
+    if (tai || leaps)
+        line("Time scale", "%s%s%s%s", tai ? "TAI is ahead of UTC by " : "", tai ? tai : "",
+            tai ? " s" : "",
+            !leaps ? ""
+            : tai  ? "; a leap second at the end of the month"
+                   : "a leap second at the end of the month");
 }
 
 static void print_ptp(const struct state_file *state)
@@ -281,6 +239,8 @@ static void print_marker(const struct state_file *state)
     if (state_file_is_blind(state))
         print_last_known(state, "Marker", state_file_value(state, "last_known.disruption_marker"),
             "last_known.page_age_s");
+    else if (!state_file_value(state, "disruption_marker"))
+        line("Marker", "not seen yet");
     else
         line("Marker", "%s%s%s", state_file_text(state, "disruption_marker"),
             generation ? ", generation " : "", generation ? generation : "");
@@ -344,7 +304,7 @@ static void print_recovery(const struct state_file *state)
 void status_report_print(const struct status_mistakes *mistakes, const struct state_file *state,
     const char *error, bool colour)
 {
-    char chronyd[128];
+    char chronyd[128], age[FORMAT_MAX];
 
     print_headline(!error && state_file_all_is_well(state), colour);
     status_warnings(mistakes, state, error, print_warning, &colour);
@@ -353,6 +313,7 @@ void status_report_print(const struct status_mistakes *mistakes, const struct st
     putchar('\n');
     print_state(state);
     print_clock(state);
+    print_time_scale(state);
     line("chronyd", "%s", status_report_chronyd(state, chronyd, sizeof(chronyd)));
     print_ptp(state);
     print_disruption(state);
@@ -364,4 +325,6 @@ void status_report_print(const struct status_mistakes *mistakes, const struct st
     for (size_t i = 0; i < state_n_keys; i++)
         if (state_keys[i].label)
             line(state_keys[i].label, "%s", state_file_text(state, state_keys[i].name));
+    line("Process", "%s, vmclockd %s, reported %s ago", state_file_text(state, "pid"),
+        state_file_text(state, "version"), format_ns(status_report_age(state) * 1e9, age));
 }

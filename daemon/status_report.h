@@ -28,7 +28,10 @@ const char *status_report_chronyd(const struct state_file *state, char *ret_text
 
 const char *status_report_outcome(const struct state_file *state);
 
-/* Warnings first, at most 80 columns; `colour` for a terminal; of an `error`, that alone. */
+/* For how long all this has been so, s. */
+double status_report_age(const struct state_file *state);
+
+/* Warnings first, as wide as the terminal; `colour` for a terminal; of an `error`, that alone. */
 void status_report_print(const struct status_mistakes *mistakes, const struct state_file *state,
     const char *error, bool colour);
 

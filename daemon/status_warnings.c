@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "daemon/format.h"
 
@@ -26,6 +27,27 @@ static void warn(const struct warnings *w, const char *format, ...)
     w->take(text, w->context);
 }
 
+const char *status_recovery_stage(const struct state_file *state)
+{
+    static const struct {
+        const char *states, *means;
+    } stages[] = {
+        {"reset confirm", "telling chronyd to forget its measurements"},
+        {"host", "waiting for the new host's page"},
+        {"ask rate offset step flush slew probe", "correcting the clock"},
+        {"rearm minpoll maxpoll burst", "having chronyd measure its servers again"},
+        {"sync refine", "waiting for chronyd to select a source"},
+    };
+    const char *stage = state_file_text(state, "last_recovery.state");
+    const size_t n = strlen(stage);
+
+    for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++)
+        for (const char *at = stages[i].states; *at; at += strcspn(at, " "), at += *at == ' ')
+            if (strcspn(at, " ") == n && strncmp(at, stage, n) == 0)
+                return stages[i].means;
+    return "until chronyd is synchronised again";
+}
+
 static bool in_clock_mode(const struct state_file *state)
 {
     return state_file_value_is(state, "mode", "clock");
@@ -34,7 +56,7 @@ static bool in_clock_mode(const struct state_file *state)
 static void warn_of_chronyd(const struct warnings *w)
 {
     const struct state_file *state = w->state;
-    const char *refid = state_file_value(state, "chronyd.refid");
+    const char *reference = state_file_value(state, "chronyd.reference");
     const char *stale = state_file_value(state, "health.reference_s");
     char span[FORMAT_MAX];
 
@@ -47,9 +69,9 @@ static void warn_of_chronyd(const struct warnings *w)
             state_file_text(state, "command_socket"));
     else if (!state_file_value(state, "chronyd.synchronised"))
         warn(w, "chronyd does not tell whether it is synchronised");
-    else if (!state_file_value_is(state, "chronyd.synchronised", "yes") && refid &&
+    else if (!state_file_value_is(state, "chronyd.synchronised", "yes") && reference &&
              in_clock_mode(state))
-        warn(w, "chronyd follows %s, not %s", refid, state_file_text(state, "refid"));
+        warn(w, "chronyd follows %s, not %s", reference, state_file_text(state, "refid"));
     else if (!state_file_value_is(state, "chronyd.synchronised", "yes"))
         warn(w, "chronyd is not synchronised");
     if (stale)
@@ -113,6 +135,7 @@ void status_warnings(const struct status_mistakes *mistakes, const struct state_
     const char *error, void (*take)(const char *text, void *context), void *context)
 {
     const struct warnings *const w = &(struct warnings){state, take, context};
+    const char *version = state_file_value(state, "version");
 
     if (error)
         warn(w, "%s", error);
@@ -120,7 +143,11 @@ void status_warnings(const struct status_mistakes *mistakes, const struct state_
     if (error)
         return;
     if (state_file_value_is(state, "state", "recovering"))
-        warn(w, "a recovery is under way: %s", state_file_text(state, "last_recovery.state"));
+        warn(w, "a recovery is under way: %s", status_recovery_stage(state));
+    if (version && strcmp(version, VERSION) != 0)
+        warn(w,
+            "vmclockd is of version %s, and vmclockctl of version " VERSION ": restart vmclockd",
+            version);
     warn_of_page(w);
     warn_of_chronyd(w);
     warn_of_samples(w);

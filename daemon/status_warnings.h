@@ -18,4 +18,7 @@ struct status_mistakes {
 void status_warnings(const struct status_mistakes *mistakes, const struct state_file *state,
     const char *error, void (*take)(const char *text, void *context), void *context);
 
+/* What the recovery that runs is at: "waiting for chronyd to select a source" and the like. */
+const char *status_recovery_stage(const struct state_file *state);
+
 #endif

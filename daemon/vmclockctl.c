@@ -156,7 +156,8 @@ static int command_page(const struct config *config, const struct arguments *arg
 static int command_watch(const struct config *config, const struct arguments *arguments)
 {
     char why[STATE_READER_TEXT_MAX];
-    const int r = watch_run(config, arguments->mistakes, arguments->json, why);
+    const int r =
+        watch_run(config, arguments->mistakes, arguments->json, stdout_has_colour(arguments), why);
 
     if (r == 0)
         return EXIT_NOT_SO;
@@ -285,8 +286,8 @@ static int command_recover(const struct config *config, const struct arguments *
 
 static int command_doctor(const struct config *config, const struct arguments *arguments)
 {
-    const unsigned findings =
-        doctor_run(config, arguments->mistakes, arguments->word, arguments->json);
+    const unsigned findings = doctor_run(config, arguments->mistakes, arguments->word,
+        arguments->json, stdout_has_colour(arguments));
 
     return written() == EXIT_SUCCESS && findings == 0 ? EXIT_SUCCESS : EXIT_NOT_SO;
 }

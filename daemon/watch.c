@@ -16,21 +16,45 @@
 #define RESTART_NS INT64_C(5000000000) /* for how long one that ended may be away */
 #define RETRY_MS   200
 #define STILL_MS   1000 /* to see that it no longer writes */
+#define IN_A_ROW   5    /* disruptions, each within a second of the one before: more are counted */
+#define ROW_NS     INT64_C(1500000000)
 
 struct watch {
     const struct status_mistakes *mistakes;
-    bool json;
+    bool json, colour;
+    struct state_file states[3]; /* those below */
     const struct state_file *before, *now;
-    const char *why; /* of the last event: nothing of the state is known any more */
+    const char *why;      /* of the last event: nothing of the state is known any more */
+    char day[FORMAT_MAX]; /* of the last event */
+    unsigned long long in_a_row;
+    int64_t disrupted_ns; /* CLOCK_BOOTTIME, when the last one was read of */
+    bool flaps;           /* `before` is what was so when that began */
 };
 
-static void event(const struct watch *w, const char *name, const char *format, ...)
+static void event(struct watch *w, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-static void event(const struct watch *w, const char *name, const char *format, ...)
+/* An event with its time; the date in a line of its own where the day is another one. */
+static void print_event(struct watch *w, const char *name, const char *text)
 {
-    char text[CONFIG_PATH_MAX * 2], when[FORMAT_MAX];
+    char when[FORMAT_MAX], date[FORMAT_MAX];
     struct timespec now;
+    double sec;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    sec = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    format_date(sec, date);
+    date[strcspn(date, " ")] = '\0';
+    if (w->day[0] && strcmp(w->day, date) != 0)
+        printf("%s\n", date);
+    memcpy(w->day, date, sizeof(w->day));
+    printf("%s %s%s%s: %s\n", format_time(sec, when), w->colour ? "\033[1m" : "", name,
+        w->colour ? "\033[0m" : "", text);
+}
+
+static void event(struct watch *w, const char *name, const char *format, ...)
+{
+    char text[CONFIG_PATH_MAX * 2];
     va_list arguments;
     json_t *object;
 
@@ -38,9 +62,7 @@ static void event(const struct watch *w, const char *name, const char *format, .
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     if (!w->json) {
-        clock_gettime(CLOCK_REALTIME, &now);
-        printf("%s %s: %s\n", format_time((double)now.tv_sec + (double)now.tv_nsec / 1e9, when),
-            name, text);
+        print_event(w, name, text);
         return;
     }
     object = status_report_json(w->mistakes, w->now, w->why);
@@ -63,7 +85,7 @@ static bool changed(const struct watch *w, const char *key)
     return strcmp(value_of(w->before, key), value_of(w->now, key)) != 0;
 }
 
-static void events_of_keys(const struct watch *w, enum state_news news)
+static void events_of_keys(struct watch *w, enum state_news news)
 {
     for (size_t i = 0; i < state_n_keys; i++) {
         const struct state_key *key = &state_keys[i];
@@ -78,10 +100,16 @@ static void events_of_keys(const struct watch *w, enum state_news news)
     }
 }
 
-static void events_of_host(const struct watch *w)
+static unsigned long long disruptions_between(
+    const struct state_file *before, const struct state_file *now)
 {
-    const unsigned long long n = strtoull(value_of(w->now, "disruptions"), NULL, 10) -
-                                 strtoull(value_of(w->before, "disruptions"), NULL, 10);
+    return strtoull(value_of(now, "disruptions"), NULL, 10) -
+           strtoull(value_of(before, "disruptions"), NULL, 10);
+}
+
+static void events_of_host(struct watch *w)
+{
+    const unsigned long long n = disruptions_between(w->before, w->now);
 
     if (n > 0) {
         event(w, "disruption", "marker %s -> %s, %s",
@@ -96,7 +124,7 @@ static void events_of_host(const struct watch *w)
     events_of_keys(w, STATE_NEWS_HOST);
 }
 
-static void events_of_recovery(const struct watch *w)
+static void events_of_recovery(struct watch *w)
 {
     const bool another = changed(w, "last_recovery.started_ns");
     const char *outcome = value_of(w->now, "last_recovery.outcome");
@@ -129,7 +157,7 @@ static const char *withheld(const struct state_file *state)
     return why && state_file_value_is(state, "state", "feeding") ? why : "";
 }
 
-static void events_of_samples(const struct watch *w)
+static void events_of_samples(struct watch *w)
 {
     const char *why = withheld(w->now);
 
@@ -141,7 +169,7 @@ static void events_of_samples(const struct watch *w)
         event(w, "samples", "%s%s", *why ? "withheld: " : "no longer withheld", why);
 }
 
-static void events_of_health(const struct watch *w)
+static void events_of_health(struct watch *w)
 {
     static const struct {
         const char *key, *begins, *ends;
@@ -159,7 +187,7 @@ static void events_of_health(const struct watch *w)
     }
 }
 
-static void events_of_chronyd(const struct watch *w)
+static void events_of_chronyd(struct watch *w)
 {
     char text[128];
 
@@ -170,7 +198,7 @@ static void events_of_chronyd(const struct watch *w)
     events_of_keys(w, STATE_NEWS_DAEMON);
 }
 
-static void event_now(const struct watch *w)
+static void event_now(struct watch *w)
 {
     char text[128];
 
@@ -193,55 +221,108 @@ static bool comes_back(
     return false;
 }
 
-int watch_run(const struct config *config, const struct status_mistakes *mistakes, bool json,
+/*
+ * Whether the marker flaps: then what is so now is kept from being told, and `before` stays, until
+ * it has stopped. `last` was read before this.
+ */
+static bool flaps(struct watch *w, const struct state_file *last)
+{
+    const unsigned long long n = disruptions_between(last, w->now);
+    const int64_t now_ns = system_clock_boottime_ns();
+    const bool goes_on = now_ns - w->disrupted_ns < ROW_NS;
+
+    if (n > 0) {
+        w->in_a_row = goes_on ? w->in_a_row + n : n;
+        w->disrupted_ns = now_ns;
+    }
+    if (w->in_a_row > IN_A_ROW && n > 0 && !w->flaps) {
+        event(w, "disruption",
+            "the marker changes again and again: more is told when it has stopped");
+        w->flaps = true;
+    } else if (w->flaps && n == 0 && !goes_on) {
+        w->flaps = false;
+    }
+    return w->flaps;
+}
+
+static struct state_file *spare(struct watch *w)
+{
+    for (size_t i = 0;; i++)
+        if (&w->states[i] != w->before && &w->states[i] != w->now)
+            return &w->states[i];
+}
+
+static void tell(struct watch *w, const struct state_file *last)
+{
+    if (!w->before || changed(w, "pid")) {
+        w->flaps = false;
+        w->in_a_row = 0;
+        event_now(w);
+    } else if (flaps(w, last)) {
+        return;
+    } else {
+        events_of_host(w);
+        events_of_recovery(w);
+        events_of_chronyd(w);
+        events_of_health(w);
+    }
+    w->before = w->now;
+}
+
+static int watch(struct watch *w, const struct config *config, struct state_reader *reader,
     char ret_why[STATE_READER_TEXT_MAX])
 {
-    struct state_file states[2] = {{.n = 0}, {.n = 0}};
-    struct watch w = {mistakes, json, NULL, &states[0], NULL};
+    struct state_file *next = &w->states[0];
+    const struct state_file *last;
+    int r = state_reader_read(config, next);
+
+    while (r == 0) {
+        last = w->now;
+        w->now = next;
+        tell(w, last);
+        if (fflush(stdout) != 0)
+            return 0;
+        state_reader_wait(reader, STILL_MS);
+        next = spare(w);
+        r = state_reader_read(config, next);
+        if (r < 0 && r != -EBUSY) {
+            state_reader_explain(config, r, w->now, ret_why);
+            w->why = ret_why;
+            event(w, "ended", "%s", state_reader_error_str(r));
+            fflush(stdout);
+            w->before = NULL;
+            w->why = NULL;
+            if (comes_back(config, reader, next))
+                r = 0;
+        }
+    }
+    w->now = next;
+    state_reader_explain(config, r, w->now, ret_why);
+    w->why = ret_why;
+    if (w->before)
+        event(w, "ended", "%s", r == -EBUSY ? ret_why : state_reader_error_str(r));
+    fflush(stdout);
+    return r;
+}
+
+int watch_run(const struct config *config, const struct status_mistakes *mistakes, bool json,
+    bool colour, char ret_why[STATE_READER_TEXT_MAX])
+{
+    struct watch *w = calloc(1, sizeof(*w));
     struct state_reader reader = {.fd = -1};
-    int r = state_reader_open(&reader, config->state_file);
-    int i = 0;
+    int r = w ? state_reader_open(&reader, config->state_file) : -ENOMEM;
 
     if (r < 0) {
         snprintf(ret_why, STATE_READER_TEXT_MAX, "%s cannot be watched: %s", config->state_file,
             strerror(-r));
+        free(w);
         return r;
     }
-    r = state_reader_read(config, &states[0]);
-    for (; r == 0; i = !i) {
-        w.now = &states[i];
-        if (!w.before || changed(&w, "pid")) {
-            event_now(&w);
-        } else {
-            events_of_host(&w);
-            events_of_recovery(&w);
-            events_of_chronyd(&w);
-            events_of_health(&w);
-        }
-        if (fflush(stdout) != 0)
-            break;
-        w.before = w.now;
-        state_reader_wait(&reader, STILL_MS);
-        r = state_reader_read(config, &states[!i]);
-        if (r < 0 && r != -EBUSY) {
-            state_reader_explain(config, r, w.now, ret_why);
-            w.why = ret_why;
-            event(&w, "ended", "%s", state_reader_error_str(r));
-            fflush(stdout);
-            w.before = NULL;
-            w.why = NULL;
-            if (comes_back(config, &reader, &states[!i]))
-                r = 0;
-        }
-    }
-    if (r < 0) {
-        w.now = &states[i];
-        state_reader_explain(config, r, w.now, ret_why);
-        w.why = ret_why;
-    }
-    if (r < 0 && w.before)
-        event(&w, "ended", "%s", r == -EBUSY ? ret_why : state_reader_error_str(r));
-    fflush(stdout);
+    w->mistakes = mistakes;
+    w->json = json;
+    w->colour = colour && !json;
+    r = watch(w, config, &reader, ret_why);
     state_reader_close(&reader);
+    free(w);
     return r;
 }

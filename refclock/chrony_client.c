@@ -90,6 +90,7 @@ static bool take_tracking(struct chrony_client *c, const struct chrony_client_vi
     }
     known->tracked = true;
     known->refid = tracking->refid;
+    known->reference = tracking->address;
     known->frequency_ppm = tracking->frequency_ppm;
     known->correction_sec = tracking->correction_sec;
     known->skew_ppm = tracking->skew_ppm;

@@ -21,6 +21,7 @@ struct known_chronyd {
     bool synchronised;  /* the reference is the one that we wait for */
     bool start_done;    /* it needs no start treatment, or no more */
     uint32_t refid;
+    struct chrony_address reference; /* its address; family 0: it is no server */
     double frequency_ppm, correction_sec; /* NAN: it did not say */
     /* How far its frequency may be off by its own estimate, and is by the reference's measurements.
      */

@@ -188,12 +188,21 @@ size_t chrony_command_encode(const struct chrony_command *command, uint32_t sequ
     return request_length(command->id);
 }
 
+static struct chrony_address get_address(const uint8_t *at)
+{
+    struct chrony_address address = {.family = get16(at + 16)};
+
+    memcpy(address.bytes, at, address.family == 1 ? 4 : sizeof(address.bytes));
+    return address;
+}
+
 static void decode_tracking(const uint8_t *data, struct chrony_tracking *ret)
 {
     const uint8_t *floats = data + 40; /* behind refid, address, stratum, leap and time */
 
     *ret = (struct chrony_tracking){
         .refid = get32(data),
+        .address = get_address(data + 4),
         .stratum = get16(data + 24),
         .leap = get16(data + 26),
         .reference_time = {(uint64_t)get32(data + 28) << 32 | get32(data + 32), get32(data + 36)},
@@ -211,13 +220,10 @@ static void decode_tracking(const uint8_t *data, struct chrony_tracking *ret)
 static void decode_source(const uint8_t *data, struct chrony_source *ret)
 {
     *ret = (struct chrony_source){
-        .address = {.family = get16(data + 16)},
+        .address = get_address(data),
         .poll = (int16_t)get16(data + 20),
         .is_server = get16(data + 26) == 0,
     };
-    memcpy(ret->address.bytes, data, sizeof(ret->address.bytes));
-    if (ret->address.family == 1) /* the rest is not told, and may be anything */
-        memset(ret->address.bytes + 4, 0, sizeof(ret->address.bytes) - 4);
 }
 
 static void decode_data(

@@ -4,12 +4,9 @@
 #include <assert.h>
 #include <math.h>
 
-#define PATIENCE       10                   /* recoveries in a row that are not let finish */
-#define PAUSE_NS       INT64_C(1000000000)  /* between resets, after that many */
-#define LATE_NS        INT64_C(10000000000) /* a reset that is not confirmed is trouble */
-#define BURSTS_MORE    4                    /* beside the recovery's own */
-#define RATES          3                    /* that bursts tell */
-#define BURST_FIRST_NS INT64_C(8000000000)  /* after that; twice as long before each further one */
+#define PATIENCE 10                   /* recoveries in a row that are not let finish */
+#define PAUSE_NS INT64_C(1000000000)  /* between resets, after that many */
+#define LATE_NS  INT64_C(10000000000) /* a reset that is not confirmed is trouble */
 
 void recoveries_init(struct recoveries *rs, uint64_t confirmed_marker)
 {
@@ -37,7 +34,6 @@ void recoveries_begin(struct recoveries *rs, struct reporter *reporter, enum rec
         return;
     rs->interrupted = recovery_holds_samples(&rs->recovery) ? rs->interrupted + 1 : 0;
     recovery_begin(&rs->recovery, cause, reporter->now_ns, earliest_ns, queued);
-    rs->bursts_left = rs->rates_left = 0;
     rs->counted = false;
     rs->awaiting_reported = rs->refusal_reported = false;
     if (cause != RECOVERY_CAUSE_MARKER)
@@ -171,8 +167,6 @@ void recoveries_step(struct recoveries *rs, struct reporter *reporter,
     report_corrections(rs, reporter, ret_order->news, recovery_view);
     if (ret_order->send && ret_order->command.id == CHRONY_RESET_SOURCES)
         rs->reset_sent_ns = reporter->now_ns;
-    if (ret_order->send && ret_order->command.id == CHRONY_BURST)
-        recoveries_burst_sent(rs, true, reporter->now_ns);
     if (view->dry_run)
         return;
     if (ret_order->news & RECOVERY_NEWS_CORRECTED)
@@ -190,39 +184,7 @@ void recoveries_step(struct recoveries *rs, struct reporter *reporter,
         report_end(rs, reporter, EVENT_NOT_SYNCHRONISED, view);
 }
 
-void recoveries_burst_sent(struct recoveries *rs, bool by_recovery, int64_t now_ns)
-{
-    assert(by_recovery || rs->bursts_left > 0);
-    if (by_recovery) {
-        rs->bursts_left = BURSTS_MORE;
-        rs->rates_left = RATES;
-        rs->burst_interval_ns = BURST_FIRST_NS;
-    } else {
-        rs->bursts_left--;
-        rs->burst_interval_ns *= 2;
-    }
-    rs->burst_due_ns = now_ns + rs->burst_interval_ns;
-}
-
 void recoveries_meet_another(struct recoveries *rs)
 {
     rs->unconfirmed = false;
-    recoveries_need_no_burst(rs);
-}
-
-void recoveries_need_no_burst(struct recoveries *rs)
-{
-    rs->bursts_left = rs->rates_left = 0;
-}
-
-void recoveries_rate_sent(struct recoveries *rs, const struct chrony_time *time)
-{
-    assert(rs->rates_left > 0);
-    rs->rates_left--;
-    rs->rate_time = *time;
-}
-
-void recoveries_need_no_rate(struct recoveries *rs)
-{
-    rs->rates_left = 0;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The recovery that runs, or ran last, and what links one to the next: whose reset is still to be
- * confirmed, which marker chronyd was reset for, how fast resets may follow each other, and the
- * bursts that follow one that led to no reference.
+ * confirmed, which marker chronyd was reset for, and how fast resets may follow each other.
  */
 #ifndef REFCLOCK_RECOVERIES_H
 #define REFCLOCK_RECOVERIES_H
@@ -23,11 +22,6 @@ struct recoveries {
 
     int64_t reset_sent_ns; /* 0: none was */
     unsigned interrupted;  /* recoveries in a row that another one ended before it was done */
-
-    unsigned bursts_left; /* BURST is sent again as long as there is no reference */
-    int64_t burst_due_ns, burst_interval_ns;
-    unsigned rates_left;          /* and the rate that these tell is sent so often */
-    struct chrony_time rate_time; /* of the update that told the last one */
 };
 
 /* What is known beside the recovery's own view. */
@@ -63,13 +57,5 @@ void recoveries_step(struct recoveries *rs, struct reporter *reporter,
 
 /* Another chronyd, which knows nothing of the time before. */
 void recoveries_meet_another(struct recoveries *rs);
-
-/* A BURST is sent, by the recovery or after it; chronyd has a reference, or is another one. */
-void recoveries_burst_sent(struct recoveries *rs, bool by_recovery, int64_t now_ns);
-void recoveries_need_no_burst(struct recoveries *rs);
-
-/* A rate is sent, by the update of `time`; chronyd has no DFREQ. */
-void recoveries_rate_sent(struct recoveries *rs, const struct chrony_time *time);
-void recoveries_need_no_rate(struct recoveries *rs);
 
 #endif

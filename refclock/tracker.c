@@ -1,34 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "refclock/tracker.h"
 
-#include <math.h>
 #include <string.h>
 
-#define SLACK_NS  INT64_C(5000000)
-#define SLEWS_SEC 1e-3 /* what chronyd slews away at once */
-#define PTP_DIFFERENCES                                                                            \
-    3.0                  /* of a PTP clock from chronyd's time: an offset is worth correcting      \
-                          */
-#define WIDTH_SIGMAS 6.0 /* of a reading's bracket: its half is the most that it is off */
-#define GOOD_PPM     1.0 /* 64 us until the next poll, by the default of minpoll */
-#define BURSTS_LEAST                                                                               \
-    3 /* left after two more than the recovery's own: half a minute tells the rate */
-#define FIRST_ASK_NS INT64_C(1000000000)   /* what chronyd is given to answer at the start */
-#define RESTORE_NS   INT64_C(300000000000) /* after the disruption at the latest */
+#include "refclock/step.h"
+
+#define SLACK_NS     INT64_C(5000000)
+#define FIRST_ASK_NS INT64_C(1000000000) /* what chronyd is given to answer at the start */
 #define SAVED_FLAGS                                                                                \
     (VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT |                             \
         VMCLOCK_FLAG_VM_GENERATION_PRESENT)
-
-/* What one step works on. */
-struct step {
-    struct tracker *t;
-    const struct observation *seen;
-    struct tracker_orders *orders;
-    bool is_clock, may_feed, pauses; /* once the recovery has had its turn */
-    enum ptp_clock_state ptp_state_before;
-    bool told;         /* chronyd has answered TRACKING */
-    bool ptp_measured; /* what the PTP clock was asked for has come, or will not */
-};
 
 /* --- what it is, in words and for the next start ------------------------------------------------
  */
@@ -138,11 +119,6 @@ int64_t tracker_slack_ns(const struct tracker_config *c)
     return interval / 2 < SLACK_NS ? interval / 2 : SLACK_NS;
 }
 
-static bool is_due(const struct tracker *t, int64_t when_ns, int64_t now_ns)
-{
-    return when_ns - t->slack_ns <= now_ns;
-}
-
 bool tracker_is_due(
     const struct tracker_config *config, const struct tracker_orders *orders, int64_t now_ns)
 {
@@ -160,372 +136,6 @@ bool tracker_must_step(const struct tracker_config *config, const struct tracker
 {
     return seen->look != HOST_LOOK_NONE || was_busy || seen->request || seen->stop ||
            seen->ptp_read || tracker_is_due(config, orders, now_ns);
-}
-
-/* --- the recovery -------------------------------------------------------------------------------
- */
-
-static struct recoveries_view recoveries_view(const struct tracker *t)
-{
-    return (struct recoveries_view){
-        .marker = t->host.marker,
-        .verdict = t->host.verdict,
-        .refid = t->client.known.refid,
-        .status = t->client.exchange.reply.status,
-        .dry_run = t->config.dry_run,
-    };
-}
-
-static void begin_recovery(struct step *s, enum recovery_cause cause)
-{
-    struct tracker *t = s->t;
-    /* A reset that chronyd has not read yet serves this disruption as well. */
-    const bool queued = t->client.exchange.owner == EXCHANGE_RECOVERY &&
-                        t->client.exchange.id == CHRONY_RESET_SOURCES && s->seen->command_queued;
-
-    recoveries_begin(
-        &t->recoveries, &t->reporter, cause, t->config.watch_interval_ns, queued, t->stopping);
-    if (!queued)
-        exchange_start_over(&t->client.exchange);
-    ptp_clock_disrupted(&t->ptp, s->seen->now_ns);
-    if (cause != RECOVERY_CAUSE_MARKER)
-        formula_recovered(&t->host.formula, cause != RECOVERY_CAUSE_START);
-    if (cause == RECOVERY_CAUSE_START)
-        chrony_client_start_done(&t->client);
-    if (!t->stopping)
-        feeder_hold(&t->feeder);
-}
-
-static enum recovery_page page_for_recovery(const struct tracker *t)
-{
-    return t->counter.back ? RECOVERY_PAGE_MARKER_ONLY
-                           : host_grade(&t->host, t->config.correct_frequency);
-}
-
-/* The page wins where it is a clock. */
-static bool uses_ptp(const struct tracker *t)
-{
-    const enum recovery_page page = page_for_recovery(t);
-
-    return (page == RECOVERY_PAGE_MARKER_ONLY || page == RECOVERY_PAGE_PERIOD) &&
-           ptp_clock_is_trusted(&t->ptp);
-}
-
-/* What the narrowest of the readings says, or why it says nothing. */
-static enum clock_verdict read_offset(const struct step *s, struct offset *ret_offset)
-{
-    const struct tracker *t = s->t;
-    const struct cross_timestamp *reading =
-        cross_timestamp_narrowest(s->seen->realtime, s->seen->n_realtime);
-
-    if (t->counter.back || !reading)
-        return CLOCK_COUNTER_BACK;
-    return host_offset(&t->host, reading, t->counter.kernel_tai, s->seen->now_ns, ret_offset);
-}
-
-static void measure(const struct step *s, struct recovery_view *view)
-{
-    const struct tracker *t = s->t;
-    const unsigned needed = TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_TAI;
-    /* A dry run may not ask: its DFREQ is the frequency that chronyd would have in the end. */
-    const double frequency_ppm = t->config.dry_run ? 0 : t->client.known.frequency_ppm;
-    const bool pretends = t->config.dry_run && t->recoveries.recovery.refining;
-    struct offset offset;
-
-    view->source = RECOVERY_CORRECTOR_PAGE;
-    view->rate_known = t->host.has_period && !pretends &&
-                       counter_watch_rate_error(&t->counter, &t->host.model, frequency_ppm,
-                           &view->rate_ppm, &view->rate_doubt_ppm);
-    if ((s->seen->measured & needed) != needed)
-        return;
-    view->measured = true;
-    view->offset_sec = NAN;
-    if (t->host.has_time && read_offset(s, &offset) == CLOCK_OK) {
-        view->offset_sec = offset.sec;
-        view->offset_doubt_sec = (double)offset.width_ns * 1e-9 / WIDTH_SIGMAS;
-    }
-    if (pretends || (t->config.dry_run && t->recoveries.recovery.round > 0))
-        view->offset_sec = 0; /* as if it had been corrected */
-}
-
-/* The same, by the PTP clock. */
-static void measure_by_ptp(const struct step *s, struct recovery_view *view)
-{
-    const struct tracker *t = s->t;
-    const bool pretends = t->config.dry_run && t->recoveries.recovery.refining;
-
-    view->page = t->config.correct_frequency ? RECOVERY_PAGE_FULL : RECOVERY_PAGE_TIME;
-    view->source = RECOVERY_CORRECTOR_PTP;
-    view->awaits_measurement = t->ptp.awaited;
-    view->least_offset_sec = PTP_DIFFERENCES * ptp_clock_good_for_sec(&t->ptp);
-    view->rate_known = !pretends && ptp_clock_rate_error(&t->ptp,
-                                        t->config.dry_run ? 0 : t->client.known.frequency_ppm,
-                                        &view->rate_ppm, &view->rate_doubt_ppm);
-    view->measured = s->ptp_measured;
-    view->offset_sec = t->ptp.offset_sec;
-    view->offset_doubt_sec = t->ptp.offset_doubt_sec;
-    if (pretends || (t->config.dry_run && t->recoveries.recovery.round > 0))
-        view->offset_sec = 0;
-}
-
-/* Have the PTP clock read. */
-static void ask_ptp(struct step *s, bool to_compare)
-{
-    s->orders->ptp_readings = ptp_clock_ask(&s->t->ptp, to_compare, s->seen->now_ns);
-    s->orders->ptp_request = s->t->ptp.request;
-}
-
-static void send_command(
-    struct step *s, enum exchange_owner owner, const struct chrony_command *command)
-{
-    struct tracker *t = s->t;
-
-    if (!t->config.dry_run) {
-        s->orders->command_length =
-            chrony_client_send(&t->client, owner, command, s->seen->now_ns, s->orders->command);
-        s->orders->command_id = command->id;
-        return;
-    }
-    chrony_client_pretend(&t->client, owner, command, s->seen->now_ns);
-    if (command->id != CHRONY_TRACKING) /* a question, which changes nothing */
-        reporter_say(&t->reporter, (struct event){.id = EVENT_WOULD_SEND,
-                                       .command = {*command, t->recoveries.recovery.server}});
-}
-
-/* What has to be remembered before a command is sent. */
-static void remember(struct step *s, enum chrony_command_id id)
-{
-    struct tracker *t = s->t;
-    const struct known_chronyd *known = &t->client.known;
-
-    if (t->config.dry_run || (id != CHRONY_MODIFY_MAKESTEP && id != CHRONY_MODIFY_MINPOLL &&
-                                 id != CHRONY_MODIFY_MAXPOLL))
-        return;
-    s->orders->save_before_command = restore_remember(&t->restore, &t->config.recovery, id,
-        known->had_reference, known->id, t->recoveries.recovery.started_ns + RESTORE_NS);
-}
-
-static void run_recovery(struct step *s, enum recovery_event event)
-{
-    struct tracker *t = s->t;
-    const struct recoveries_view beside = recoveries_view(t);
-    const unsigned done = RECOVERY_NEWS_CONFIRMED | RECOVERY_NEWS_ASSUMED;
-    const enum exchange_owner owner = t->client.exchange.owner;
-    struct recovery_order order;
-    struct recovery_view view = {
-        .now_ns = s->seen->now_ns,
-        .page = page_for_recovery(t),
-        .busy = owner == EXCHANGE_RESTORE || owner == EXCHANGE_BURST || owner == EXCHANGE_RATE,
-        .has_reference = t->client.known.has_reference,
-        .synchronised = t->client.known.synchronised || t->config.dry_run,
-        .correction_sec = t->client.known.correction_sec,
-        .root_delay_sec = t->client.known.root_delay_sec,
-    };
-
-    if (uses_ptp(t)) {
-        measure_by_ptp(s, &view);
-    } else {
-        view.unproven = host_is_unproven(&t->host, view.page);
-        measure(s, &view);
-    }
-    recoveries_step(
-        &t->recoveries, &t->reporter, &t->config.recovery, event, &view, &beside, &order);
-    if (order.news & RECOVERY_NEWS_HOST_LATE)
-        formula_is_late(&t->host.formula);
-    if ((order.news & done) && !t->config.dry_run)
-        chrony_client_was_reset(&t->client);
-    if ((order.news & (done | RECOVERY_NEWS_DENIED | RECOVERY_NEWS_ENDED)) && !t->config.dry_run)
-        s->orders->save = true;
-    if (order.send) {
-        remember(s, order.command.id);
-        send_command(s, EXCHANGE_RECOVERY, &order.command);
-    }
-    if (order.measure && uses_ptp(t)) {
-        ask_ptp(s, false);
-    } else if (order.measure) {
-        s->orders->measure |= TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_TAI;
-        if (!counter_watch_is_final(&t->counter))
-            s->orders->measure |= TRACKER_MEASURE_RAW;
-        s->orders->wake_at_ns = s->seen->now_ns;
-    }
-    if (order.wake_at_ns < s->orders->wake_at_ns)
-        s->orders->wake_at_ns = order.wake_at_ns;
-}
-
-/* Whether chronyd's time is one to compare with: not while it slews much, for its report is old. */
-static bool is_comparable(const struct tracker *t)
-{
-    const struct known_chronyd *known = &t->client.known;
-
-    return known->reachable && known->tracked && known->has_reference && !t->stopping &&
-           fabs(known->correction_sec) <= SLEWS_SEC && /* nor NAN */
-           t->recoveries.recovery.state == RECOVERY_IDLE && !t->recoveries.pending;
-}
-
-static void compare_ptp(struct step *s)
-{
-    struct tracker *t = s->t;
-
-    if (s->ptp_measured && t->ptp.compares && is_comparable(t))
-        ptp_clock_compare(&t->ptp, t->client.known.correction_sec, s->seen->now_ns);
-    if (t->ptp.state != s->ptp_state_before) {
-        s->orders->save = true;
-        reporter_say(&t->reporter,
-            (struct event){.id = EVENT_PTP_CLOCK, .ptp = {t->ptp.state, t->ptp.difference_sec}});
-    }
-    if (ptp_clock_is_due(&t->ptp, is_comparable(t), s->seen->now_ns))
-        ask_ptp(s, true);
-}
-
-/* Give a chronyd that has just started rate and phase, rather than let it measure them. */
-static bool start_is_due(const struct tracker *t)
-{
-    return t->config.correct_at_start && chrony_client_has_just_started(&t->client) &&
-           t->host.has_time && page_for_recovery(t) == RECOVERY_PAGE_FULL &&
-           !t->host.formula.unproven && !t->stopping &&
-           recovery_is_resting(&t->recoveries.recovery);
-}
-
-/* --- what chronyd is sent beside the recovery ----------------------------------------------------
- */
-
-/*
- * Restore nothing in the middle of a recovery, nor in a chronyd that has not answered: it may be
- * another one, and commands without a reply would be sent again. When vmclockd stops there is no
- * later.
- */
-static bool may_restore(const struct tracker *t)
-{
-    return restore_is_pending(&t->restore) && !t->config.dry_run &&
-           (t->stopping
-                   ? chrony_client_reads(&t->client)
-                   : t->client.known.reachable && recovery_is_resting(&t->recoveries.recovery));
-}
-
-/*
- * A few measurements give chronyd a good offset and a bad rate, and the next ones come a minute
- * later: more of them help, until the rate is good. Its own estimate of that alone is not enough,
- * for it is of before the disruption, and makes chronyd take measurements of the new rate for
- * noise.
- */
-static bool rate_is_good(const struct tracker *t)
-{
-    const struct known_chronyd *known = &t->client.known;
-
-    return recovery_corrected_by(&t->recoveries.recovery) != RECOVERY_CORRECTOR_CHRONYD ||
-           t->host.mode == TRACKER_MODE_CLOCK || t->restore.polls ||
-           (t->recoveries.bursts_left < BURSTS_LEAST && known->skew_ppm <= GOOD_PPM &&
-               fabs(known->residual_ppm) <= GOOD_PPM);
-}
-
-/*
- * The rate that chronyd has measured and does not believe, where it is beyond what the noise of
- * measurements over this time explains.
- */
-static bool rate_is_due(const struct tracker *t, int64_t now_ns)
-{
-    const struct recoveries *rs = &t->recoveries;
-    const struct known_chronyd *known = &t->client.known;
-    const double since_sec = (double)(now_ns - rs->recovery.started_ns) * 1e-9;
-
-    return rs->rates_left > 0 && t->config.correct_frequency && known->tracked &&
-           known->has_reference && recovery_is_resting(&rs->recovery) && !t->stopping &&
-           recovery_corrected_by(&rs->recovery) == RECOVERY_CORRECTOR_CHRONYD &&
-           t->host.mode != TRACKER_MODE_CLOCK &&
-           (known->reference_time.sec != rs->rate_time.sec ||
-               known->reference_time.nsec != rs->rate_time.nsec) &&
-           fabs(known->residual_ppm) <= t->config.recovery.rate_max_ppm &&
-           fabs(known->residual_ppm) >
-               fmax(GOOD_PPM, 2e6 * known->dispersion_sec / fmax(since_sec, 1));
-}
-
-/* More measurements, while those that were asked for have not led to a good reference. */
-static bool may_burst(const struct tracker *t)
-{
-    return t->recoveries.bursts_left > 0 && t->client.known.reachable &&
-           recovery_is_resting(&t->recoveries.recovery) && !t->stopping &&
-           t->config.recovery.burst_total > 0;
-}
-
-/* Not in the middle of anything: there is time. */
-static bool may_ask_for_servers(const struct tracker *t)
-{
-    return t->client.known.has_reference && t->client.known.reachable && !t->restore.polls &&
-           recovery_is_resting(&t->recoveries.recovery) && !t->recoveries.pending && !t->stopping;
-}
-
-static void take_servers(struct step *s, enum recovery_event event)
-{
-    struct tracker *t = s->t;
-    const struct exchange *exchange = &t->client.exchange;
-    const unsigned n_before = t->own_servers.n_found;
-
-    if (own_servers_take(&t->own_servers, &t->config.own_servers, exchange->id,
-            event == RECOVERY_SILENCE ? NULL : &exchange->reply, s->seen->now_ns)) {
-        t->config.recovery.n_servers -= n_before;
-        own_servers_add(&t->own_servers, &t->config.recovery);
-        s->orders->save = true;
-    }
-}
-
-static void restore_one(struct step *s)
-{
-    struct tracker *t = s->t;
-    struct chrony_command command;
-
-    if (restore_next(&t->restore, &command)) {
-        send_command(s, EXCHANGE_RESTORE, &command);
-        return;
-    }
-    reporter_say(&t->reporter, t->restore.passed_over > 0 ? (struct event){.id = EVENT_PASSED_OVER,
-                                                                .count = t->restore.passed_over}
-                                                          : (struct event){.id = EVENT_PUT_BACK});
-    restore_done(&t->restore);
-    s->orders->save = true;
-}
-
-static void burst_again(struct step *s)
-{
-    const struct recovery_config *c = &s->t->config.recovery;
-
-    send_command(s, EXCHANGE_BURST,
-        &(struct chrony_command){.id = CHRONY_BURST, .burst = {c->burst_good, c->burst_total}});
-    recoveries_burst_sent(&s->t->recoveries, false, s->seen->now_ns);
-}
-
-static void send_rate(struct step *s)
-{
-    const struct known_chronyd *known = &s->t->client.known;
-
-    recoveries_rate_sent(&s->t->recoveries, &known->reference_time);
-    send_command(
-        s, EXCHANGE_RATE, &(struct chrony_command){.id = CHRONY_DFREQ, .ppm = known->residual_ppm});
-}
-
-static void ask_for_servers(struct step *s)
-{
-    const struct chrony_command command = own_servers_next(&s->t->own_servers);
-
-    send_command(s, EXCHANGE_OWN_SERVERS, &command);
-}
-
-static void restore_or_poll(struct step *s)
-{
-    struct tracker *t = s->t;
-    const int64_t now_ns = s->seen->now_ns;
-
-    if (chrony_client_is_busy(&t->client) || t->config.dry_run)
-        return;
-    if (may_restore(t) && is_due(t, t->restore.due_ns, now_ns))
-        restore_one(s);
-    else if (rate_is_due(t, now_ns))
-        send_rate(s);
-    else if (may_burst(t) && is_due(t, t->recoveries.burst_due_ns, now_ns))
-        burst_again(s);
-    else if (is_due(t, t->client.poll_due_ns, now_ns) && !t->stopping)
-        send_command(s, EXCHANGE_POLL, &(struct chrony_command){.id = CHRONY_TRACKING});
-    else if (may_ask_for_servers(t) && is_due(t, t->own_servers.due_ns, now_ns))
-        ask_for_servers(s);
 }
 
 /* --- what was observed --------------------------------------------------------------------------
@@ -554,10 +164,10 @@ static void take_look(struct step *s)
         return;
     case HOST_DISRUPTED:
         counter_watch_disrupted(&t->counter, seen->now_ns);
-        begin_recovery(s, RECOVERY_CAUSE_MARKER);
+        step_begin_recovery(s, RECOVERY_CAUSE_MARKER);
         s->orders->save = true;
         return;
-    case HOST_FORMULA_LATE: begin_recovery(s, RECOVERY_CAUSE_FORMULA); return;
+    case HOST_FORMULA_LATE: step_begin_recovery(s, RECOVERY_CAUSE_FORMULA); return;
     }
 }
 
@@ -583,63 +193,13 @@ static void take_readings(struct step *s)
 static void stop(struct step *s)
 {
     struct tracker *t = s->t;
-    const struct recoveries_view beside = recoveries_view(t);
+    const struct recoveries_view beside = step_recoveries_view(t);
 
     t->stopping = true;
     restore_hurry(&t->restore, s->seen->now_ns);
     recoveries_abandon(&t->recoveries, &t->reporter, &beside);
     feeder_report_pretended(&t->feeder, &t->reporter);
     chrony_client_give_up(&t->client);
-}
-
-static void meet_another_chronyd(struct step *s)
-{
-    struct tracker *t = s->t;
-
-    recoveries_meet_another(&t->recoveries);
-    t->config.recovery.n_servers -= t->own_servers.n_found;
-    own_servers_init(&t->own_servers, &t->config.own_servers, s->seen->now_ns);
-}
-
-/* Returns the event for the recovery. */
-static enum recovery_event take_chronyd(struct step *s)
-{
-    struct tracker *t = s->t;
-    const struct observation *seen = s->seen;
-    const int64_t now_ns = seen->now_ns;
-    const struct chrony_client_view view = {
-        .now_ns = now_ns,
-        .id = seen->chronyd_id,
-        .arrival = seen->chronyd,
-        .error = seen->chronyd_error,
-        .reply = seen->reply,
-        .reply_length = seen->reply_length,
-        .queued = seen->command_queued,
-        .dry_run = t->config.dry_run,
-        .refid = t->config.refid,
-        .any_reference = t->host.mode != TRACKER_MODE_CLOCK,
-    };
-    const uint64_t id_before = t->client.known.id;
-    const struct chrony_news news = chrony_client_receive(&t->client, &t->reporter, &view);
-
-    s->told = news.told;
-    restore_meet(&t->restore, seen->chronyd_id);
-    if (t->client.known.id != id_before)
-        meet_another_chronyd(s);
-    if (news.referenced && rate_is_good(t))
-        recoveries_need_no_burst(&t->recoveries);
-    if (news.referenced)
-        restore_referenced(&t->restore, now_ns);
-    if (news.owner == EXCHANGE_RATE && news.event != RECOVERY_REPLY_OK)
-        recoveries_need_no_rate(&t->recoveries);
-    if (news.owner == EXCHANGE_OWN_SERVERS)
-        take_servers(s, news.event);
-    if (news.owner == EXCHANGE_RESTORE && news.event == RECOVERY_SILENCE)
-        restore_unanswered(&t->restore, now_ns);
-    else if (news.owner == EXCHANGE_RESTORE)
-        restore_answered(&t->restore);
-    return news.owner == EXCHANGE_RECOVERY || news.owner == EXCHANGE_NONE ? news.event
-                                                                          : RECOVERY_TICK;
 }
 
 /* --- the samples --------------------------------------------------------------------------------
@@ -660,7 +220,7 @@ static bool may_feed(const struct tracker *t, int64_t now_ns)
 static bool disarms_makestep(const struct tracker *t, int64_t now_ns)
 {
     return t->config.recovery.step != RECOVERY_STEP_ALWAYS && t->restore.makestep &&
-           may_restore(t) && is_due(t, t->restore.due_ns, now_ns);
+           step_may_restore(t) && step_is_due(t, t->restore.due_ns, now_ns);
 }
 
 static void feed(struct step *s)
@@ -691,111 +251,8 @@ static void feed(struct step *s)
     view.measured = measured && view.may_feed && !s->pauses &&
                     feeder_is_due(&t->feeder, view.now_ns, view.slack_ns);
     if (view.measured)
-        view.verdict = read_offset(s, &offset);
+        view.verdict = step_read_offset(s, &offset);
     s->orders->send_sample = feeder_step(&t->feeder, &t->reporter, &view, &s->orders->sample);
-}
-
-static void watch_health(const struct step *s)
-{
-    struct tracker *t = s->t;
-    const struct feeder *f = &t->feeder;
-    const struct known_chronyd *known = &t->client.known;
-    const int64_t now_ns = s->seen->now_ns;
-
-    health_take(&t->health,
-        &(struct health_view){
-            .now_ns = now_ns,
-            .feeding = s->is_clock,
-            /* Or the page changes during each reading, so that there is none at all. */
-            .withheld = f->withheld || now_ns - f->due_ns > t->config.sample_interval_ns,
-            .measured = f->has_offset && f->offset_ns == now_ns,
-            .offset_ns = f->offset.ns,
-            .bound_ns = f->offset.has_bound ? f->offset.bound_ns : UINT64_MAX,
-            .asked = t->client.asked && (known->tracked || !known->reachable),
-            .answers = known->reachable,
-            .recovering = t->recoveries.recovery.state != RECOVERY_IDLE,
-            .has_reference = known->has_reference,
-            .reference_time = known->reference_time,
-            .update_interval_sec = known->update_interval_sec,
-            .has_bursts = t->host.mode != TRACKER_MODE_CLOCK,
-            .boosted = t->restore.polls,
-        });
-}
-
-/* --- the applications ---------------------------------------------------------------------------
- */
-
-/* Until a disrupted clock is right again: by the page, which tells how far, or by chronyd's word.
- */
-static bool is_disrupted(const struct tracker *t)
-{
-    const struct recovery *r = &t->recoveries.recovery;
-
-    if (t->recoveries.pending)
-        return true;
-    if (r->started_ns == 0 || r->cause == RECOVERY_CAUSE_START)
-        return false;
-    if (t->host.has_time)
-        return recovery_holds_samples(r);
-    return r->synchronised_ns == 0 && (r->state != RECOVERY_IDLE || !t->client.known.tracked ||
-                                          !t->client.known.has_reference);
-}
-
-static double page_rate_bound(const struct clock_model *model)
-{
-    return model->has_bound ? (double)model->period_maxerror / (double)model->period_frac : 0;
-}
-
-/*
- * What chronyd's own estimates leave out, which are of before the disruption at first: how far the
- * rate is from what it has measured since, and how well it can have measured that.
- */
-static double chronyd_rate_doubt(const struct tracker *t, int64_t now_ns)
-{
-    const struct known_chronyd *known = &t->client.known;
-    const struct recovery *r = &t->recoveries.recovery;
-    const double since_sec = r->started_ns ? (double)(now_ns - r->started_ns) * 1e-9 : HUGE_VAL;
-    const double residual = fabs(known->residual_ppm) * 1e-6;
-
-    return (isnan(residual) ? 0 : residual) + 2 * known->dispersion_sec / fmax(since_sec, 1);
-}
-
-static void tell_applications(const struct step *s)
-{
-    struct tracker *t = s->t;
-    const struct feeder *f = &t->feeder;
-    const struct known_chronyd *known = &t->client.known;
-
-    bound_step(
-        &t->bound, &(struct bound_view){
-                       .now_ns = s->seen->now_ns,
-                       .suspended_ns = s->seen->suspended_ns,
-                       .realtime_less_ns = s->seen->realtime_less_ns,
-                       .max_drift = t->config.max_drift_ppm * 1e-6,
-                       .stopping = t->stopping,
-                       .has_page = t->host.known && t->host.page.magic != 0,
-                       .sees_page = !host_in_trouble(&t->host),
-                       .disrupted = is_disrupted(t),
-                       .unconfirmed = t->recoveries.unconfirmed,
-                       .measured = f->has_offset && f->offset_ns == s->seen->now_ns,
-                       .is_clock = s->is_clock,
-                       .goes_by_others = known->has_reference && known->refid != t->config.refid,
-                       .offset_sec = f->offset.sec,
-                       .has_bound = f->offset.has_bound,
-                       .host_is_free = t->host.page.clock_status == VMCLOCK_STATUS_FREERUNNING,
-                       .bound_ns = f->offset.bound_ns,
-                       .rate_bound = page_rate_bound(&t->host.model),
-                       .page_sequence = t->host.page.seq_count,
-                       .told = s->told,
-                       .has_reference = known->has_reference,
-                       .distance_sec = known->distance_sec,
-                       .correction_sec = known->correction_sec,
-                       .rate_doubt = chronyd_rate_doubt(t, s->seen->now_ns),
-                       .reference_sec = (int64_t)known->reference_time.sec,
-                       .interval_sec = known->update_interval_sec,
-                       .leap_is_announced = known->leap == 1 || known->leap == 2,
-                       .answers = known->reachable,
-                   });
 }
 
 /* --- one step --------------------------------------------------------------------------------- */
@@ -819,16 +276,16 @@ static void schedule(struct step *s)
     } else if (!t->config.dry_run) {
         if (!t->stopping)
             wake(s, t->client.poll_due_ns);
-        if (may_restore(t))
+        if (step_may_restore(t))
             wake(s, t->restore.due_ns);
-        if (may_burst(t))
-            wake(s, t->recoveries.burst_due_ns);
-        if (may_ask_for_servers(t))
+        if (step_may_burst(s))
+            wake(s, t->aftercare.burst_due_ns);
+        if (step_may_ask_for_servers(t))
             wake(s, t->own_servers.due_ns);
     }
     wake(s, reporter_due_ns(&t->reporter));
     wake(s, ptp_clock_deadline_ns(&t->ptp));
-    if (t->ptp.present && is_comparable(t))
+    if (t->ptp.present && step_ptp_is_comparable(t))
         wake(s, t->ptp.due_ns);
     if (needs_raw)
         wake(s, t->counter.due_ns);
@@ -836,9 +293,9 @@ static void schedule(struct step *s)
         wake(s, t->feeder.due_ns);
 
     then_ns = s->orders->wake_at_ns;
-    if (needs_raw && is_due(t, t->counter.due_ns, then_ns))
+    if (needs_raw && step_is_due(t, t->counter.due_ns, then_ns))
         s->orders->measure |= TRACKER_MEASURE_RAW | TRACKER_MEASURE_TAI;
-    if (s->may_feed && !s->pauses && is_due(t, t->feeder.due_ns, then_ns)) {
+    if (s->may_feed && !s->pauses && step_is_due(t, t->feeder.due_ns, then_ns)) {
         s->orders->measure |= TRACKER_MEASURE_REALTIME;
         if (t->feeder.verdict == CLOCK_LEAP_NOW) /* the kernel's TAI offset changes with it */
             s->orders->measure |= TRACKER_MEASURE_TAI;
@@ -850,7 +307,7 @@ static void describe(struct step *s)
 {
     const struct tracker *t = s->t;
 
-    s->orders->stopped = t->stopping && !may_restore(t);
+    s->orders->stopped = t->stopping && !step_may_restore(t);
     s->orders->owes = restore_is_pending(&t->restore) && !t->config.dry_run;
     s->orders->awaits_reply = chrony_client_is_busy(&t->client);
     s->orders->reply_deadline_ns = t->client.exchange.deadline_ns;
@@ -874,22 +331,22 @@ void tracker_step(
 
     take_look(&s);
     if (seen->request)
-        begin_recovery(
+        step_begin_recovery(
             &s, t->recoveries.pending ? t->recoveries.recovery.cause : RECOVERY_CAUSE_REQUEST);
     take_readings(&s);
     if (seen->stop && !t->stopping)
         stop(&s);
-    event = take_chronyd(&s);
-    if (start_is_due(t)) {
-        begin_recovery(&s, RECOVERY_CAUSE_START);
+    event = step_take_chronyd(&s);
+    if (step_start_is_due(t)) {
+        step_begin_recovery(&s, RECOVERY_CAUSE_START);
         event = RECOVERY_TICK;
     }
-    run_recovery(&s, event);
-    compare_ptp(&s);
-    restore_or_poll(&s);
+    step_recover(&s, event);
+    step_compare_ptp(&s);
+    step_restore_or_poll(&s);
     feed(&s);
-    watch_health(&s);
-    tell_applications(&s);
+    step_watch_health(&s);
+    step_tell_applications(&s);
     if (ret_orders->measure == 0)
         schedule(&s);
     describe(&s);

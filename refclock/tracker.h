@@ -18,6 +18,7 @@
 #ifndef REFCLOCK_TRACKER_H
 #define REFCLOCK_TRACKER_H
 
+#include "refclock/aftercare.h"
 #include "refclock/bound.h"
 #include "refclock/chrony_client.h"
 #include "refclock/counter_watch.h"
@@ -145,6 +146,7 @@ struct tracker {
     struct ptp_clock ptp;
     struct chrony_client client;
     struct recoveries recoveries;
+    struct aftercare aftercare;
     struct restore restore;
     struct own_servers own_servers;
     struct feeder feeder;

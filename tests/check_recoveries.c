@@ -150,24 +150,6 @@ START_TEST(a_reset_that_is_late_is_reported_once_whatever_begins_meanwhile)
 }
 END_TEST
 
-START_TEST(bursts_follow_a_recovery_four_times_each_after_twice_as_long)
-{
-    static const int64_t intervals_sec[] = {8, 16, 32, 64};
-
-    recoveries_burst_sent(&recoveries, true, now_ns);
-    for (unsigned i = 0; i < 4; i++) {
-        ck_assert_uint_eq(recoveries.bursts_left, 4 - i);
-        ck_assert_int_eq(recoveries.burst_due_ns, now_ns + intervals_sec[i] * SECOND);
-        now_ns = recoveries.burst_due_ns;
-        recoveries_burst_sent(&recoveries, false, now_ns);
-    }
-    ck_assert_uint_eq(recoveries.bursts_left, 0);
-    recoveries_burst_sent(&recoveries, true, now_ns);
-    recoveries_need_no_burst(&recoveries);
-    ck_assert_uint_eq(recoveries.bursts_left, 0);
-}
-END_TEST
-
 START_TEST(a_disruption_while_vmclockd_stops_is_left_to_the_next_start)
 {
     recoveries_begin(&recoveries, &reporter, RECOVERY_CAUSE_MARKER, WATCH, false, true);
@@ -198,6 +180,5 @@ RUN_LOOPS_AFTER(setup, "recoveries", {a_disruption_is_pending_until_its_reset_is
     {a_dry_run_confirms_no_marker_and_counts_no_recovery, 1},
     {resets_follow_each_other_by_a_watch_interval_and_in_a_storm_by_a_second, 1},
     {a_reset_that_is_late_is_reported_once_whatever_begins_meanwhile, 1},
-    {bursts_follow_a_recovery_four_times_each_after_twice_as_long, 1},
     {a_disruption_while_vmclockd_stops_is_left_to_the_next_start, 1},
     {one_that_is_abandoned_is_reported_where_one_ran, 1})

@@ -176,11 +176,12 @@ class Daemon:
 
     # vmclockctl.
 
-    def ctl(self, *words, timeout=20):
+    def ctl(self, *words, timeout=20, environment=None):
         command = [harness.program("vmclockctl"), "-c", self.configuration, *words]
         return subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=timeout, check=False
-        )
+            command, capture_output=True, text=True, errors="replace", timeout=timeout, check=False,
+            env={**os.environ, **(environment or {})},
+        )  # fmt: skip
 
     def status(self):
         """status --json as a dict; None while there is none."""

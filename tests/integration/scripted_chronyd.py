@@ -99,6 +99,12 @@ def float_decode(bits):
     return coefficient * 2.0 ** (exponent - 25)
 
 
+def address_encode(address):
+    family = 0 if not address else 2 if ":" in address else 1
+    packed = socket.inet_pton(socket.AF_INET6 if family == 2 else socket.AF_INET, address or "0.0.0.0")
+    return packed.ljust(16, b"\0") + struct.pack(">HH", family, 0)
+
+
 def address_decode(data):
     family = int.from_bytes(data[16:18], "big")
     if family == 1:
@@ -284,6 +290,7 @@ class ScriptedChronyd:
         self.selects_after = selects_after
         self.unselected = 0
         self.ntp_sources = []
+        self.address = None  # of the source of ntp_refid
         self.updated = None  # when its reference was; None: always just now
         self.update_interval = 0
         self.ntp_refid = 0  # what it selects of itself, without any sample of ours
@@ -465,7 +472,7 @@ class ScriptedChronyd:
         return struct.pack(
             ">I20sHH3I9I",
             self.refid,
-            bytes(20),
+            address_encode(self.address) if self.refid == self.ntp_refid else bytes(20),
             0 if unsynchronised else 1,
             3 if unsynchronised else 0,
             now >> 32,
@@ -475,11 +482,8 @@ class ScriptedChronyd:
         )
 
     def _source(self, address):
-        family = 2 if ":" in address else 1
-        packed = socket.inet_pton(socket.AF_INET6 if family == 2 else socket.AF_INET, address)
-        raw = packed.ljust(16, b"\0") + struct.pack(">HH", family, 0)
         # poll, stratum, state, mode, flags, reachability, age, three Floats
-        return raw + struct.pack(">hHHHHHI3I", 6, 1, 0, 0, 0, 0o377, 0, 0, 0, 0)
+        return address_encode(address) + struct.pack(">hHHHHHI3I", 6, 1, 0, 0, 0, 0o377, 0, 0, 0, 0)
 
     def _wake(self):
         self._wake_write.send(b".")

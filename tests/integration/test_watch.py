@@ -127,6 +127,23 @@ class WatchTest(ScriptedCase):
         for before, after in zip(markers, markers[1:]):
             self.assertEqual(before[1], after[0], "no marker is left out")
 
+    def test_a_marker_that_flaps_is_folded(self):
+        made = self.marker()
+        daemon = self.daemon()
+        daemon.reaches(state="watching")
+        watch = self.watch(daemon)
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            made.disrupt()
+            time.sleep(0.02)
+        last = f"-> {made.fields.disruption_marker:#x},"
+        watch.prints("the marker changes again and again")
+        watch.prints(last)
+        watch.prints(" of them at once")
+        self.assertLess(len(watch.lines), 60)
+        made.disrupt()
+        watch.prints(f"-> {made.fields.disruption_marker:#x},")
+
     def test_an_event_is_seen_within_milliseconds_and_nothing_is_polled(self):
         made = self.marker()
         daemon = self.daemon()
