@@ -567,7 +567,7 @@ const struct state_key state_keys[] = {
     {"chronyd.synchronised", STATE_YES_NO, FLAG(client.known.synchronised), WHEN(tracking), JSON,
         GAUGE("chronyd_synchronised", "Whether chronyd has a reference: in clock mode, ours.", 1)},
     {"chronyd.refid", STATE_TEXT, chronyd_refid, WHEN(reference), JSON},
-    {"chronyd.reference", STATE_TEXT, chronyd_reference, WHEN(reference), JSON},
+    {"reference", STATE_TEXT, chronyd_reference, WHEN(reference), JSON},
 
     {"pid", STATE_INTEGER, pid, JSON},
     {"updated", STATE_REAL, updated, JSON,

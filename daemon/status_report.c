@@ -81,7 +81,7 @@ const char *status_report_outcome(const struct state_file *state)
 
 const char *status_report_chronyd(const struct state_file *state, char *ret_text, size_t size)
 {
-    const char *reference = state_file_value(state, "chronyd.reference");
+    const char *reference = state_file_value(state, "reference");
 
     snprintf(ret_text, size, "%s%s%s",
         state_file_value_is(state, "dry_run", "yes")                ? "not asked"

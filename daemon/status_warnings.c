@@ -56,7 +56,7 @@ static bool in_clock_mode(const struct state_file *state)
 static void warn_of_chronyd(const struct warnings *w)
 {
     const struct state_file *state = w->state;
-    const char *reference = state_file_value(state, "chronyd.reference");
+    const char *reference = state_file_value(state, "reference");
     const char *stale = state_file_value(state, "health.reference_s");
     char span[FORMAT_MAX];
 

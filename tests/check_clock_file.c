@@ -117,18 +117,6 @@ static int64_t i64(const uint8_t *at)
     return value;
 }
 
-/* As ClockBound's clients: 0, for the last copy is good, while it is being written. */
-static uint64_t read_segment(const uint8_t *s)
-{
-    const uint16_t generation = u16(s + 14);
-
-    if (generation == 0 || generation % 2 || u16(s + 12) == 0)
-        return 0;
-    ck_assert_int_eq(i64(s + 48), i64(s + 56) * 1000);
-    ck_assert(i64(s + 32) - i64(s + 16) == 5 && i64(s + 40) == i64(s + 24));
-    return (uint64_t)i64(s + 56);
-}
-
 /* --- what is in them -------------------------------------------------------------------------- */
 
 START_TEST(the_segment_is_as_clockbounds_clients_want_it)
@@ -260,6 +248,18 @@ END_TEST
  */
 
 #if !defined(__SANITIZE_ADDRESS__)
+/* As ClockBound's clients: 0, for the last copy is good, while it is being written. */
+static uint64_t read_segment(const uint8_t *s)
+{
+    const uint16_t generation = u16(s + 14);
+
+    if (generation == 0 || generation % 2 || u16(s + 12) == 0)
+        return 0;
+    ck_assert_int_eq(i64(s + 48), i64(s + 56) * 1000);
+    ck_assert(i64(s + 32) - i64(s + 16) == 5 && i64(s + 40) == i64(s + 24));
+    return (uint64_t)i64(s + 56);
+}
+
 /* In the child: one write, between two stops. */
 static void write_traced(void)
 {

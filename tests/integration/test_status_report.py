@@ -121,7 +121,7 @@ class StatusReportTest(ScriptedCase):
         text = "\n".join(self.screen(daemon, OK, "its reference is 192.0.2.1"))
         self.assertIn("Marker            0x1\n", text)
         status = daemon.status()
-        self.assertEqual(status["chronyd"]["reference"], "192.0.2.1")
+        self.assertEqual(status["reference"], "192.0.2.1")
         self.assertEqual(status["chronyd"]["refid"], "C0000201")
         self.chronyd.script(script.TRACKING, *[script.late(60)] * 20)
         made.disrupt()
