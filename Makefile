@@ -240,6 +240,10 @@ check-selinux: packages-build packages-selinux
 check-cross:
 	@for arch in arm64 armhf i386; do tests/cross/check-cross $$arch || exit 1; done
 
+# musl in place of glibc, without libsystemd.
+check-musl:
+	tests/cross/check-musl
+
 check-vm-arm64:
 	tests/vm/setup-arm64.sh
 	tests/vm/check_vm_arm64.py
@@ -377,7 +381,8 @@ install: all
 	$(call install_config,conf/chrony-vmclock.conf,$(chronyconfdir),vmclockd.conf,$(DESTDIR)$(pkgdatadir)/chrony-vmclock.conf)
 	$(INSTALL) -m 644 conf/chrony-vmclock.conf $(DESTDIR)$(pkgdatadir)
 	$(INSTALL) -m 644 README.md NEWS LICENSE doc/containers.md $(DESTDIR)$(docdir)
-	$(INSTALL) -m 644 $(wildcard systemd/examples/*) conf/prometheus/vmclockd.rules.yml $(DESTDIR)$(docdir)/examples
+	$(INSTALL) -m 644 $(wildcard systemd/examples/*) conf/prometheus/vmclockd.rules.yml \
+	    conf/grafana/vmclockd.json $(DESTDIR)$(docdir)/examples
 	$(INSTALL) -d $(DESTDIR)$(docdir)/examples/runit $(DESTDIR)$(docdir)/examples/s6
 	$(INSTALL) -m 644 conf/init/vmclockd.openrc $(DESTDIR)$(docdir)/examples
 	$(INSTALL) -m 644 $(wildcard conf/init/runit/*) $(DESTDIR)$(docdir)/examples/runit
@@ -441,7 +446,7 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all demo check check-layers check-version check-vectors check-manuals check-units check-recovery check-sanitized check-corpora \
-        check-chrony-conf compare-chrony-conf check-vm check-package check-selinux check-cross \
+        check-chrony-conf compare-chrony-conf check-vm check-package check-selinux check-cross check-musl \
         check-vm-arm64 faults fuzz fuzz-sources soak soak-virtual coverage bench \
         format tidy analyze install uninstall install-selinux uninstall-selinux dist clean
 .SECONDARY:

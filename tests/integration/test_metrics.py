@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The metrics file: whole at any time, right, by Prometheus' conventions, and gone at the end."""
 
+import json
 import os
 import re
 import signal
@@ -163,6 +164,42 @@ class MetricsTest(ScriptedCase):
             manual = file.read()
         self.assertEqual({name for name in there if f".It Li {name}\n" not in manual
                           and f".It Li {name} {{" not in manual}, set())
+
+    def test_the_dashboard_asks_for_metrics_that_there_are(self):
+        """The structure that Grafana wants, and each expression, by Prometheus' own parser."""
+        with open(os.path.join(harness.PROJECT, "conf/grafana/vmclockd.json"), encoding="ascii") as file:
+            dashboard = json.load(file)
+        self.assertGreaterEqual(dashboard["schemaVersion"], 36)
+        taken, names, expressions = set(), set(), [one["expr"] for one in dashboard["annotations"]["list"]]
+        for panel in dashboard["panels"]:
+            self.assertTrue(panel["title"] and panel["description"] and panel["targets"], panel["id"])
+            self.assertIn(panel["type"], ("stat", "timeseries", "state-timeline", "heatmap"))
+            place = panel["gridPos"]
+            self.assertLessEqual(place["x"] + place["w"], 24)
+            cells = {(x, y) for x in range(place["x"], place["x"] + place["w"])
+                     for y in range(place["y"], place["y"] + place["h"])}  # fmt: skip
+            self.assertFalse(cells & taken, f"{panel['title']} lies on another")
+            taken |= cells
+            self.assertEqual(len({one["refId"] for one in panel["targets"]}), len(panel["targets"]))
+            expressions += [target["expr"] for target in panel["targets"]]
+        self.assertEqual(len({panel["id"] for panel in dashboard["panels"]}), len(dashboard["panels"]))
+        rules = {"groups": [{"name": "dashboard", "rules": []}]}
+        for number, expression in enumerate(expressions):
+            names |= set(re.findall(r"vmclockd_\w+", expression))
+            filled = re.sub(r"\$__(interval|range)", "5m", expression).replace("$instance", ".*")
+            rules["groups"][0]["rules"].append({"record": f"dashboard:{number}", "expr": filled})
+        path = self.path("dashboard.rules.yml")
+        with open(path, "w", encoding="ascii") as file:
+            json.dump(rules, file)  # which is YAML as well
+        made = self.clock()
+        daemon = self.daemon(metrics_file=self.file)
+        self.has("vmclockd_healthy", "1")
+        made.migrate(offset=2e-3)
+        self.has("vmclockd_recoveries_total", "1")
+        there = {re.match(r"\w+", series).group() for series in parse(daemon.ctl("metrics").stdout)}
+        self.assertEqual(names - there, set())
+        done = subprocess.run([self.promtool(), "check", "rules", path], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_promtool_has_nothing_to_say(self):
         made = self.clock()
