@@ -9,6 +9,8 @@
 #include "daemon/history.h"
 
 #define VALUE_MAX 64
+#define WORDS_MAX 1024 /* of eight values at most */
+#define INDENT    4
 
 static json_t *line_json(const char *line)
 {
@@ -45,28 +47,36 @@ static void print_line(const char *line)
          marker[VALUE_MAX] = "-";
     char outcome[VALUE_MAX] = "-", by[VALUE_MAX] = "-", ns[VALUE_MAX], ppm[VALUE_MAX];
     char text[3][FORMAT_MAX];
+    char words[WORDS_MAX];
     bool has_kind;
+    int n;
 
     history_value(line, "at", at, sizeof(at));
     history_value(line, "cause", cause, sizeof(cause));
     has_kind = history_value(line, "kind", kind, sizeof(kind)) && strcmp(kind, "unknown") != 0;
     history_value(line, "marker", marker, sizeof(marker));
     history_value(line, "outcome", outcome, sizeof(outcome));
-    printf("%s  %s%s%s, marker %s: %s\n", at, cause, has_kind ? ", " : "", has_kind ? kind : "",
-        marker, outcome);
-    printf("    reset %s, ", after(line, "reset_ms", text[0]));
+    snprintf(words, sizeof(words), "%s  %s%s%s, marker %s: %s", at, cause, has_kind ? ", " : "",
+        has_kind ? kind : "", marker, outcome);
+    format_fold(stdout, words, 0, INDENT);
+    n = snprintf(words, sizeof(words), "reset %s, ", after(line, "reset_ms", text[0]));
     if (history_value(line, "corrected_ms", text[1], sizeof(text[1])) &&
         history_value(line, "corrected_by", by, sizeof(by))) {
         const bool offset = history_value(line, "corrected_ns", ns, sizeof(ns));
 
         history_value(line, "corrected_ppm", ppm, sizeof(ppm));
-        printf("corrected %s by the %s: %s%s%s ppm, ", after(line, "corrected_ms", text[1]),
-            strcmp(by, "ptp") == 0 ? "PTP clock" : by,
-            offset ? format_ns(strtod(ns, NULL), text[2]) : "", offset ? " and " : "", ppm);
+        n += snprintf(words + n, sizeof(words) - (size_t)n,
+            "corrected %s by the %s: %s%s%s%+.4f ppm, ", after(line, "corrected_ms", text[1]),
+            strcmp(by, "ptp") == 0 ? "PTP clock" : by, offset && strtod(ns, NULL) > 0 ? "+" : "",
+            offset ? format_ns(strtod(ns, NULL), text[2]) : "", offset ? " and " : "",
+            strtod(ppm, NULL));
     } else {
-        printf("left to chronyd, ");
+        n += snprintf(words + n, sizeof(words) - (size_t)n, "left to chronyd, ");
     }
-    printf("synchronised %s\n", after(line, "synchronised_ms", text[0]));
+    snprintf(words + n, sizeof(words) - (size_t)n, "synchronised %s",
+        after(line, "synchronised_ms", text[0]));
+    printf("%*s", INDENT, "");
+    format_fold(stdout, words, INDENT, INDENT);
 }
 
 int history_report(const struct config *config, bool json)

@@ -9,7 +9,8 @@
 #include "daemon/format.h"
 #include "lib/vmclock.h"
 
-#define TIME_MAX 64
+#define TIME_MAX      64
+#define LABEL_COLUMNS 12
 
 /* RFC 3339, nine digits. */
 static const char *time_str(const struct timespec *t, char ret_text[TIME_MAX])
@@ -60,18 +61,20 @@ static void print_json(const struct vmclock_interval *now, bool holds, const cha
 
 static void print_text(const struct vmclock_interval *now, bool holds, const char *why)
 {
-    char text[TIME_MAX], width[FORMAT_MAX];
+    char text[TIME_MAX], width[FORMAT_MAX], words[256];
 
     if (holds) {
-        printf("Earliest  %s\n", time_str(&now->earliest, text));
-        printf("Latest    %s\n", time_str(&now->latest, text));
-        printf("Width     %s\n", format_ns((double)width_ns(now), width));
+        printf("%-*s%s\n", LABEL_COLUMNS, "Earliest", time_str(&now->earliest, text));
+        printf("%-*s%s\n", LABEL_COLUMNS, "Latest", time_str(&now->latest, text));
+        printf("%-*s%s\n", LABEL_COLUMNS, "Width", format_ns((double)width_ns(now), width));
     }
-    printf("Status    %s: %s\n", vmclock_status_str(now->status), why);
+    snprintf(words, sizeof(words), "%s: %s", vmclock_status_str(now->status), why);
+    printf("%-*s", LABEL_COLUMNS, "Status");
+    format_fold(stdout, words, LABEL_COLUMNS, LABEL_COLUMNS);
     if (now->disruption_marker)
-        printf("Marker    0x%" PRIx64 "\n", now->disruption_marker);
+        printf("%-*s0x%" PRIx64 "\n", LABEL_COLUMNS, "Marker", now->disruption_marker);
     if (now->vm_generation)
-        printf("Generation  0x%" PRIx64 "\n", now->vm_generation);
+        printf("%-*s0x%" PRIx64 "\n", LABEL_COLUMNS, "Generation", now->vm_generation);
 }
 
 int now_report(const struct config *config, bool json)

@@ -236,7 +236,7 @@ static void print_marker(const struct state_file *state)
 {
     const char *generation = state_file_value(state, "vm_generation");
 
-    if (state_file_is_blind(state))
+    if (state_file_is_blind(state) && state_file_value(state, "last_known.disruption_marker"))
         print_last_known(state, "Marker", state_file_value(state, "last_known.disruption_marker"),
             "last_known.page_age_s");
     else if (!state_file_value(state, "disruption_marker"))
