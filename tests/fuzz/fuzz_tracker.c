@@ -214,6 +214,10 @@ static uint32_t big_endian(const uint8_t *at)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
+/* Of that table: those that chronyd alone knows by their addresses. */
+#define OWN_AT 2
+#define N_OWN  2
+
 static struct recovery_server server_of_table(unsigned i)
 {
     struct recovery_server server = {.minpoll = 6, .maxpoll = 10};
@@ -323,7 +327,21 @@ static size_t write_reply(const struct world *w, const struct request *request, 
     reply[28 + 27] = refid ? 0 : 3;
     for (int i = 0; i < 4; i++)
         reply[28 + 52 + i] = (uint8_t)(frequency >> (24 - 8 * i));
-    return request->id == CHRONY_TRACKING && request->status == CHRONY_OK ? 104 : 28;
+    if (request->status != CHRONY_OK)
+        return 28;
+    if (request->id == CHRONY_N_SOURCES) {
+        memset(reply + 28, 0, 4);
+        reply[31] = N_OWN;
+        return 32;
+    }
+    if (request->id == CHRONY_SOURCE_DATA) {
+        memset(reply + 28, 0, 48);
+        memcpy(reply + 28, server_of_table(OWN_AT + request->data[23]).address.bytes, 4);
+        reply[28 + 17] = 1; /* IPv4, */
+        reply[28 + 21] = 6; /* its poll */
+        return 76;
+    }
+    return request->id == CHRONY_TRACKING ? 104 : 28;
 }
 
 static void forget_oldest(struct world *w)
@@ -489,7 +507,8 @@ static void check_orders(struct world *w)
         must(orders->wake_at_ns <= w->now_ns + 5 * SECOND);
     must(orders->command_length == 0 || orders->command_length == 28 ||
          orders->command_length == 44 || orders->command_length == 68 ||
-         orders->command_length == 104);
+         orders->command_length == 104 || orders->command_length == 32 ||
+         orders->command_length == 76);
     if (orders->command_length)
         check_command(w);
     if (orders->send_sample)
@@ -714,6 +733,12 @@ static void configure(struct world *w, struct bytes *in)
     };
     for (unsigned i = 0; i < r->n_servers; i++)
         r->servers[i] = server_of_table(i);
+    if (b & 128 && r->n_servers <= OWN_AT) {
+        w->config.own_servers =
+            (struct own_servers_config){.n = N_OWN, .minpoll = 6, .maxpoll = 10};
+        for (unsigned i = 0; i < N_OWN; i++)
+            w->config.own_servers.addresses[i] = server_of_table(OWN_AT + i).address;
+    }
     if (w->least_interval_ns == 0 || w->config.watch_interval_ns < w->least_interval_ns)
         w->least_interval_ns = w->config.watch_interval_ns;
     if (w->least_sample_ns == 0 || w->config.sample_interval_ns < w->least_sample_ns)
