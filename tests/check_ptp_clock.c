@@ -63,13 +63,13 @@ START_TEST(the_largest_difference_of_an_hour_is_what_it_is_good_for)
     read_at(1, 1e-3, 0);
     ptp_clock_compare(&ptp, 0, SECOND);
     for (int minute = 1; minute <= 55; minute++) {
-        read_at(60 * minute, 1e-6, 0);
-        ptp_clock_compare(&ptp, 0, 60 * minute * SECOND);
+        read_at(60.0 * minute, 1e-6, 0);
+        ptp_clock_compare(&ptp, 0, 60 * SECOND * minute);
         ck_assert_double_eq_tol(ptp_clock_good_for_sec(&ptp), 1e-3, 1e-7);
     }
     for (int minute = 56; minute <= 75; minute++) {
-        read_at(60 * minute, 1e-6, 0);
-        ptp_clock_compare(&ptp, 0, 60 * minute * SECOND);
+        read_at(60.0 * minute, 1e-6, 0);
+        ptp_clock_compare(&ptp, 0, 60 * SECOND * minute);
     }
     ck_assert_double_eq_tol(ptp_clock_good_for_sec(&ptp), 1e-6, 1e-7);
 }

@@ -212,7 +212,7 @@ class Picture:
 
 
 def filled(expression):
-    return expression.replace("$__interval", f"{2 * STEP}s").replace("$__range", f"{SECONDS}s").replace("$instance", ".*")
+    return expression.replace("offset $__interval", f"offset {STEP}s").replace("$__interval", f"{2 * STEP}s").replace("$__range", f"{SECONDS}s").replace("$instance", ".*")
 
 
 def draw(dashboard, prometheus, begin, end, path):

@@ -150,6 +150,11 @@ class StatusReportTest(ScriptedCase):
         for found in (status["updated_date"], status["last_disruption"]["date"], status["last_recovery"]["date"]):
             self.assertRegex(found, date)
         self.assertTrue(0 <= status["age_s"] < 5, status["age_s"])
+        dates = set()
+        for _ in range(25):
+            dates.add(daemon.status()["last_disruption"]["at"])
+            time.sleep(0.1)
+        self.assertEqual(len(dates), 1, "a date does not change")
 
     def test_no_marker_is_told_before_one_was_seen(self):
         made = self.clock()
