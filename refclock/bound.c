@@ -95,16 +95,27 @@ static void take_tracking(struct bound *b, const struct bound_view *view)
 
 /* --- what follows ----------------------------------------------------------------------------- */
 
-static bool is_leap(const struct bound *b, const struct bound_view *view)
+/* chronyd and the page announce it until it has come; it matters for some time after that. */
+static void watch_leap(struct bound *b, const struct bound_view *view)
 {
     const int64_t sec = realtime_sec(view);
-    int64_t after_sec;
 
-    if (!b->leap_is_announced || sec <= LEAP_AROUND_SEC)
-        return false;
-    after_sec = calendar_month_of((sec - LEAP_AROUND_SEC) / CALENDAR_DAY_SEC).next_first_day *
-                CALENDAR_DAY_SEC;
-    return sec >= after_sec - LEAP_AROUND_SEC - 1 && sec <= after_sec + LEAP_AROUND_SEC;
+    if (sec <= LEAP_AROUND_SEC)
+        b->leap_at_sec = 0;
+    else if (b->leap_is_announced || view->page_announces_leap)
+        b->leap_at_sec =
+            calendar_month_of((sec - LEAP_AROUND_SEC) / CALENDAR_DAY_SEC).next_first_day *
+            CALENDAR_DAY_SEC;
+    else if (sec < b->leap_at_sec - 1 || sec > b->leap_at_sec + CALENDAR_DAY_SEC)
+        b->leap_at_sec = 0;
+}
+
+static bool is_leap(const struct bound *b, const struct bound_view *view, int64_t around_sec)
+{
+    const int64_t sec = realtime_sec(view);
+
+    return b->leap_at_sec != 0 && sec >= b->leap_at_sec - around_sec - 1 &&
+           sec <= b->leap_at_sec + around_sec;
 }
 
 static void say(struct bound *b, enum bound_status status, enum bound_reason reason)
@@ -170,7 +181,7 @@ static void judge(struct bound *b, const struct bound_view *view)
         say(b, BOUND_UNKNOWN, BOUND_NO_PAGE);
     } else if (!view->sees_page) {
         say(b, BOUND_UNKNOWN, BOUND_PAGE_UNSEEN);
-    } else if (is_leap(b, view)) {
+    } else if (is_leap(b, view, LEAP_AROUND_SEC)) {
         say(b, BOUND_UNKNOWN, BOUND_LEAP);
     } else if (by_page && b->page_has_bound) {
         b->lost = false;
@@ -179,6 +190,8 @@ static void judge(struct bound *b, const struct bound_view *view)
             view->max_drift + b->rate_bound + (view->goes_by_others ? SLEW_MAX : 0));
     } else if (view->unconfirmed) {
         say(b, BOUND_DISRUPTED, BOUND_UNCONFIRMED);
+    } else if (is_leap(b, view, LEAP_AROUND_SEC + view->smears_sec)) {
+        say(b, BOUND_UNKNOWN, BOUND_LEAP); /* chronyd's servers may smear it */
     } else {
         judge_chronyd(b, view, by_page);
     }
@@ -198,6 +211,7 @@ bool bound_step(struct bound *b, const struct bound_view *view)
             take_measurement(b, view);
         if (view->told)
             take_tracking(b, view);
+        watch_leap(b, view);
         judge(b, view);
     }
     assert(b->value.known == (b->status == BOUND_SYNCHRONISED || b->status == BOUND_FREE_RUNNING));

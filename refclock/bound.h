@@ -21,6 +21,7 @@
  * | chronyd did not confirm that it has forgotten | disrupted    | none, but by the page        |
  * | the guest was suspended, the clock stepped    | unknown      | none, until there is news    |
  * | a leap second, two seconds before and after   | unknown      | none: UTC is ambiguous       |
+ * | ... by chronyd, as long as the host smears     | unknown      | none: it may not be UTC      |
  * | the page is a clock, with bounds              | synchronised | the page's                   |
  * | ... and its host runs free                    | free-running | the page's                   |
  * | ... without bounds                            | free-running | chronyd's and the offset     |
@@ -33,7 +34,7 @@
  * | ... and eight of its intervals have gone by   | free-running | chronyd's                    |
  * | ... has no reference any more, or is gone     | free-running | chronyd's last one, growing  |
  *
- * Where chronyd's servers smear a leap second and the page does not tell, the bound is of the
+ * Where chronyd's servers smear a leap second and the page does not advise it, the bound is of the
  * smeared time. One that chronyd slews, by leapsecmode, is in the bound: it is slewed or measured.
  */
 #ifndef REFCLOCK_BOUND_H
@@ -71,7 +72,9 @@ struct bound_view {
     int64_t reference_sec;  /* of its last update, UTC */
     double interval_sec;    /* between the last two; 0: there was one */
     bool leap_is_announced; /* for the end of the month */
-    bool answers;           /* it did when it was asked last */
+    bool page_announces_leap;
+    int64_t smears_sec; /* before and after a leap second, as the host advises; 0: it does not */
+    bool answers;       /* it did when it was asked last */
 };
 
 /* What is known no better than to three years, or may double with time, is not known. */
@@ -97,6 +100,7 @@ struct bound {
     bool page_has_bound, host_is_free;
     uint32_t page_sequence; /* of the page that it was measured by */
     bool has_reference, leap_is_announced;
+    int64_t leap_at_sec; /* the first second after it, UTC; 0: there is none near */
     int64_t reference_sec;
     double interval_sec, rate_doubt;
     int64_t suspended_ns, realtime_less_ns;

@@ -130,9 +130,9 @@ const char *page_leap_indicator_str(uint8_t leap_indicator)
 const char *page_smearing_hint_str(uint8_t smearing_hint)
 {
     switch (smearing_hint) {
-    case 0: return "strict";
-    case 1: return "noon linear";
-    case 2: return "UTC-SLS";
+    case VMCLOCK_SMEARING_STRICT: return "strict";
+    case VMCLOCK_SMEARING_NOON_LINEAR: return "noon linear";
+    case VMCLOCK_SMEARING_UTC_SLS: return "UTC-SLS";
     default: return "invalid";
     }
 }

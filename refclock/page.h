@@ -85,6 +85,13 @@ enum vmclock_leap {
     VMCLOCK_LEAP_POST_NEGATIVE = 5,
 };
 
+/* How the host would have guests smear a leap second. */
+enum vmclock_smearing {
+    VMCLOCK_SMEARING_STRICT = 0,
+    VMCLOCK_SMEARING_NOON_LINEAR = 1, /* from noon before it to noon after it */
+    VMCLOCK_SMEARING_UTC_SLS = 2,     /* over the 1000 s before it ends */
+};
+
 /*
  * One consistent copy of the page, in host order. A field that the page's size does not cover is
  * 0, a flag whose field is not covered is cleared.

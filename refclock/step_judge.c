@@ -52,6 +52,14 @@ static double page_rate_bound(const struct clock_model *model)
     return model->has_bound ? (double)model->period_maxerror / (double)model->period_frac : 0;
 }
 
+/* By the host's advice: from noon to noon; or the last 1000 s, UTC-SLS. */
+static int64_t smears_sec(const struct vmclock_page *page)
+{
+    return page->smearing_hint == VMCLOCK_SMEARING_NOON_LINEAR ? 43200
+           : page->smearing_hint == VMCLOCK_SMEARING_UTC_SLS   ? 1000
+                                                               : 0;
+}
+
 /*
  * What chronyd's own estimates leave out, which are of before the disruption at first: how far the
  * rate is from what it has measured since, and how well it can have measured that.
@@ -72,34 +80,38 @@ void step_tell_applications(const struct step *s)
     const struct feeder *f = &t->feeder;
     const struct known_chronyd *known = &t->client.known;
 
-    bound_step(
-        &t->bound, &(struct bound_view){
-                       .now_ns = s->seen->now_ns,
-                       .suspended_ns = s->seen->suspended_ns,
-                       .realtime_less_ns = s->seen->realtime_less_ns,
-                       .max_drift = t->config.max_drift_ppm * 1e-6,
-                       .stopping = t->stopping,
-                       .has_page = t->host.known && t->host.page.magic != 0,
-                       .sees_page = !host_in_trouble(&t->host),
-                       .disrupted = is_disrupted(t),
-                       .unconfirmed = t->recoveries.unconfirmed,
-                       .measured = f->has_offset && f->offset_ns == s->seen->now_ns,
-                       .is_clock = s->is_clock,
-                       .goes_by_others = known->has_reference && known->refid != t->config.refid,
-                       .offset_sec = f->offset.sec,
-                       .has_bound = f->offset.has_bound,
-                       .host_is_free = t->host.page.clock_status == VMCLOCK_STATUS_FREERUNNING,
-                       .bound_ns = f->offset.bound_ns,
-                       .rate_bound = page_rate_bound(&t->host.model),
-                       .page_sequence = t->host.page.seq_count,
-                       .told = s->told,
-                       .has_reference = known->has_reference,
-                       .distance_sec = known->distance_sec,
-                       .correction_sec = known->correction_sec,
-                       .rate_doubt = chronyd_rate_doubt(t, s->seen->now_ns),
-                       .reference_sec = (int64_t)known->reference_time.sec,
-                       .interval_sec = known->update_interval_sec,
-                       .leap_is_announced = known->leap == 1 || known->leap == 2,
-                       .answers = known->reachable,
-                   });
+    bound_step(&t->bound,
+        &(struct bound_view){
+            .now_ns = s->seen->now_ns,
+            .suspended_ns = s->seen->suspended_ns,
+            .realtime_less_ns = s->seen->realtime_less_ns,
+            .max_drift = t->config.max_drift_ppm * 1e-6,
+            .stopping = t->stopping,
+            .has_page = t->host.known && t->host.page.magic != 0,
+            .sees_page = !host_in_trouble(&t->host),
+            .disrupted = is_disrupted(t),
+            .unconfirmed = t->recoveries.unconfirmed,
+            .measured = f->has_offset && f->offset_ns == s->seen->now_ns,
+            .is_clock = s->is_clock,
+            .goes_by_others = known->has_reference && known->refid != t->config.refid,
+            .offset_sec = f->offset.sec,
+            .has_bound = f->offset.has_bound,
+            .host_is_free = t->host.page.clock_status == VMCLOCK_STATUS_FREERUNNING,
+            .bound_ns = f->offset.bound_ns,
+            .rate_bound = page_rate_bound(&t->host.model),
+            .page_sequence = t->host.page.seq_count,
+            .told = s->told,
+            .has_reference = known->has_reference,
+            .distance_sec = known->distance_sec,
+            .correction_sec = known->correction_sec,
+            .rate_doubt = chronyd_rate_doubt(t, s->seen->now_ns),
+            .reference_sec = (int64_t)known->reference_time.sec,
+            .interval_sec = known->update_interval_sec,
+            .leap_is_announced = known->leap == 1 || known->leap == 2,
+            .page_announces_leap =
+                t->host.known && (t->host.page.leap_indicator == VMCLOCK_LEAP_PRE_POSITIVE ||
+                                     t->host.page.leap_indicator == VMCLOCK_LEAP_PRE_NEGATIVE),
+            .smears_sec = t->host.known ? smears_sec(&t->host.page) : 0,
+            .answers = known->reachable,
+        });
 }

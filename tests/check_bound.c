@@ -287,6 +287,49 @@ START_TEST(a_page_that_is_good_for_nothing_holds_nothing)
 }
 END_TEST
 
+/* From noon to noon, say: what servers of that host tell then is no UTC. */
+START_TEST(where_the_host_advises_to_smear_nothing_holds_for_as_long)
+{
+    const int64_t july_2027 = 1814400000;
+
+    view.realtime_less_ns = (july_2027 - 50000 - 100) * SECOND;
+    view.reference_sec = july_2027 - 50001;
+    view.smears_sec = 43200;
+    view.interval_sec = 16384;
+    view.page_announces_leap = _i;
+    view.leap_is_announced = !_i;
+    step(0); /* 50000 s before */
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_CHRONYD);
+    step(7000);
+    assert_is(BOUND_UNKNOWN, BOUND_LEAP);
+    step(43001); /* it has come, and is announced no more */
+    view.page_announces_leap = view.leap_is_announced = false;
+    view.told = true;
+    step(1);
+    assert_is(BOUND_UNKNOWN, BOUND_LEAP);
+    step(43000);
+    assert_is(BOUND_UNKNOWN, BOUND_LEAP);
+    view.told = true;
+    view.reference_sec += 100000;
+    step(300);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_CHRONYD);
+}
+END_TEST
+
+/* By "leapsecmode slew" the clock is a second off after it, and chronyd says how much is left. */
+START_TEST(a_leap_second_that_is_slewed_is_in_the_bound)
+{
+    const int64_t july_2027 = 1814400000;
+
+    view.realtime_less_ns = (july_2027 - 100 + 3) * SECOND;
+    view.reference_sec = july_2027;
+    view.correction_sec = 0.99;
+    step(0);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_CHRONYD);
+    ck_assert_double_gt(b.value.sec, 0.99);
+}
+END_TEST
+
 START_TEST(what_chronyd_does_not_say_is_not_known)
 {
     static const double distances[] = {NAN, INFINITY, 1e8, 1e-3};
@@ -309,4 +352,6 @@ RUN_LOOPS_AFTER(setup, "bound", {nothing_is_known_without_a_page, 1},
     {the_first_answer_after_a_step_may_be_of_before_it, 1},
     {the_step_that_chronyd_begins_with_is_no_loss, 1},
     {a_suspend_or_a_step_ends_it_until_there_is_news, 2}, {around_a_leap_second_nothing_holds, 1},
-    {what_chronyd_does_not_say_is_not_known, 4}, {a_page_that_is_good_for_nothing_holds_nothing, 3})
+    {where_the_host_advises_to_smear_nothing_holds_for_as_long, 2},
+    {a_leap_second_that_is_slewed_is_in_the_bound, 1}, {what_chronyd_does_not_say_is_not_known, 4},
+    {a_page_that_is_good_for_nothing_holds_nothing, 3})
