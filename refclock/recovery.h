@@ -15,8 +15,8 @@
  *
  * The offset does not wait for the rate. Where the rate is not known to the end when the offset is
  * corrected, it gets better with the time that it is measured over: REFINE corrects it about 3, 10,
- * 50, 200 ms, 1 and 4 s after the reset, with what the offset has grown to, each where it is more
- * than its own uncertainty.
+ * 25, 50, 100, 200 and 500 ms, 1 and 4 s after the reset, with what the offset has grown to, each
+ * where it is more than its own uncertainty.
  *
  * After four unanswered commands beside RESET, any state leads to AWAIT_SYNC. So does the end,
  * unconfirmed, when a reply to RESET comes late.
@@ -133,6 +133,7 @@ struct recovery_view {
     bool unproven;                  /* it may still be what the old host wrote */
     bool busy;                      /* a command that is not the recovery's awaits its reply */
     enum recovery_corrector source; /* whose time and rate the next ones are: page or PTP clock */
+    bool sparing;                   /* they may not be read often */
     bool awaits_measurement;        /* one that was ordered is still to come */
     bool measured;           /* the offset was, for this step, and the rate as far as it can be */
     double offset_sec;       /* true time minus system time; NAN: could not be measured */

@@ -157,6 +157,22 @@ START_TEST(a_clock_that_refuses_every_second_reading_serves)
 }
 END_TEST
 
+/* Where readings are few, there have to be some left for the longer baselines. */
+START_TEST(a_limited_clock_corrects_the_rate_to_the_end)
+{
+    start(1 + (uint64_t)_i, 0);
+    vm.ptp_limited = true;
+    vm.ptp_noise_sec = 200e-9;
+    migrate(0.005, rates_ppm[_i]);
+    virtual_run(&vm, 900 * VIRTUAL_MS);
+    ck_assert_uint_le(vm.n_ptp_readings, 50);
+    assert_error_below(3e-6);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_le(vm.n_ptp_readings, 100);
+    ck_assert_double_eq_tol(vm.tracker.recoveries.recovery.rate_ppm, rates_ppm[_i], 0.4);
+}
+END_TEST
+
 START_TEST(a_host_that_is_off_is_followed_for_offsets_well_above_that)
 {
     start(1, 0.003);
@@ -204,5 +220,6 @@ RUN_LOOPS_AFTER(setup, "tracker: a PTP clock",
     {a_clock_that_fails_in_a_recovery_leaves_it_to_chronyd, 3},
     {a_clock_that_steps_back_in_a_recovery_is_not_followed, 1},
     {a_clock_that_refuses_every_second_reading_serves, 1},
+    {a_limited_clock_corrects_the_rate_to_the_end, 4},
     {a_host_that_is_off_is_followed_for_offsets_well_above_that, 2}, {noise_is_averaged_out, 4},
     {trust_is_saved_for_the_next_start, 1})
