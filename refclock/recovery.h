@@ -133,7 +133,6 @@ struct recovery_view {
     bool unproven;                  /* it may still be what the old host wrote */
     bool busy;                      /* a command that is not the recovery's awaits its reply */
     enum recovery_corrector source; /* whose time and rate the next ones are: page or PTP clock */
-    bool sparing;                   /* they may not be read often */
     bool awaits_measurement;        /* one that was ordered is still to come */
     bool measured;           /* the offset was, for this step, and the rate as far as it can be */
     double offset_sec;       /* true time minus system time; NAN: could not be measured */

@@ -63,19 +63,14 @@ void recovery_unconfirmed(struct recovery *r, const struct turn *turn)
 }
 
 /* The next moment at which a longer baseline is worth a look; 0: there is none. */
-static int64_t next_refinement_ns(const struct recovery *r, const struct recovery_view *view)
+static int64_t next_refinement_ns(const struct recovery *r, int64_t now_ns)
 {
-    static const struct {
-        int64_t after_ns;
-        bool sparing; /* also where readings are few */
-    } stages[] = {{3 * MS, true}, {10 * MS, true}, {25 * MS, false}, {50 * MS, true},
-        {100 * MS, false}, {200 * MS, true}, {500 * MS, false}, {1000 * MS, true},
-        {4000 * MS, true}};
+    static const int64_t stages_ns[] = {
+        3 * MS, 10 * MS, 25 * MS, 50 * MS, 100 * MS, 200 * MS, 500 * MS, 1000 * MS, 4000 * MS};
 
-    for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++)
-        if (r->refine_since_ns + stages[i].after_ns > view->now_ns &&
-            (stages[i].sparing || !view->sparing))
-            return r->refine_since_ns + stages[i].after_ns;
+    for (size_t i = 0; i < sizeof(stages_ns) / sizeof(stages_ns[0]); i++)
+        if (r->refine_since_ns + stages_ns[i] > now_ns)
+            return r->refine_since_ns + stages_ns[i];
     return 0;
 }
 
@@ -119,7 +114,7 @@ void recovery_act_await_page(struct recovery *r, const struct turn *turn)
     case RECOVERY_PAGE_PERIOD:
     case RECOVERY_PAGE_FULL:
         r->refine_since_ns = turn->view->now_ns;
-        r->refine_due_ns = next_refinement_ns(r, turn->view);
+        r->refine_due_ns = next_refinement_ns(r, turn->view->now_ns);
         /* The offset does not wait for a rate of which nothing is known yet. */
         recovery_enter(r, r->exact_unavailable                  ? RECOVERY_SETTLE
                           : r->source == RECOVERY_CORRECTOR_PTP ? RECOVERY_OFFSET
@@ -157,7 +152,7 @@ void recovery_act_refine(struct recovery *r, const struct turn *turn)
     r->refining = true;
     r->round = 0;
     r->refined.rate_ppm = r->refined.offset_sec = 0;
-    r->refine_due_ns = next_refinement_ns(r, turn->view);
+    r->refine_due_ns = next_refinement_ns(r, turn->view->now_ns);
     recovery_act_ask(r, turn);
 }
 

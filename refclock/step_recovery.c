@@ -102,7 +102,6 @@ static void measure_by_ptp(const struct step *s, struct recovery_view *view)
 
     view->page = t->config.correct_frequency ? RECOVERY_PAGE_FULL : RECOVERY_PAGE_TIME;
     view->source = RECOVERY_CORRECTOR_PTP;
-    view->sparing = t->ptp.limited;
     view->awaits_measurement = t->ptp.awaited;
     view->least_offset_sec = PTP_DIFFERENCES * ptp_clock_good_for_sec(&t->ptp);
     view->rate_known = !pretends && ptp_clock_rate_error(&t->ptp,
