@@ -111,6 +111,7 @@ struct bound {
     int64_t unheard_sec;  /* chronyd's last update before that */
 };
 
+/* Nothing is known yet: no page was seen. */
 void bound_init(struct bound *b);
 
 /* True: the status is another one than it was. */

@@ -27,6 +27,8 @@ enum bound_reason {
     BOUND_N_REASONS,
 };
 
+/* "synchronised" and the like, as libvmclock and vmclockctl show it; "unknown" for any other
+ * number. */
 const char *bound_status_str(enum bound_status status);
 
 /* In words; any number will do. */

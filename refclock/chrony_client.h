@@ -21,7 +21,7 @@ struct known_chronyd {
     bool synchronised;  /* the reference is the one that we wait for */
     bool start_done;    /* it needs no start treatment, or no more */
     uint32_t refid;
-    struct chrony_address reference; /* its address; family 0: it is no server */
+    struct chrony_address reference;      /* its address; family 0: it is no server */
     double frequency_ppm, correction_sec; /* NAN: it did not say */
     /* How far its frequency may be off by its own estimate, and is by the reference's measurements.
      */
@@ -68,6 +68,8 @@ struct chrony_news {
 void chrony_client_init(struct chrony_client *c, uint32_t sequence_seed, uint64_t id,
     bool had_reference, int64_t now_ns);
 
+/* What has come from chronyd since the last step, or that nothing has in time; trouble is reported.
+ */
 struct chrony_news chrony_client_receive(
     struct chrony_client *c, struct reporter *reporter, const struct chrony_client_view *view);
 

@@ -105,6 +105,7 @@ struct chrony_reply {
     struct chrony_source source;
 };
 
+/* Names for the log, as chrony has them; never NULL. */
 const char *chrony_command_str(enum chrony_command_id id);
 const char *chrony_status_str(uint16_t status);
 const char *chrony_reply_verdict_str(enum chrony_reply_verdict verdict);

@@ -66,6 +66,7 @@ struct clock_time {
     int tai_step; /* TAI - UTC then, minus what it is at the model's reference */
 };
 
+/* For people, to stand behind "the page is no clock now: "; never NULL. */
 const char *clock_verdict_str(enum clock_verdict verdict);
 
 /*

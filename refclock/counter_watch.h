@@ -32,6 +32,7 @@ struct counter_watch {
     int kernel_tai; /* TAI - UTC in s, as last observed; 0: the kernel was not told */
 };
 
+/* Nothing was measured; the first readings are due at once. `now_ns`: CLOCK_MONOTONIC. */
 void counter_watch_init(struct counter_watch *w, int64_t now_ns);
 
 /* Another counter, or another value of it. */

@@ -38,6 +38,7 @@ struct feeder_view {
     const struct offset *offset;
 };
 
+/* The first sample is due at once. `now_ns`: CLOCK_MONOTONIC. */
 void feeder_init(struct feeder *f, int64_t now_ns);
 
 /* The present interval is as long as an earlier configuration said: begin a new one. */
@@ -53,6 +54,7 @@ bool feeder_take_result(struct feeder *f, struct reporter *reporter, int error, 
 bool feeder_step(struct feeder *f, struct reporter *reporter, const struct feeder_view *view,
     struct sock_sample *ret_sample);
 
+/* A sample is due, or will be within `slack_ns`. */
 bool feeder_is_due(const struct feeder *f, int64_t now_ns, int64_t slack_ns);
 
 /* vmclockd stops: report what a dry run has left out. */

@@ -44,6 +44,7 @@ struct health {
     } reference;
 };
 
+/* After each step: since when is what not as it should be? */
 void health_take(struct health *h, const struct health_view *view);
 
 /*

@@ -68,11 +68,13 @@ struct host {
     uint64_t contradictions;    /* of that */
 };
 
+/* No page was seen yet. */
 void host_init(struct host *h);
 
 /* The marker that was confirmed last, and what else the last page before the start had. */
 void host_remember(struct host *h, uint64_t marker, uint64_t flags, uint64_t vm_generation);
 
+/* Take what a look at the page has brought; changes are reported. What it means for recoveries. */
 enum host_news host_see(struct host *h, struct reporter *reporter,
     const struct clock_reader *reader, const struct host_view *view);
 
@@ -92,6 +94,7 @@ enum recovery_page host_grade(const struct host *h, bool correct_frequency);
 /* The page gives a time or a period that may be the old host's. */
 bool host_is_unproven(const struct host *h, enum recovery_page grade);
 
+/* "migration", "restore" or "unknown". */
 const char *disruption_kind_str(enum disruption_kind kind);
 
 #endif

@@ -128,6 +128,7 @@ enum page_verdict {
     PAGE_BAD_SIZE, /* does not cover the disruption marker, or over 1 MiB */
 };
 
+/* Why a page is refused, in words; never NULL. */
 const char *page_verdict_str(enum page_verdict verdict);
 
 /*
@@ -143,6 +144,7 @@ const char *page_clock_status_str(uint8_t clock_status);
 const char *page_leap_indicator_str(uint8_t leap_indicator);
 const char *page_smearing_hint_str(uint8_t smearing_hint);
 
+/* The flag is set, and its field is covered by the page's size. */
 static inline bool page_has(const struct vmclock_page *page, enum vmclock_flag flag)
 {
     return (page->flags & (uint64_t)flag) != 0;

@@ -80,9 +80,12 @@ struct ptp_clock_saved {
     double good_for_sec;
 };
 
+/* With what the vmclockd before knew of it, in this boot. `now_ns`: CLOCK_MONOTONIC. */
 void ptp_clock_init(struct ptp_clock *c, const struct ptp_clock_config *config,
     const struct ptp_clock_saved *saved, int64_t now_ns);
+/* What the next vmclockd is to know. */
 struct ptp_clock_saved ptp_clock_saved(const struct ptp_clock *c);
+/* Another time scale, or none to be used: it has to agree with chronyd's time again. */
 void ptp_clock_reconfigure(struct ptp_clock *c, const struct ptp_clock_config *config);
 
 /* The clock that is there now, 0: none; another one has to be compared first. */
@@ -127,6 +130,7 @@ bool ptp_clock_is_due(struct ptp_clock *c, bool synchronised, int64_t now_ns);
 bool ptp_clock_rate_error(
     const struct ptp_clock *c, double frequency_ppm, double *ret_ppm, double *ret_doubt_ppm);
 
+/* In words, for status; never NULL. */
 const char *ptp_clock_state_str(enum ptp_clock_state state);
 
 #endif

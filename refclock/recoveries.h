@@ -33,6 +33,7 @@ struct recoveries_view {
     bool dry_run;               /* nothing comes of what is ordered */
 };
 
+/* There was no recovery yet; `confirmed_marker` is of the vmclockd before, 0: none. */
 void recoveries_init(struct recoveries *rs, uint64_t confirmed_marker);
 
 /* The first page that was ever seen: there was no disruption before it. */

@@ -214,6 +214,7 @@ struct recovery {
     } refined; /* of that, by the refinement that runs */
 };
 
+/* Their names in the state file and in JSON; "unknown" for any other number. */
 const char *recovery_state_str(enum recovery_state state);
 const char *recovery_cause_str(enum recovery_cause cause);
 const char *recovery_outcome_str(enum recovery_outcome outcome);

@@ -26,6 +26,7 @@ struct reporter {
 /* A step begins: forget the events of the one before, report the repetitions that have ended. */
 void reporter_begin(struct reporter *r, int64_t now_ns);
 
+/* Tell of it, if it has not come too often by now: see above. */
 void reporter_say(struct reporter *r, struct event event);
 
 /* When a repetition may have ended; INT64_MAX: there is none. */

@@ -27,6 +27,7 @@ struct restore {
     struct recovery_server servers[RECOVERY_SERVERS_MAX];
 };
 
+/* Something is to be given back. */
 bool restore_is_pending(const struct restore *r);
 
 /*

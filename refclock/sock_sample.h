@@ -22,6 +22,7 @@ struct sock_sample {
     int magic;
 };
 
+/* The datagram of chronyd's SOCK reference clock that tells this offset. */
 void sock_sample_init(struct sock_sample *sample, const struct offset *offset);
 
 #endif

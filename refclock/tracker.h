@@ -154,6 +154,7 @@ struct tracker {
     struct bound bound;
 };
 
+/* With what the vmclockd before left of this boot. `sequence_seed`: of the requests to chronyd. */
 void tracker_init(struct tracker *t, const struct tracker_config *config,
     const struct tracker_saved *saved, uint32_t sequence_seed, int64_t now_ns);
 
@@ -182,6 +183,7 @@ bool tracker_must_step(const struct tracker_config *config, const struct tracker
 void tracker_step(
     struct tracker *t, const struct observation *seen, struct tracker_orders *ret_orders);
 
+/* What it does, and its name; the name of the page's mode. */
 enum tracker_state tracker_state(const struct tracker *t);
 const char *tracker_state_str(enum tracker_state state);
 const char *tracker_mode_str(enum tracker_mode mode);
