@@ -211,7 +211,7 @@ START_TEST(what_is_no_file_of_ours_is_left_alone)
 }
 END_TEST
 
-START_TEST(a_file_that_is_taken_away_or_made_shorter_is_made_anew)
+START_TEST(a_file_that_is_taken_away_or_made_shorter_is_made_again)
 {
     const struct clock_page *page;
     struct vmclock_interval now;
@@ -377,4 +377,4 @@ END_TEST
 RUN_LOOPS_BETWEEN(setup, teardown, "clock file", {the_segment_is_as_clockbounds_clients_want_it, 1},
     {the_segments_generation_never_is_zero_again, 1},
     {another_writer_of_the_segment_is_left_alone, 1}, {what_is_no_file_of_ours_is_left_alone, 4},
-    {a_file_that_is_taken_away_or_made_shorter_is_made_anew, 2}, {the_end_is_told, 1}, TRACED)
+    {a_file_that_is_taken_away_or_made_shorter_is_made_again, 2}, {the_end_is_told, 1}, TRACED)

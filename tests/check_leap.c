@@ -99,7 +99,7 @@ START_TEST(a_kernel_that_does_not_know_tai_counts_the_leap_second_all_the_same)
 }
 END_TEST
 
-START_TEST(a_kernel_that_knows_tai_is_asked_anew_before_the_first_sample_after_it)
+START_TEST(a_kernel_that_knows_tai_is_asked_again_before_the_first_sample_after_it)
 {
     for (int step = -1; step <= 1; step += 2)
         for (int64_t phase = 0; phase < 10; phase++) {
@@ -198,7 +198,7 @@ END_TEST
 
 RUN_SUITE("leap seconds", a_leap_day_passes_without_a_wrong_sample,
     a_kernel_that_does_not_know_tai_counts_the_leap_second_all_the_same,
-    a_kernel_that_knows_tai_is_asked_anew_before_the_first_sample_after_it,
+    a_kernel_that_knows_tai_is_asked_again_before_the_first_sample_after_it,
     a_reference_ahead_of_now_crosses_a_leap_second_as_well,
     a_host_that_writes_its_leap_second_in_pieces_is_not_followed,
     a_host_that_has_moved_by_a_second_is_followed_after_a_minute,
