@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -162,12 +163,17 @@ static void date(const struct fixed *utc, char *ret_text, size_t size)
         m.year, m.month, day - m.first_day + 1, second / 3600, second / 60 % 60, second % 60, ns);
 }
 
-/* A line, or a member, of what follows from the fields; NULL: nothing does. */
+/* A line, or a member, of what follows from the fields; NULL: nothing does. With a unit it is a
+ * number. */
 static void derived(
     json_t *root, const char *name, const char *label, const char *value, const char *unit)
 {
     if (root)
-        json_object_set_new(root, name, value ? json_string(value) : json_null());
+        json_object_set_new(root, name,
+            !value                 ? json_null()
+            : !unit[0]             ? json_string(value)
+            : strpbrk(value, ".e") ? json_real(strtod(value, NULL))
+                                   : json_integer(strtoll(value, NULL, 10)));
     else if (value)
         printf("%-22s %s%s\n", label, value, unit);
 }
@@ -188,7 +194,7 @@ static void derive(json_t *root, const struct page_reading *reading, bool is_clo
     derived(root, "counter_period_ns", "Counter's period", counts ? text : NULL, " ns");
     snprintf(text, sizeof(text), "%.9g", 1e-6 / (period > 0 ? period : 1));
     derived(root, "counter_frequency_mhz", "Counter's frequency", counts ? text : NULL, " MHz");
-    snprintf(text, sizeof(text), "%" PRIu64, reading->view.counter);
+    snprintf(text, sizeof(text), root ? "0x%" PRIx64 : "%" PRIu64, reading->view.counter);
     derived(root, "counter_now", "Counter now", is_clock ? text : NULL, "");
     if (is_clock)
         date(&reading->model.reference, text, sizeof(text));
@@ -243,7 +249,8 @@ int page_report(const struct config *config, bool json)
     }
     derive(root, &reading, is_clock);
     if (json) {
-        r = json_dumpf(root, stdout, JSON_INDENT(2)) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        r = json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0 ? EXIT_SUCCESS
+                                                                                    : EXIT_FAILURE;
         putchar('\n');
         json_decref(root);
     }

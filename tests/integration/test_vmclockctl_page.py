@@ -92,7 +92,9 @@ class ReportTest(Case):
         self.assertAlmostEqual(
             float(said["counter_frequency_mhz"]) * float(said["counter_period_ns"]), 1e3, delta=1e-3
         )
-        self.assertTrue(200 <= int(said["error_bound_ns"]) < 10000)
+        self.assertTrue(200 <= said["error_bound_ns"] < 10000)
+        self.assertIsInstance(said["counter_period_ns"], float)
+        self.assertRegex(said["counter_now"], r"^0x[0-9a-f]+$")
         self.assertIn("unknown", said["fields"]["flags"]["meaning"])
         self.assertIn(said["utc_date"][:10], self.report().stdout)
 
