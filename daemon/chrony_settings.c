@@ -151,6 +151,7 @@ void chrony_settings_take(struct config *config, void (*complain)(const char *se
     const bool makestep = !config_is_set(config, "makestep");
     char sentence[CONFIG_PATH_MAX * 2], fault[CONFIG_PATH_MAX + CHRONY_CONF_FAULT_MAX];
     struct chrony_conf *reading;
+    bool whole;
     int r = -ENOMEM;
 
     config->makestep_file[0] = '\0';
@@ -169,6 +170,7 @@ void chrony_settings_take(struct config *config, void (*complain)(const char *se
     reading = malloc(sizeof(*reading));
     if (reading) {
         r = chrony_conf_read(config->chrony_file, reading);
+        whole = r == 0;
         if (r < 0)
             chrony_conf_fault_str(reading, fault, sizeof(fault));
         if (reading->directives_known && reading->fault.error)
@@ -179,7 +181,8 @@ void chrony_settings_take(struct config *config, void (*complain)(const char *se
             take_ptp(config, reading);
         if (config->boost_own) {
             take_own_servers(config, reading);
-            take_names(config, reading);
+            if (whole) /* or a line that was not read may have other polls */
+                take_names(config, reading);
         }
     }
     if (r < 0 && makestep) {

@@ -56,6 +56,9 @@ class OwnServersTest(ScriptedCase):
     def test_one_that_is_not_polled_as_its_line_says_is_left_alone(self):
         self.left_alone("server a.example minpoll 8\n")
 
+    def test_where_not_all_of_chrony_conf_can_be_read_it_is_left_alone(self):
+        self.left_alone("server a.example minpoll 5\ninclude /nowhere/chrony.conf\n")
+
     def test_nobody_is_asked_where_there_is_no_name(self):
         self.asked(f"server {OWN} minpoll 4 maxpoll 4\nserver 192.0.2.7\n", OWN, "192.0.2.7")
         self.made.disrupt()
