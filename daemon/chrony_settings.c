@@ -119,28 +119,38 @@ static bool has_server(const struct recovery_config *recovery, const struct chro
     return false;
 }
 
-/*
- * chronyd is to be asked whether a server that is given by name is one of them. The polls to give
- * back are known where all such lines have the same.
- */
+/* The line's name with its polls, once; false: there is no room, or two lines of it differ. */
+static bool take_name(struct own_servers_config *own, const struct chrony_conf_server *server)
+{
+    for (unsigned i = 0; i < own->n_names; i++)
+        if (strcmp(own->names[i].name, server->name) == 0)
+            return own->names[i].minpoll == server->minpoll &&
+                   own->names[i].maxpoll == server->maxpoll;
+    if (own->n_names == OWN_NAMES_MAX || strlen(server->name) >= CHRONY_NAME_MAX)
+        return false;
+    snprintf(own->names[own->n_names].name, CHRONY_NAME_MAX, "%s", server->name);
+    own->names[own->n_names].minpoll = server->minpoll;
+    own->names[own->n_names].maxpoll = server->maxpoll;
+    own->n_names++;
+    return true;
+}
+
+/* chronyd is to be asked whether a server or pool that is given by name is one of them. */
 static void take_names(struct config *config, const struct chrony_conf *reading)
 {
     struct own_servers_config *own = &config->tracker.own_servers;
-    const struct chrony_conf_server *named = NULL;
 
     for (unsigned i = 0; i < reading->n_servers; i++) {
         const struct chrony_conf_server *server = &reading->servers[i];
 
-        if (server->address.family != 0 || server->kind == CHRONY_CONF_PEER || own_address(server))
-            continue;
-        if (named && (named->minpoll != server->minpoll || named->maxpoll != server->maxpoll))
+        if (server->address.family == 0 && server->kind != CHRONY_CONF_PEER &&
+            !own_address(server) && !take_name(own, server)) {
+            own->n_names = 0;
             return;
-        named = server;
+        }
     }
-    if (!named || reading->n_unkept > 0)
+    if (own->n_names == 0 || reading->n_unkept > 0)
         return;
-    own->minpoll = named->minpoll;
-    own->maxpoll = named->maxpoll;
     for (size_t i = 0; i < sizeof(own_servers) / sizeof(own_servers[0]); i++)
         if (!has_server(&config->tracker.recovery, &own_servers[i].address))
             own->addresses[own->n++] = own_servers[i].address;

@@ -23,6 +23,7 @@ static size_t request_length(enum chrony_command_id id)
     case CHRONY_MODIFY_MAXPOLL: return 44;
     case CHRONY_N_SOURCES: return 32;
     case CHRONY_SOURCE_DATA: return 76;
+    case CHRONY_SOURCE_NAME: return 284;
     case CHRONY_TRACKING: return 104;
     case CHRONY_DFREQ:
     case CHRONY_MAKESTEP:
@@ -41,6 +42,7 @@ const char *chrony_command_str(enum chrony_command_id id)
     case CHRONY_MODIFY_MAXPOLL: return "MODIFY_MAXPOLL";
     case CHRONY_N_SOURCES: return "N_SOURCES";
     case CHRONY_SOURCE_DATA: return "SOURCE_DATA";
+    case CHRONY_SOURCE_NAME: return "SOURCE_NAME";
     case CHRONY_DFREQ: return "DFREQ";
     case CHRONY_TRACKING: return "TRACKING";
     case CHRONY_MAKESTEP: return "MAKESTEP";
@@ -180,6 +182,10 @@ size_t chrony_command_encode(const struct chrony_command *command, uint32_t sequ
         put32(data + 20, (uint32_t)command->poll.log2_sec);
         break;
     case CHRONY_SOURCE_DATA: put32(data, command->index); break;
+    case CHRONY_SOURCE_NAME:
+        memcpy(data, command->address.bytes, sizeof(command->address.bytes));
+        put16(data + 16, command->address.family);
+        break;
     case CHRONY_N_SOURCES:
     case CHRONY_TRACKING:
     case CHRONY_MAKESTEP:
@@ -226,6 +232,18 @@ static void decode_source(const uint8_t *data, struct chrony_source *ret)
     };
 }
 
+/* Empty where it is none: too long, or not printable. */
+static void decode_name(const uint8_t *data, char ret_name[CHRONY_NAME_MAX])
+{
+    size_t n = 0;
+
+    while (n < CHRONY_NAME_MAX && data[n] > ' ' && data[n] <= '~')
+        n++;
+    memset(ret_name, 0, CHRONY_NAME_MAX);
+    if (n < CHRONY_NAME_MAX && data[n] == 0)
+        memcpy(ret_name, data, n);
+}
+
 static void decode_data(
     const uint8_t *data, enum chrony_command_id id, struct chrony_reply *ret_reply)
 {
@@ -233,14 +251,17 @@ static void decode_data(
         decode_tracking(data, &ret_reply->tracking);
     else if (id == CHRONY_N_SOURCES)
         ret_reply->n_sources = get32(data);
-    else
+    else if (id == CHRONY_SOURCE_DATA)
         decode_source(data, &ret_reply->source);
+    else
+        decode_name(data, ret_reply->name);
 }
 
 /* How long a reply with CHRONY_OK is: with data, as long as its request. */
 static size_t reply_length(enum chrony_command_id id)
 {
-    return id == CHRONY_TRACKING || id == CHRONY_N_SOURCES || id == CHRONY_SOURCE_DATA
+    return id == CHRONY_TRACKING || id == CHRONY_N_SOURCES || id == CHRONY_SOURCE_DATA ||
+                   id == CHRONY_SOURCE_NAME
                ? request_length(id)
                : REPLY_DATA_AT;
 }

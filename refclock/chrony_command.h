@@ -10,8 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CHRONY_REQUEST_MAX 104 /* bytes */
+#define CHRONY_REQUEST_MAX 284 /* bytes */
 #define CHRONY_REPLY_MAX   512 /* more than any reply that is asked for */
+#define CHRONY_NAME_MAX    256 /* bytes of a source's name, with the last, 0 */
 
 enum chrony_command_id {
     CHRONY_BURST = 3,
@@ -23,6 +24,7 @@ enum chrony_command_id {
     CHRONY_TRACKING = 33,
     CHRONY_MAKESTEP = 43,
     CHRONY_MODIFY_MAKESTEP = 50,
+    CHRONY_SOURCE_NAME = 65,
     CHRONY_RESET_SOURCES = 66,
     CHRONY_DOFFSET2 = 71,
 };
@@ -48,8 +50,9 @@ struct chrony_command {
         struct {
             struct chrony_address address;
             int32_t log2_sec;
-        } poll;         /* MODIFY_MINPOLL and MODIFY_MAXPOLL */
-        uint32_t index; /* SOURCE_DATA: from 0 on, in no order that lasts */
+        } poll;                        /* MODIFY_MINPOLL and MODIFY_MAXPOLL */
+        uint32_t index;                /* SOURCE_DATA: from 0 on, in no order that lasts */
+        struct chrony_address address; /* SOURCE_NAME: of an NTP source */
     };
 };
 
@@ -99,10 +102,11 @@ enum chrony_reply_verdict {
 
 struct chrony_reply {
     uint16_t status; /* enum chrony_status, or another of chronyd's */
-    /* With CHRONY_OK, of CHRONY_TRACKING, CHRONY_N_SOURCES, CHRONY_SOURCE_DATA: */
+    /* With CHRONY_OK, of CHRONY_TRACKING, N_SOURCES, SOURCE_DATA, SOURCE_NAME: */
     struct chrony_tracking tracking;
     uint32_t n_sources;
     struct chrony_source source;
+    char name[CHRONY_NAME_MAX]; /* as chrony.conf has it: printable, or empty */
 };
 
 /* Names for the log, as chrony has them; never NULL. */

@@ -16,22 +16,52 @@ void own_servers_init(
 
 struct chrony_command own_servers_next(const struct own_servers *o)
 {
-    return o->counted ? (struct chrony_command){.id = CHRONY_SOURCE_DATA, .index = o->next}
-                      : (struct chrony_command){.id = CHRONY_N_SOURCES};
+    if (o->names)
+        return (struct chrony_command){.id = CHRONY_SOURCE_NAME, .address = o->source.address};
+    if (o->counted)
+        return (struct chrony_command){.id = CHRONY_SOURCE_DATA, .index = o->next};
+    return (struct chrony_command){.id = CHRONY_N_SOURCES};
 }
 
 static bool is_own(const struct own_servers_config *config, const struct chrony_source *source)
 {
     for (unsigned i = 0; i < config->n; i++)
         if (chrony_address_equal(&config->addresses[i], &source->address))
-            return source->is_server && source->poll >= config->minpoll &&
-                   source->poll <= config->maxpoll;
+            return source->is_server;
     return false;
+}
+
+static bool was_found(const struct own_servers *o, const struct chrony_address *address)
+{
+    for (unsigned i = 0; i < o->n_found; i++)
+        if (chrony_address_equal(&o->found[i].address, address))
+            return true;
+    return false;
+}
+
+/*
+ * Its poll is of that line. One that was boosted is polled as it was for a while after it has got
+ * its polls back, so that one that was found stays so.
+ */
+static void take_name(
+    struct own_servers *o, const struct own_servers_config *config, const char *name)
+{
+    const struct chrony_source *source = &o->source;
+
+    for (unsigned i = 0; i < config->n_names; i++) {
+        const struct own_name *line = &config->names[i];
+
+        if (strcmp(line->name, name) == 0 && o->n_seen < OWN_SERVERS_MAX &&
+            (was_found(o, &source->address) ||
+                (source->poll >= line->minpoll && source->poll <= line->maxpoll)))
+            o->seen[o->n_seen++] =
+                (struct recovery_server){source->address, line->minpoll, line->maxpoll};
+    }
 }
 
 static void wait(struct own_servers *o, int64_t now_ns)
 {
-    o->counted = false;
+    o->counted = o->names = false;
     o->due_ns = now_ns + o->again_ns;
     o->again_ns = o->again_ns < AGAIN_MAX_NS / 2 ? 2 * o->again_ns : AGAIN_MAX_NS;
 }
@@ -54,8 +84,8 @@ bool own_servers_take(struct own_servers *o, const struct own_servers_config *co
 {
     const bool answered = reply && reply->status == CHRONY_OK;
 
-    assert(config->n <= OWN_SERVERS_MAX);
-    if (!answered && !(reply && id == CHRONY_SOURCE_DATA)) { /* a source may have gone meanwhile */
+    assert(config->n <= OWN_SERVERS_MAX && config->n_names <= OWN_NAMES_MAX);
+    if (!reply || (!answered && id == CHRONY_N_SOURCES)) {
         wait(o, now_ns);
         return false;
     }
@@ -64,10 +94,14 @@ bool own_servers_take(struct own_servers *o, const struct own_servers_config *co
         o->n_sources = reply->n_sources < SOURCES_MAX ? reply->n_sources : SOURCES_MAX;
         o->next = o->n_seen = 0;
         memset(o->seen, 0, sizeof(o->seen));
-    } else {
-        if (answered && is_own(config, &reply->source) && o->n_seen < OWN_SERVERS_MAX)
-            o->seen[o->n_seen++] =
-                (struct recovery_server){reply->source.address, config->minpoll, config->maxpoll};
+    } else if (id == CHRONY_SOURCE_DATA && answered && is_own(config, &reply->source)) {
+        o->names = true;
+        o->source = reply->source;
+        return false;
+    } else { /* or it has gone meanwhile */
+        if (id == CHRONY_SOURCE_NAME && answered)
+            take_name(o, config, reply->name);
+        o->names = false;
         o->next++;
     }
     return o->next >= o->n_sources && end_round(o, now_ns);

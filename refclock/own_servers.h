@@ -5,10 +5,11 @@
  * reference, and again, for a name may be resolved late, or get another address:
  *
  *     N_SOURCES -> SOURCE_DATA of the first -> ... -> of the last -> 2, 4, 8 ... 1024 s later
+ *                    `-- an own address --> SOURCE_NAME --'
  *
  * What a server's polls are to be again after a recovery, chronyd does not tell. They are those of
- * the lines with a name, where these agree and the server's present poll is one of them; else it is
- * left alone.
+ * the line that has the source's name, where the server's present poll is among them: one that was
+ * added otherwise is left alone.
  */
 #ifndef REFCLOCK_OWN_SERVERS_H
 #define REFCLOCK_OWN_SERVERS_H
@@ -16,19 +17,26 @@
 #include "refclock/recovery.h"
 
 #define OWN_SERVERS_MAX 4
+#define OWN_NAMES_MAX   16
 
 struct own_servers_config {
     unsigned n; /* addresses to look for; 0: chronyd is not asked */
     struct chrony_address addresses[OWN_SERVERS_MAX];
-    int32_t minpoll, maxpoll; /* of chrony.conf's lines with a name */
+    unsigned n_names;
+    struct own_name {
+        char name[CHRONY_NAME_MAX];
+        int32_t minpoll, maxpoll; /* of its line */
+    } names[OWN_NAMES_MAX];       /* of chrony.conf's lines, each once */
 };
 
 struct own_servers {
-    int64_t due_ns;           /* CLOCK_MONOTONIC; INT64_MAX: chronyd is not asked */
-    int64_t again_ns;         /* from the end of a round to the next one */
-    bool counted;             /* N_SOURCES was answered: */
-    unsigned n_sources, next; /* the source that is asked for next */
-    unsigned n_seen, n_found; /* in this round, and in the last whole one: */
+    int64_t due_ns;              /* CLOCK_MONOTONIC; INT64_MAX: chronyd is not asked */
+    int64_t again_ns;            /* from the end of a round to the next one */
+    bool counted;                /* N_SOURCES was answered: */
+    unsigned n_sources, next;    /* the source that is asked for next */
+    bool names;                  /* that one has an own address, and is asked for its name */
+    struct chrony_source source; /* it */
+    unsigned n_seen, n_found;    /* in this round, and in the last whole one: */
     struct recovery_server seen[OWN_SERVERS_MAX], found[OWN_SERVERS_MAX];
 };
 

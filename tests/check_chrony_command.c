@@ -32,7 +32,7 @@ START_TEST(every_command_has_the_length_that_chronyd_wants)
     } lengths[] = {{CHRONY_RESET_SOURCES, 28}, {CHRONY_MAKESTEP, 28}, {CHRONY_MODIFY_MAKESTEP, 28},
         {CHRONY_DFREQ, 28}, {CHRONY_DOFFSET2, 28}, {CHRONY_BURST, 68}, {CHRONY_MODIFY_MINPOLL, 44},
         {CHRONY_MODIFY_MAXPOLL, 44}, {CHRONY_TRACKING, 104}, {CHRONY_N_SOURCES, 32},
-        {CHRONY_SOURCE_DATA, 76}};
+        {CHRONY_SOURCE_DATA, 76}, {CHRONY_SOURCE_NAME, 284}};
 
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
         const struct chrony_command command = {.id = lengths[i].id};
@@ -170,6 +170,32 @@ START_TEST(a_source_is_decoded_and_a_short_one_refused)
 }
 END_TEST
 
+START_TEST(a_name_is_decoded_where_it_is_one)
+{
+    const struct chrony_command command = {
+        .id = CHRONY_SOURCE_NAME, .address = {{169, 254, 169, 123}, 1}};
+    uint8_t reply[CHRONY_REQUEST_MAX];
+    struct chrony_reply decoded;
+
+    chrony_command_encode(&command, 7, request);
+    ck_assert_mem_eq(request + 20, command.address.bytes, 16);
+    ck_assert_uint_eq(request[37], 1);
+    reply_to(reply, CHRONY_SOURCE_NAME);
+    memcpy(reply + 28, "time.example", 12);
+    ck_assert_int_eq(
+        chrony_reply_decode(reply, 284, CHRONY_SOURCE_NAME, 7, &decoded), CHRONY_REPLY_OK);
+    ck_assert_str_eq(decoded.name, "time.example");
+    reply[28 + 4] = '\n';
+    chrony_reply_decode(reply, 284, CHRONY_SOURCE_NAME, 7, &decoded);
+    ck_assert_str_eq(decoded.name, "");
+    memset(reply + 28, 'a', 256); /* it has no end */
+    chrony_reply_decode(reply, 284, CHRONY_SOURCE_NAME, 7, &decoded);
+    ck_assert_str_eq(decoded.name, "");
+    ck_assert_int_eq(
+        chrony_reply_decode(reply, 283, CHRONY_SOURCE_NAME, 7, &decoded), CHRONY_REPLY_SHORT);
+}
+END_TEST
+
 START_TEST(a_refid_has_one_to_four_printable_characters)
 {
     uint32_t refid;
@@ -186,4 +212,4 @@ RUN_SUITE("chrony command", a_reset_is_28_bytes_with_version_type_number_and_seq
     every_command_has_the_length_that_chronyd_wants,
     the_data_of_a_command_stands_where_chronyd_reads_it, a_float_keeps_25_bits_and_saturates,
     tracking_is_decoded_and_a_short_one_refused, a_source_is_decoded_and_a_short_one_refused,
-    a_refid_has_one_to_four_printable_characters)
+    a_name_is_decoded_where_it_is_one, a_refid_has_one_to_four_printable_characters)

@@ -34,7 +34,7 @@ static const struct {
     unsigned n; /* how many of 0 to 255 have words */
     const char *none;
 } vocabularies[] = {
-    {chrony_command_str_of, 11, "unknown"},
+    {chrony_command_str_of, 12, "unknown"},
     {chrony_status_str_of, 7, "unknown status"},
     {chrony_reply_verdict_str_of, CHRONY_REPLY_UNASKED + 1, "unknown"},
     {clock_verdict_str_of, CLOCK_OUT_OF_RANGE + 1, "unknown"},

@@ -262,7 +262,8 @@ static uint16_t carry_out(struct virtual_machine *vm, const uint8_t *request)
         return vm->has_ntp ? CHRONY_OK : CHRONY_NO_SUCH_SOURCE;
     case CHRONY_TRACKING: return vm->refuses_tracking ? CHRONY_UNAUTHORISED : 0;
     case CHRONY_N_SOURCES:
-    case CHRONY_SOURCE_DATA: return CHRONY_NO_SUCH_SOURCE; /* no test has it asked */
+    case CHRONY_SOURCE_DATA:
+    case CHRONY_SOURCE_NAME: return CHRONY_NO_SUCH_SOURCE; /* no test has it asked */
     }
     assert(false);
     return 0;

@@ -512,7 +512,8 @@ static void check_command(
     case CHRONY_MODIFY_MAXPOLL: must(!start && config.n_servers > 0, "a server is boosted"); break;
     case CHRONY_BURST: must(!start && config.burst_total > 0, "BURST"); break;
     case CHRONY_N_SOURCES:
-    case CHRONY_SOURCE_DATA: must(false, "a recovery asks for sources"); break;
+    case CHRONY_SOURCE_DATA:
+    case CHRONY_SOURCE_NAME: must(false, "a recovery asks for sources"); break;
     case CHRONY_TRACKING: break;
     }
 }

@@ -10,7 +10,7 @@
 
 static const enum chrony_command_id ids[] = {CHRONY_TRACKING, CHRONY_RESET_SOURCES, CHRONY_DFREQ,
     CHRONY_DOFFSET2, CHRONY_MAKESTEP, CHRONY_MODIFY_MAKESTEP, CHRONY_BURST, CHRONY_MODIFY_MINPOLL,
-    CHRONY_MODIFY_MAXPOLL, CHRONY_N_SOURCES, CHRONY_SOURCE_DATA};
+    CHRONY_MODIFY_MAXPOLL, CHRONY_N_SOURCES, CHRONY_SOURCE_DATA, CHRONY_SOURCE_NAME};
 
 #define N_IDS (sizeof(ids) / sizeof(ids[0]))
 
@@ -33,7 +33,7 @@ static void check_request(
     const struct chrony_command *command, uint32_t sequence, const uint8_t *request, size_t length)
 {
     must(length == 28 || length == 32 || length == 44 || length == 68 || length == 76 ||
-         length == 104);
+         length == 104 || length == 284);
     must(request[0] == 6 && request[1] == 1 && request[2] == 0 && request[3] == 0);
     must((request[4] << 8 | request[5]) == (int)command->id);
     must(((uint32_t)request[8] << 24 | (uint32_t)request[9] << 16 | (uint32_t)request[10] << 8 |

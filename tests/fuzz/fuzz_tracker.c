@@ -215,8 +215,9 @@ static uint32_t big_endian(const uint8_t *at)
 }
 
 /* Of that table: those that chronyd alone knows by their addresses. */
-#define OWN_AT 2
-#define N_OWN  2
+#define OWN_AT   2
+#define N_OWN    2
+#define OWN_NAME "time.example"
 
 static struct recovery_server server_of_table(unsigned i)
 {
@@ -291,6 +292,7 @@ static void carry_out(struct world *w, struct request *request)
     case CHRONY_BURST:
     case CHRONY_N_SOURCES:
     case CHRONY_SOURCE_DATA:
+    case CHRONY_SOURCE_NAME:
     case CHRONY_TRACKING:
     case CHRONY_MAKESTEP: break;
     }
@@ -340,6 +342,11 @@ static size_t write_reply(const struct world *w, const struct request *request, 
         reply[28 + 17] = 1; /* IPv4, */
         reply[28 + 21] = 6; /* its poll */
         return 76;
+    }
+    if (request->id == CHRONY_SOURCE_NAME) {
+        memset(reply + 28, 0, CHRONY_NAME_MAX);
+        memcpy(reply + 28, OWN_NAME, sizeof(OWN_NAME));
+        return 284;
     }
     return request->id == CHRONY_TRACKING ? 104 : 28;
 }
@@ -429,6 +436,7 @@ static void check_command(struct world *w)
     case CHRONY_MODIFY_MAXPOLL:
     case CHRONY_N_SOURCES:
     case CHRONY_SOURCE_DATA:
+    case CHRONY_SOURCE_NAME:
     case CHRONY_TRACKING: break;
     }
 }
@@ -508,7 +516,7 @@ static void check_orders(struct world *w)
     must(orders->command_length == 0 || orders->command_length == 28 ||
          orders->command_length == 44 || orders->command_length == 68 ||
          orders->command_length == 104 || orders->command_length == 32 ||
-         orders->command_length == 76);
+         orders->command_length == 76 || orders->command_length == 284);
     if (orders->command_length)
         check_command(w);
     if (orders->send_sample)
@@ -669,7 +677,7 @@ static void receive(struct world *w, const uint8_t *datagram, size_t length)
 
 static void reply_to_oldest(struct world *w)
 {
-    uint8_t reply[104];
+    uint8_t reply[CHRONY_REPLY_MAX];
     struct request request;
     size_t length;
 
@@ -734,8 +742,9 @@ static void configure(struct world *w, struct bytes *in)
     for (unsigned i = 0; i < r->n_servers; i++)
         r->servers[i] = server_of_table(i);
     if (b & 128 && r->n_servers <= OWN_AT) {
-        w->config.own_servers =
-            (struct own_servers_config){.n = N_OWN, .minpoll = 6, .maxpoll = 10};
+        w->config.own_servers = (struct own_servers_config){.n = N_OWN,
+            .n_names = 1,
+            .names = {{OWN_NAME, server_of_table(0).minpoll, server_of_table(0).maxpoll}}};
         for (unsigned i = 0; i < N_OWN; i++)
             w->config.own_servers.addresses[i] = server_of_table(OWN_AT + i).address;
     }

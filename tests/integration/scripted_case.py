@@ -13,6 +13,7 @@ READS = {
     script.TRACKING,
     script.N_SOURCES,
     script.SOURCE_DATA,
+    script.SOURCE_NAME,
     script.SOURCESTATS,
     script.SELECT_DATA,
 }

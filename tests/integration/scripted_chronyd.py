@@ -32,6 +32,7 @@ TRACKING = 33
 SOURCESTATS = 34
 MAKESTEP = 43
 MODIFY_MAKESTEP = 50
+SOURCE_NAME = 65
 RESET_SOURCES = 66
 SELECT_DATA = 69
 DOFFSET2 = 71
@@ -48,6 +49,7 @@ LENGTHS = {
     SOURCESTATS: 84,
     MAKESTEP: 28,
     MODIFY_MAKESTEP: 28,
+    SOURCE_NAME: 284,
     RESET_SOURCES: 28,
     SELECT_DATA: 76,
     DOFFSET2: 28,
@@ -67,6 +69,7 @@ DATA = {
     DFREQ: 4,
     DOFFSET2: 4,
     MODIFY_MAKESTEP: 8,
+    SOURCE_NAME: 20,
 }
 
 REQUEST_HEADER = struct.Struct(">BBBBHHIII")
@@ -74,7 +77,7 @@ REPLY_HEADER = struct.Struct(">BBBBHHHHHHIII")
 SAMPLE = struct.Struct("=qqdiiii")
 SAMPLE_MAGIC = 0x534F434B
 
-REPLY_NULL, REPLY_N_SOURCES, REPLY_SOURCE_DATA, REPLY_TRACKING = 1, 2, 3, 5
+REPLY_NULL, REPLY_N_SOURCES, REPLY_SOURCE_DATA, REPLY_TRACKING, REPLY_SOURCE_NAME = 1, 2, 3, 5, 19
 OK, FAILED, UNAUTHORISED, INVALID, NO_SUCH_SOURCE, BAD_VERSION, BAD_LENGTH = 0, 1, 2, 3, 4, 18, 19
 
 VMCL = int.from_bytes(b"VMCL", "big")
@@ -137,6 +140,8 @@ class Request:
         if self.command == BURST:
             good, total = struct.unpack(">ii", data[40:48])
             return address_decode(data[20:40]), good, total
+        if self.command == SOURCE_NAME:
+            return address_decode(data[:20])
         if self.command in (SOURCE_DATA, SOURCESTATS, SELECT_DATA):
             return int.from_bytes(data[:4], "big")
         return None
@@ -290,6 +295,7 @@ class ScriptedChronyd:
         self.selects_after = selects_after
         self.unselected = 0
         self.ntp_sources = []
+        self.names = {}  # of a source by its address, where it has one
         self.address = None  # of the source of ntp_refid
         self.updated = None  # when its reference was; None: always just now
         self.update_interval = 0
@@ -424,6 +430,11 @@ class ScriptedChronyd:
         elif status == OK and command == SOURCE_DATA:
             if request.data < len(self.ntp_sources):
                 kind, body = REPLY_SOURCE_DATA, self._source(self.ntp_sources[request.data])
+            else:
+                status = NO_SUCH_SOURCE
+        elif status == OK and command == SOURCE_NAME:
+            if request.data in self.ntp_sources:
+                kind, body = REPLY_SOURCE_NAME, self.names.get(request.data, request.data).encode().ljust(256, b"\0")
             else:
                 status = NO_SUCH_SOURCE
         sequence = request.sequence

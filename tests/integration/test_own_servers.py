@@ -21,10 +21,11 @@ OWN = "169.254.169.123"
 class OwnServersTest(ScriptedCase):
     limit = 60
 
-    def asked(self, text, *sources):
+    def asked(self, text, *sources, name="time.example"):
         with open(self.path("chrony.conf"), "w", encoding="ascii") as file:
             file.write(text)
         self.chronyd.ntp_sources = list(sources)
+        self.chronyd.names = {OWN: name}
         self.made = self.marker()
         daemon = self.daemon(chrony_conf=self.path("chrony.conf"))
         daemon.reaches(mode="marker-only")
@@ -42,22 +43,33 @@ class OwnServersTest(ScriptedCase):
         self.assertEqual(self.chronyd.sent(script.MODIFY_MINPOLL)[-1].data, (OWN, 5))
         self.assertEqual(self.chronyd.sent(script.MODIFY_MAXPOLL)[-1].data, (OWN, 9))
 
-    def left_alone(self, text):
-        daemon = self.asked(text, OWN)
+    def left_alone(self, text, name="time.example"):
+        daemon = self.asked(text, OWN, name=name)
         time.sleep(0.5)
         self.made.disrupt()
         self.recovered(daemon)
         self.assertIsNone(daemon.status()["boost"])
         self.assertEqual(self.chronyd.sent(script.MODIFY_MINPOLL), [])
 
-    def test_one_of_two_lines_with_other_polls_is_left_alone(self):
-        self.left_alone("server a.example minpoll 5\npool b.example\n")
+    def test_it_has_the_polls_of_its_own_line(self):
+        daemon = self.asked("server time.example minpoll 4 maxpoll 7\npool b.example\n", OWN)
+        eventually(lambda: daemon.status()["boost"] == OWN)
+        for number in (1, 2):
+            self.made.disrupt()
+            self.recovered(daemon, number)
+            self.request(script.MODIFY_MAXPOLL, number)
+            eventually(lambda: daemon.status()["last_recovery"]["outcome"] == "synchronised")
+        self.assertEqual(daemon.stop(), 0)
+        self.assertEqual(self.chronyd.sent(script.MODIFY_MAXPOLL)[-1].data, (OWN, 7))
+
+    def test_one_that_was_added_by_its_address_is_left_alone(self):
+        self.left_alone("pool b.example\n", name=OWN)
 
     def test_one_that_is_not_polled_as_its_line_says_is_left_alone(self):
-        self.left_alone("server a.example minpoll 8\n")
+        self.left_alone("server time.example minpoll 8\n")
 
     def test_where_not_all_of_chrony_conf_can_be_read_it_is_left_alone(self):
-        self.left_alone("server a.example minpoll 5\ninclude /nowhere/chrony.conf\n")
+        self.left_alone("server time.example minpoll 5\ninclude /nowhere/chrony.conf\n")
 
     def test_nobody_is_asked_where_there_is_no_name(self):
         self.asked(f"server {OWN} minpoll 4 maxpoll 4\nserver 192.0.2.7\n", OWN, "192.0.2.7")
