@@ -181,7 +181,7 @@ START_TEST(a_name_is_decoded_where_it_is_one)
     ck_assert_mem_eq(request + 20, command.address.bytes, 16);
     ck_assert_uint_eq(request[37], 1);
     reply_to(reply, CHRONY_SOURCE_NAME);
-    memcpy(reply + 28, "time.example", 12);
+    memcpy(reply + 28, "time.example", sizeof("time.example"));
     ck_assert_int_eq(
         chrony_reply_decode(reply, 284, CHRONY_SOURCE_NAME, 7, &decoded), CHRONY_REPLY_OK);
     ck_assert_str_eq(decoded.name, "time.example");
