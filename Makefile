@@ -52,7 +52,7 @@ CPPFLAGS   += $(if $(filter no,$(SYSTEMD)),-DWITHOUT_SYSTEMD)
 ctl_libs    = inih jansson
 
 refclock = $(patsubst %.c,$(BUILD)/%.o,$(wildcard refclock/*.c))
-shared   = $(addprefix $(BUILD)/daemon/,chrony_conf.o chrony_conf_file.o chrony_conf_source.o chrony_settings.o chronyd_process.o config.o config_key.o config_path.o edit_distance.o device.o process.o ptp_device.o metrics.o replace_file.o state_file.o state_key.o state_known.o system_clock.o journal.o log.o history.o)
+shared   = $(addprefix $(BUILD)/daemon/,chrony_conf.o chrony_conf_file.o chrony_conf_source.o chrony_settings.o chronyd_process.o config.o config_key.o config_path.o edit_distance.o device.o process.o ptp_device.o message.o metrics.o replace_file.o state_file.o state_key.o state_known.o system_clock.o journal.o log.o history.o)
 daemon   = $(addprefix $(BUILD)/daemon/,announcement.o clock_file.o clockbound.o chronyd.o chronyd_link.o clock_source.o device_node.o event_loop.o exit_status.o last_process.o lock.o notifications.o notify.o ptp_reader.o publisher.o reload.o runner.o shared_file.o sock_sender.o vmclockd.o watched_device.o)
 ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chronyd.o chronyd_program.o doctor.o doctor_chrony.o doctor_chronyd.o doctor_prospect.o doctor_refclock.o doctor_selinux.o doctor_system.o format.o device_node.o history_report.o now_report.o page_report.o selinux.o sock_sender.o state_reader.o status_report.o status_json.o status_warnings.o vmclockctl.o watch.o)
 fuzzers  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -127,7 +127,7 @@ SIDE_BY_SIDE = --no-print-directory --jobs=$(shell nproc) --output-sync
 
 check: packages-check
 	@$(MAKE) $(SIDE_BY_SIDE) all $(BUILD)/chrony/chronyd check-layers check-version check-manuals \
-	    check-vectors check-units
+	    check-messages check-vectors check-units
 	@$(MAKE) $(SIDE_BY_SIDE) check-recovery check-sanitized
 	@$(MAKE) --no-print-directory $(BUILD)/interpose.so
 	@$(MAKE) --no-print-directory compare-chrony-conf COUNT=100
@@ -149,10 +149,22 @@ check-layers:
 check-vectors:
 	@tests/make_vectors.py | cmp - tests/clock_vectors.h
 
-# They are well formed, and explain what is logged.
 check-manuals:
 	@mandoc -T lint -W style $(MANUALS)
-	@tests/check-messages
+
+# The catalog and the diagnostics are those of the table.
+check-messages: $(BUILD)/print-messages
+	@$< catalog | diff -u systemd/vmclockd.catalog - && \
+	    $< manual <daemon/vmclockd-events.7 | diff -u daemon/vmclockd-events.7 - || \
+	    { echo "make messages writes what differs" >&2; exit 1; }
+
+messages: $(BUILD)/print-messages
+	$< catalog >systemd/vmclockd.catalog
+	$< manual <daemon/vmclockd-events.7 >$(BUILD)/vmclockd-events.7
+	mv $(BUILD)/vmclockd-events.7 daemon/vmclockd-events.7
+
+$(BUILD)/print-messages: $(BUILD)/daemon/print_messages.o
+	$(LINK) -o $@ $^ $(LDLIBS)
 
 # One version, in all that states it.
 check-version:
@@ -445,7 +457,7 @@ dist: check-version
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all demo check check-layers check-version check-vectors check-manuals check-units check-recovery check-sanitized check-corpora \
+.PHONY: all demo check check-layers check-version check-vectors check-manuals check-messages messages check-units check-recovery check-sanitized check-corpora \
         check-chrony-conf compare-chrony-conf check-vm check-package check-selinux check-cross check-musl \
         check-vm-arm64 faults fuzz fuzz-sources soak soak-virtual coverage bench \
         format tidy analyze install uninstall install-selinux uninstall-selinux dist clean

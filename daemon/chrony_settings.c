@@ -10,6 +10,7 @@
 
 #include "daemon/chrony_conf.h"
 #include "daemon/chronyd_process.h"
+#include "daemon/message.h"
 #include "daemon/ptp_device.h"
 
 void chrony_settings_find(const struct config *config, char ret_path[CONFIG_PATH_MAX])
@@ -196,9 +197,10 @@ void chrony_settings_take(struct config *config, void (*complain)(const char *se
         }
     }
     if (r < 0 && makestep) {
-        snprintf(sentence, sizeof(sentence), "%.400s; %s", fault,
-            config->makestep_file[0] ? "what else chrony.conf says is taken"
-                                     : "its makestep is not known, and the default is given back");
+        if (config->makestep_file[0])
+            snprintf(sentence, sizeof(sentence), WORDS_MAKESTEP_KNOWN, fault);
+        else
+            snprintf(sentence, sizeof(sentence), WORDS_MAKESTEP_UNKNOWN, fault);
         complain(sentence);
     }
     free(reading);

@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "daemon/counter.h"
-#include "daemon/log.h"
+#include "daemon/message.h"
 #include "daemon/system_clock.h"
 
 #define READINGS 16
@@ -18,20 +18,19 @@ void clock_source_measure(struct clock_source *source)
     source->period_sec = system_clock_counter_period();
     ratio = stated_hz * source->period_sec;
     if (ratio != 0 && (ratio < 0.99 || ratio > 1.01))
-        log_warning("the counter runs at %.0f Hz, not at the %.0f that its register states: going "
-                    "by what was measured",
-            1 / source->period_sec, stated_hz);
+        message_log(LINE(COUNTER_FREQUENCY), 1 / source->period_sec, stated_hz);
 }
 
 void clock_source_start(struct clock_source *source)
 {
     const int result = system_clock_source(&source->kind);
 
-    if (source->kind != CLOCK_SOURCE_COUNTER && COUNTER_NATIVE != VMCLOCK_COUNTER_NONE)
-        log_warning("the kernel's clock source %s%s: samples are noisier, and the frequency is "
-                    "measured after each disruption",
-            result < 0 ? "cannot be read, by " : "is not " COUNTER_CLOCK_SOURCE,
-            result < 0 ? strerror(-result) : "");
+    if (source->kind == CLOCK_SOURCE_COUNTER || COUNTER_NATIVE == VMCLOCK_COUNTER_NONE)
+        return;
+    if (result < 0)
+        message_log(LINE(CLOCK_SOURCE_UNKNOWN), strerror(-result));
+    else
+        message_log(LINE(CLOCK_SOURCE_OTHER), COUNTER_CLOCK_SOURCE);
 }
 
 /* What one reading of CLOCK_REALTIME takes, at best, and so by how much it is uncertain. */
@@ -57,10 +56,7 @@ void clock_source_watch(struct clock_source *source)
     if (is_counter == was_counter || COUNTER_NATIVE == VMCLOCK_COUNTER_NONE)
         return;
     if (is_counter)
-        log_notice("the kernel's clock source is %s again: a reading takes %.0f ns",
-            COUNTER_CLOCK_SOURCE, reading_ns(source));
+        message_log(LINE(CLOCK_SOURCE_BACK), COUNTER_CLOCK_SOURCE, reading_ns(source));
     else
-        log_warning("the kernel's clock source is no longer %s: a reading takes %.0f ns, and the "
-                    "frequency is measured after each disruption",
-            COUNTER_CLOCK_SOURCE, reading_ns(source));
+        message_log(LINE(CLOCK_SOURCE_LEFT), COUNTER_CLOCK_SOURCE, reading_ns(source));
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "daemon/log.h"
+#include "daemon/message.h"
 
 #define RELEASE(major, minor, patch) (((major)*1000 + (minor)) * 1000 + (patch))
 
@@ -59,9 +59,7 @@ static void warn_of_readers(const char *device)
 
     if (!device_node_is_forgeable(device, &system))
         return;
-    log_warning("%s can be read by everybody, who can forge the host's time by it if Linux %s is "
-                "not fixed (CVE-2026-80724): chmod o-r %s, and install 60-vmclock.rules",
-        device, system.release, device);
+    message_log(LINE(DEVICE_READABLE), device, system.release, device);
 }
 
 /* Beside a device that is called as the kernel calls it. */
@@ -78,8 +76,7 @@ static void tell_of_others(const char *device)
         return;
     for (size_t i = 0; i < found.gl_pathc; i++)
         if (strcmp(found.gl_pathv[i], device) != 0)
-            log_notice("there is %s as well; %s is used, the key \"device\" chooses",
-                found.gl_pathv[i], device);
+            message_log(LINE(OTHER_DEVICE), found.gl_pathv[i], device);
     globfree(&found);
 }
 

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/log.h"
+#include "daemon/message.h"
 
 static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 
@@ -171,7 +171,7 @@ int event_loop_wake_at(struct event_loop *loop, int64_t when_ns)
 static void on_complaint(int severity, const char *message)
 {
     if (severity == EVENT_LOG_ERR)
-        log_err("libevent cannot go on: %s", message);
+        message_log(LINE(LIBEVENT_FAILED), message);
 }
 
 static int open_timer(struct event_loop *loop, enum timer timer)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The tracker's events in words: what happened to what, and what is done about it. The one home of
- * their priorities, and of the message ids and fields of those that people alert on.
+ * The tracker's events as lines of messages.def, with the fields of those that people alert on.
  */
 #ifndef DAEMON_JOURNAL_H
 #define DAEMON_JOURNAL_H

@@ -7,21 +7,14 @@
 
 #include "daemon/chronyd.h"
 #include "daemon/exit_status.h"
-#include "daemon/log.h"
-
-static void not_remembered(const char *what, const char *path, const char *why)
-{
-    log_warning("%s%s cannot be read (%s): a disruption while vmclockd was not running would not "
-                "be noticed",
-        what, path, why);
-}
+#include "daemon/message.h"
 
 int last_process_boot_id(char ret_id[STATE_BOOT_ID_MAX])
 {
     const int result = state_file_boot_id(ret_id);
 
     if (result < 0)
-        not_remembered("this boot's id", "", strerror(-result));
+        message_log(LINE(BOOT_ID_UNKNOWN), strerror(-result));
     return exit_status_is_for_another_start(result) ? result : 0;
 }
 
@@ -34,11 +27,11 @@ int last_process_take(const struct config *config, const char *boot_id, struct s
     if (result == -ENOENT)
         return 0;
     if (result < 0) {
-        not_remembered("the state file ", config->state_file, strerror(-result));
+        message_log(LINE(LAST_RUN_UNKNOWN), config->state_file, strerror(-result));
         return exit_status_is_for_another_start(result) ? result : 0;
     }
     if (state->owner != 0 && state->owner != geteuid()) {
-        not_remembered("the state file ", config->state_file, "it belongs to another user");
+        message_log(LINE(LAST_RUN_UNKNOWN), config->state_file, "it belongs to another user");
         return 0;
     }
     *ret_saved = state_file_saved(state, boot_id, &config->tracker.recovery);

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/log.h"
+#include "daemon/message.h"
 #include "daemon/replace_file.h"
 
 #define ATTEMPTS 4 /* a file that goes away while it is locked is made again */
@@ -106,10 +106,9 @@ static int take_for(struct lock *lock, const char *path, const char *what, const
     if (r == -EBUSY) {
         if (holder > 0)
             snprintf(process, sizeof(process), "process %d", holder);
-        log_err("another vmclockd, %s, has the %s %s: there can be only one", process, what, name);
+        message_log(LINE(ANOTHER_VMCLOCKD), process, what, name);
     } else if (r < 0 && !lock->failure_reported) {
-        log_warning("%s cannot be locked (%s): nothing keeps a second vmclockd from the %s %s",
-            path, strerror(-r), what, name);
+        message_log(LINE(NOT_LOCKED), path, strerror(-r), what, name);
     }
     lock->failure_reported = r < 0;
     return r;

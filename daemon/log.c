@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "daemon/message.h"
 #include "daemon/system_clock.h"
 
 /*
@@ -20,13 +21,10 @@
  * have a bucket of their own, so that they take nothing from the others.
  */
 static struct bucket {
-    const char *name;
-    enum log_priority priority; /* of the line that tells how many were dropped */
     int64_t lines, error_lines;
     int64_t full_at_ns; /* when it is, or was, full again */
     unsigned dropped;
-} messages = {"messages", LOG_PRIO_WARNING, 20, 4, 0, 0},
-  debug_messages = {"debug messages", LOG_PRIO_DEBUG, 100, 0, 0, 0};
+} messages = {20, 4, 0, 0}, debug_messages = {100, 0, 0, 0};
 
 static const struct sockaddr_un journal = {
     .sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket"};
@@ -127,12 +125,18 @@ static bool take_token(struct bucket *bucket, enum log_priority priority)
 /* As soon as there is room for it. */
 static void tell_of_dropped(struct bucket *bucket)
 {
+    const bool debug = bucket == &debug_messages;
+    const enum log_priority priority =
+        message_priority(debug ? LINE_DEBUG_LEFT_OUT : LINE_MESSAGES_LEFT_OUT);
     char line[64];
 
-    if (bucket->dropped == 0 || !take_token(bucket, bucket->priority))
+    if (bucket->dropped == 0 || !take_token(bucket, priority))
         return;
-    snprintf(line, sizeof(line), "%u %s were left out", bucket->dropped, bucket->name);
-    if (deliver(bucket->priority, NULL, line))
+    if (debug)
+        snprintf(line, sizeof(line), WORDS_DEBUG_LEFT_OUT, bucket->dropped);
+    else
+        snprintf(line, sizeof(line), WORDS_MESSAGES_LEFT_OUT, bucket->dropped);
+    if (deliver(priority, NULL, line))
         bucket->dropped = 0;
 }
 
@@ -157,25 +161,15 @@ void log_entry(enum log_priority priority, const struct log_fields *fields, cons
         bucket->dropped++;
 }
 
-void log_line(enum log_priority priority, const char *format, ...)
+void log_debug(const char *format, ...)
 {
     char text[LOG_TEXT_MAX];
     va_list arguments;
 
-    if (priority == LOG_PRIO_DEBUG && !verbose)
+    if (!verbose)
         return;
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    log_entry(priority, NULL, text);
-}
-
-void log_err_sentence(const char *sentence)
-{
-    log_err("%s", sentence);
-}
-
-void log_warning_sentence(const char *sentence)
-{
-    log_warning("%s", sentence);
+    log_entry(LOG_PRIO_DEBUG, NULL, text);
 }

@@ -40,17 +40,7 @@ void log_field(struct log_fields *fields, const char *name, const char *format, 
  */
 void log_entry(enum log_priority priority, const struct log_fields *fields, const char *text);
 
-void log_line(enum log_priority priority, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-#define log_err(...)     log_line(LOG_PRIO_ERR, __VA_ARGS__)
-#define log_warning(...) log_line(LOG_PRIO_WARNING, __VA_ARGS__)
-#define log_notice(...)  log_line(LOG_PRIO_NOTICE, __VA_ARGS__)
-#define log_info(...)    log_line(LOG_PRIO_INFO, __VA_ARGS__)
-#define log_debug(...)   log_line(LOG_PRIO_DEBUG, __VA_ARGS__)
-
-/* A whole sentence, for those that hand out sentences. */
-void log_err_sentence(const char *sentence);
-void log_warning_sentence(const char *sentence);
+/* For developers; all else that vmclockd logs is in messages.def. */
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

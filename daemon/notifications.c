@@ -5,7 +5,7 @@
 
 #include "daemon/device.h"
 #include "daemon/event_loop.h"
-#include "daemon/log.h"
+#include "daemon/message.h"
 
 void notifications_start(struct notifications *notifications, const struct device *device)
 {
@@ -16,10 +16,9 @@ void notifications_start(struct notifications *notifications, const struct devic
     notifications->tried = true;
     result = event_loop_watch_device(notifications->loop, device_fd(device));
     if (result < 0)
-        log_info("%s: the kernel has no notifications (%s): watched by timer alone",
-            notifications->path, strerror(-result));
+        message_log(LINE(NO_NOTIFICATIONS_WHY), notifications->path, strerror(-result));
     else
-        log_info("%s: watched by notification and by timer", notifications->path);
+        message_log(LINE(NOTIFICATIONS), notifications->path);
 }
 
 void notifications_stop(struct notifications *notifications)
@@ -33,6 +32,6 @@ bool notifications_take(struct notifications *notifications, const struct device
     if (!device_hung_up(device))
         return true;
     event_loop_watch_device(notifications->loop, -1);
-    log_info("%s: the kernel gives no notifications: watched by timer alone", notifications->path);
+    message_log(LINE(NO_NOTIFICATIONS), notifications->path);
     return false;
 }

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/log.h"
+#include "daemon/message.h"
 
 #define CLASS         "/sys/class/ptp"
 #define AHEAD_OFF_SEC 0.1
@@ -198,7 +198,7 @@ static bool lose(struct ptp_device *device, const char *path)
 {
     if (device->fd < 0)
         return false;
-    log_warning("the PTP clock %s is gone: waiting for it", path);
+    message_log(LINE(PTP_GONE), path);
     ptp_device_close(device);
     return true;
 }
@@ -225,6 +225,6 @@ bool ptp_device_check(struct ptp_device *device, const char *path, bool host_onl
     memcpy(device->name, name, sizeof(name));
     device->id = id_of(name);
     device->limited = strncmp(name, "ena-ptp-", 8) == 0;
-    log_info("the PTP clock %s is there: %s", found, name);
+    message_log(LINE(PTP_FOUND), found, name);
     return true;
 }

@@ -10,6 +10,7 @@
 #include "daemon/announcement.h"
 #include "daemon/journal.h"
 #include "daemon/log.h"
+#include "daemon/message.h"
 #include "daemon/metrics.h"
 #include "daemon/notify.h"
 
@@ -18,13 +19,12 @@
 /* Logged once when it begins and once when it ends. */
 static void report_file(const char *what, const char *path, int result, int *error)
 {
-    if (result < 0 && result != *error)
-        log_warning("the %s %s cannot be written: %s%s", what, path, strerror(-result),
-            strcmp(what, "state file") == 0
-                ? "; a disruption while vmclockd is not running will be missed"
-                : "");
+    if (result < 0 && result != *error && strcmp(what, "state file") == 0)
+        message_log(LINE(STATE_FILE_FAILED), path, strerror(-result));
+    else if (result < 0 && result != *error)
+        message_log(LINE(FILE_FAILED), what, path, strerror(-result));
     if (result == 0 && *error < 0)
-        log_notice("the %s %s is written again", what, path);
+        message_log(LINE(FILE_BACK), what, path);
     *error = result;
 }
 
@@ -57,8 +57,7 @@ void publisher_tell_applications(struct publisher *p, int64_t device_opened_ns)
     r = clockbound_write(&p->clockbound, c->clockbound, c->clockbound_marker, &report);
     p->save = p->save || r != p->clockbound_error;
     if (r == -EBUSY && p->clockbound_error != r)
-        log_err("%s is written by another program, ClockBound's own say: it is left to that one",
-            c->clockbound);
+        message_log(LINE(CLOCKBOUND_TAKEN), c->clockbound);
     else if (r != -EBUSY)
         report_file("segment for ClockBound", c->clockbound, r, &p->clockbound_error);
     p->clockbound_error = r;
@@ -148,7 +147,7 @@ void publisher_flush(struct publisher *p)
     for (unsigned i = 0; i < p->n_events; i++)
         tell(p, &p->events[i].event, p->events[i].cause);
     if (p->events_left_out)
-        log_warning("%u events were left out", p->events_left_out);
+        message_log(LINE(EVENTS_LEFT_OUT), p->events_left_out);
     p->n_events = p->events_left_out = 0;
 }
 

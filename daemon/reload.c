@@ -4,26 +4,26 @@
 #include <string.h>
 
 #include "daemon/chrony_settings.h"
-#include "daemon/log.h"
+#include "daemon/message.h"
 
 static void keep_path(const char *key, char *fresh, const char *present)
 {
     if (strcmp(fresh, present) == 0)
         return;
-    log_warning("%s = %s takes effect at the next start; still %s", key, fresh, present);
+    message_log(LINE(AT_NEXT_START), key, fresh, present);
     memcpy(fresh, present, CONFIG_PATH_MAX);
 }
 
 int reload_config(const struct config *present, struct config *ret_fresh)
 {
     const int result =
-        config_read(present->file_named ? present->file : NULL, log_err_sentence, ret_fresh);
+        config_read(present->file_named ? present->file : NULL, message_log_mistake, ret_fresh);
 
     if (result < 0) {
-        log_err("the configuration is left as it was");
+        message_log(LINE(NOT_RELOADED));
         return result;
     }
-    chrony_settings_take(ret_fresh, log_warning_sentence);
+    chrony_settings_take(ret_fresh, message_log_fault);
     keep_path("device", ret_fresh->device, present->device);
     keep_path("sock", ret_fresh->sock, present->sock);
     keep_path("command-socket", ret_fresh->command_socket, present->command_socket);

@@ -20,6 +20,7 @@
 #include "daemon/last_process.h"
 #include "daemon/lock.h"
 #include "daemon/log.h"
+#include "daemon/message.h"
 #include "daemon/notify.h"
 #include "daemon/ptp_device.h"
 #include "daemon/ptp_reader.h"
@@ -209,10 +210,10 @@ static void take_chrony_settings(struct runner *r)
     const int32_t limit = recovery->makestep_limit;
     struct tracker_config tracker;
 
-    chrony_settings_take(&r->config, log_warning_sentence);
+    chrony_settings_take(&r->config, message_log_fault);
     if (recovery->makestep_threshold_sec != threshold_sec || recovery->makestep_limit != limit)
-        log_notice("chronyd was restarted: makestep is now %g %" PRId32 ", not %g %" PRId32,
-            recovery->makestep_threshold_sec, recovery->makestep_limit, threshold_sec, limit);
+        message_log(LINE(CHRONYD_RESTARTED), recovery->makestep_threshold_sec,
+            recovery->makestep_limit, threshold_sec, limit);
     tracker_config(r, &r->config, &tracker);
     tracker_reconfigure(&r->tracker, &tracker);
 }
@@ -226,7 +227,7 @@ static void check_ptp(struct runner *r)
         const int result = ptp_reader_create(&r->ptp_reader);
 
         if (result < 0) {
-            log_err("the PTP clock cannot be read: %s", strerror(-result));
+            message_log(LINE(PTP_UNREADABLE), strerror(-result));
             r->config.tracker.ptp.used = false;
             return;
         }
@@ -418,7 +419,7 @@ static void reload(struct runner *r)
         watched_device_forget(&r->device);
         event_loop_set_interval(r->loop, fresh.tracker.watch_interval_ns);
         r->tick_at_ns = system_clock_monotonic_ns();
-        log_notice("the configuration %s was read again", fresh.file);
+        message_log(LINE(RELOADED), fresh.file);
     }
     r->ready = notify("READY=1");
 }
@@ -437,7 +438,7 @@ static void on_signal(int number, void *context)
     default:
         if (r->stopping)
             break;
-        log_notice("stopping, asked by %s", strsignal(number));
+        message_log(LINE(STOPPING), strsignal(number));
         notify("STOPPING=1");
         r->stopping = true;
         r->stop_at_ns = system_clock_monotonic_ns() + STOP_NS;
@@ -452,7 +453,7 @@ static void on_signal(int number, void *context)
 
 static int cannot_start(const char *step, int error)
 {
-    log_err("vmclockd cannot start: %s: %s", step, strerror(-error));
+    message_log(LINE(CANNOT_START), step, strerror(-error));
     return EXIT_FAILURE;
 }
 
@@ -612,8 +613,7 @@ int runner_run(struct runner *r)
     struct observation seen = {0};
     int result;
 
-    log_notice("watching %s every %g ms%s", r->config.device,
-        (double)r->config.tracker.watch_interval_ns / 1e6,
+    message_log(LINE(WATCHING), r->config.device, (double)r->config.tracker.watch_interval_ns / 1e6,
         r->dry_run ? ", dry run: chronyd is sent nothing" : "");
     watched_device_look(&r->device, &seen);
     step(r, &seen);
@@ -622,9 +622,9 @@ int runner_run(struct runner *r)
     if (r->locked_out && !lock_is_held(&r->state_lock)) /* the files are another's */
         return EXIT_FAILURE;
     if (result < 0)
-        log_err("the event loop failed: %s", strerror(-result));
+        message_log(LINE(LOOP_FAILED), strerror(-result));
     if (r->orders.owes && !r->locked_out)
-        publisher_tell(&r->publisher, &(struct event){.id = EVENT_NOT_PUT_BACK});
+        publisher_tell(&r->publisher, &(struct event){.id = EVENT_SETTINGS_NOT_RESTORED});
     publisher_flush(&r->publisher);
     publisher_save(&r->publisher, false);
     publisher_leave_applications(&r->publisher);

@@ -10,6 +10,7 @@
 #include "daemon/config.h"
 #include "daemon/exit_status.h"
 #include "daemon/log.h"
+#include "daemon/message.h"
 #include "daemon/runner.h"
 
 static const char usage[] =
@@ -61,10 +62,10 @@ int main(int argc, char **argv)
     }
 
     log_init(verbose);
-    r = config_read(file, log_err_sentence, &config);
+    r = config_read(file, message_log_mistake, &config);
     if (r < 0)
         return exit_status(r, EX_CONFIG);
-    chrony_settings_take(&config, log_warning_sentence);
+    chrony_settings_take(&config, message_log_fault);
     if (test_only) {
         config_print(&config, stdout);
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "daemon/device_node.h"
-#include "daemon/log.h"
+#include "daemon/message.h"
 #include "daemon/system_clock.h"
 
 static int open_it(struct watched_device *watched)
@@ -23,7 +23,7 @@ int watched_device_open(struct watched_device *watched)
     const int result = open_it(watched);
 
     if (result < 0) {
-        log_err("%s cannot be used: %s%s", watched->path, device_error_str(result),
+        message_log(LINE(DEVICE_UNUSABLE), watched->path, device_error_str(result),
             result != -ENOENT ? ""
                               : "; QEMU 10.0 (-device vmclock), Firecracker 1.14 and EC2 have the "
                                 "device, Linux 6.13 with CONFIG_PTP_1588_CLOCK_VMCLOCK has its "
@@ -33,7 +33,7 @@ int watched_device_open(struct watched_device *watched)
     device_node_warn(watched->path);
     watched_device_look(watched, &seen);
     if (seen.look == HOST_LOOK_CHANGED && seen.page_verdict != PAGE_OK) {
-        log_err("%s cannot be used: %s", watched->path, page_verdict_str(seen.page_verdict));
+        message_log(LINE(DEVICE_UNUSABLE), watched->path, page_verdict_str(seen.page_verdict), "");
         return -ENODEV;
     }
     device_forget(watched->device);

@@ -32,9 +32,9 @@ const char *event_str(enum event_id id)
     case EVENT_SYNCHRONISED: return "chronyd is synchronised";
     case EVENT_NOT_SYNCHRONISED: return "chronyd is not synchronised";
     case EVENT_ABANDONED: return "an unfinished recovery";
-    case EVENT_PUT_BACK: return "settings restored";
+    case EVENT_SETTINGS_RESTORED: return "settings restored";
     case EVENT_PASSED_OVER: return "settings sent to be restored, not answered";
-    case EVENT_NOT_PUT_BACK: return "settings not restored";
+    case EVENT_SETTINGS_NOT_RESTORED: return "settings not restored";
     case EVENT_CHRONYD_SILENT: return "chronyd is silent";
     case EVENT_CHRONYD_AWAY: return "chronyd is away";
     case EVENT_CHRONYD_BACK: return "chronyd is back";

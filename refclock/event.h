@@ -7,43 +7,43 @@
 #include "refclock/ptp_clock.h"
 #include "refclock/recovery.h"
 
-enum event_id {               /* the member of struct event that is valid */
-    EVENT_MODE,               /* mode */
-    EVENT_PAGE_INVALID,       /* page */
-    EVENT_PAGE_BUSY,          /* busy: seq_count is odd, or moves at every look, for 100 ms */
-    EVENT_PAGE_BACK,          /* after one of the two above, or after a loss */
-    EVENT_PAGE_LOST,          /* failure: of the device */
-    EVENT_DISRUPTION,         /* marker */
-    EVENT_GENERATION,         /* generation */
-    EVENT_CLOCK_STATUS,       /* clock_status */
-    EVENT_MAINTENANCE,        /* maintenance */
-    EVENT_RECOVERY,           /* cause: one that begins, other than by a marker */
-    EVENT_WOULD_SEND,         /* command: dry run, it would be sent */
-    EVENT_WOULD_FEED,         /* offset_sec: dry run, of the first sample that would be sent */
-    EVENT_WOULD_HAVE_FED,     /* samples: dry run, at the end */
-    EVENT_RESET_CONFIRMED,    /* reset */
-    EVENT_UNCONFIRMED,        /* reset: it was read and never answered, or refused to the end */
-    EVENT_RESET_LATE,         /* reset: it is still not confirmed */
-    EVENT_NOT_CONFIRMED,      /* reset: it was refused, and is tried again */
-    EVENT_AWAITING_HOST,      /* verdict; CLOCK_OK: still the old formula */
-    EVENT_HOST_LATE,          /* verdict: the recovery goes on without the host */
-    EVENT_CORRECTED,          /* correction */
-    EVENT_REFINED,            /* correction: after that, by a rate that is known better */
-    EVENT_CORRECTION_REFUSED, /* correction: it is beyond max-step or max-rate */
-    EVENT_LEFT_TO_CHRONYD,    /* correction: not to be stepped, and long to slew */
-    EVENT_COMMAND_MISSING,    /* chronyd has no DFREQ or DOFFSET2 */
-    EVENT_CANNOT_STEP,        /* chronyd refuses MAKESTEP */
-    EVENT_SYNCHRONISED,       /* end: of a recovery */
-    EVENT_NOT_SYNCHRONISED,   /* end: chronyd has selected no reference within a minute */
-    EVENT_ABANDONED,          /* end: vmclockd stops */
-    EVENT_PUT_BACK,           /* chronyd's settings */
-    EVENT_PASSED_OVER,        /* count: of those that were sent back, without an answer */
-    EVENT_NOT_PUT_BACK,       /* at the end, chronyd did not answer */
-    EVENT_CHRONYD_SILENT,     /* silence */
-    EVENT_CHRONYD_AWAY,       /* failure: of the command socket */
-    EVENT_CHRONYD_BACK,       /* it answers again */
-    EVENT_BAD_REPLY,          /* reply */
-    EVENT_SOCK_FAILED,        /* failure: of the SOCK path */
+enum event_id {                  /* the member of struct event that is valid */
+    EVENT_MODE,                  /* mode */
+    EVENT_PAGE_INVALID,          /* page */
+    EVENT_PAGE_BUSY,             /* busy: seq_count is odd, or moves at every look, for 100 ms */
+    EVENT_PAGE_BACK,             /* after one of the two above, or after a loss */
+    EVENT_PAGE_LOST,             /* failure: of the device */
+    EVENT_DISRUPTION,            /* marker */
+    EVENT_GENERATION,            /* generation */
+    EVENT_CLOCK_STATUS,          /* clock_status */
+    EVENT_MAINTENANCE,           /* maintenance */
+    EVENT_RECOVERY,              /* cause: one that begins, other than by a marker */
+    EVENT_WOULD_SEND,            /* command: dry run, it would be sent */
+    EVENT_WOULD_FEED,            /* offset_sec: dry run, of the first sample that would be sent */
+    EVENT_WOULD_HAVE_FED,        /* samples: dry run, at the end */
+    EVENT_RESET_CONFIRMED,       /* reset */
+    EVENT_UNCONFIRMED,           /* reset: it was read and never answered, or refused to the end */
+    EVENT_RESET_LATE,            /* reset: it is still not confirmed */
+    EVENT_NOT_CONFIRMED,         /* reset: it was refused, and is tried again */
+    EVENT_AWAITING_HOST,         /* verdict; CLOCK_OK: still the old formula */
+    EVENT_HOST_LATE,             /* verdict: the recovery goes on without the host */
+    EVENT_CORRECTED,             /* correction */
+    EVENT_REFINED,               /* correction: after that, by a rate that is known better */
+    EVENT_CORRECTION_REFUSED,    /* correction: it is beyond max-step or max-rate */
+    EVENT_LEFT_TO_CHRONYD,       /* correction: not to be stepped, and long to slew */
+    EVENT_COMMAND_MISSING,       /* chronyd has no DFREQ or DOFFSET2 */
+    EVENT_CANNOT_STEP,           /* chronyd refuses MAKESTEP */
+    EVENT_SYNCHRONISED,          /* end: of a recovery */
+    EVENT_NOT_SYNCHRONISED,      /* end: chronyd has selected no reference within a minute */
+    EVENT_ABANDONED,             /* end: vmclockd stops */
+    EVENT_SETTINGS_RESTORED,     /* chronyd's settings */
+    EVENT_PASSED_OVER,           /* count: of those that were sent back, without an answer */
+    EVENT_SETTINGS_NOT_RESTORED, /* at the end, chronyd did not answer */
+    EVENT_CHRONYD_SILENT,        /* silence */
+    EVENT_CHRONYD_AWAY,          /* failure: of the command socket */
+    EVENT_CHRONYD_BACK,          /* it answers again */
+    EVENT_BAD_REPLY,             /* reply */
+    EVENT_SOCK_FAILED,           /* failure: of the SOCK path */
     EVENT_SOCK_BACK,
     EVENT_FIRST_SAMPLE,     /* offset_sec: since samples were held back */
     EVENT_CONTRADICTION,    /* count: pages so far that deny the bounds of those before */

@@ -94,9 +94,10 @@ static void restore_one(struct step *s)
         step_send(s, EXCHANGE_RESTORE, &command);
         return;
     }
-    reporter_say(&t->reporter, t->restore.passed_over > 0 ? (struct event){.id = EVENT_PASSED_OVER,
-                                                                .count = t->restore.passed_over}
-                                                          : (struct event){.id = EVENT_PUT_BACK});
+    reporter_say(
+        &t->reporter, t->restore.passed_over > 0
+                          ? (struct event){.id = EVENT_PASSED_OVER, .count = t->restore.passed_over}
+                          : (struct event){.id = EVENT_SETTINGS_RESTORED});
     restore_done(&t->restore);
     s->orders->save = true;
 }

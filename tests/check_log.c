@@ -39,7 +39,7 @@ static void setup(void)
     log_init(true);
     if (fork_mode && strcmp(fork_mode, "no") == 0) { /* the test before was in this process */
         sleep(1);
-        log_info("over");
+        log_entry(LOG_PRIO_INFO, NULL, "over");
         sleep(1);
         count("");
     }
@@ -50,7 +50,7 @@ START_TEST(debug_messages_crowd_out_no_others)
     setup();
     for (int i = 0; i < 1000; i++)
         log_debug("detail %d", i);
-    log_warning("the clock is corrected");
+    log_entry(LOG_PRIO_WARNING, NULL, "the clock is corrected");
     ck_assert_uint_eq(count("the clock is corrected"), 1);
 }
 END_TEST
@@ -59,7 +59,7 @@ START_TEST(others_crowd_out_no_debug_messages)
 {
     setup();
     for (int i = 0; i < 1000; i++)
-        log_info("news %d", i);
+        log_entry(LOG_PRIO_INFO, NULL, "news");
     log_debug("detail");
     ck_assert_uint_eq(count("detail"), 1);
 }
@@ -70,7 +70,7 @@ START_TEST(messages_have_a_limit_with_and_without_debug_messages)
     setup();
     for (int i = 0; i < 1000; i++) {
         log_debug("detail %d", i);
-        log_info("news %d", i);
+        log_entry(LOG_PRIO_INFO, NULL, "news");
     }
     ck_assert_uint_le(count("news"), 20);
 }
@@ -89,10 +89,10 @@ START_TEST(what_was_left_out_is_said_of_each_kind)
 {
     setup();
     for (int i = 0; i < 50; i++)
-        log_info("news %d", i);
+        log_entry(LOG_PRIO_INFO, NULL, "news");
     usleep(200000);
     ck_assert_uint_eq(count("left out"), 0);
-    log_info("more");
+    log_entry(LOG_PRIO_INFO, NULL, "more");
     ck_assert_uint_eq(count("left out"), 1);
     ck_assert_str_eq(last, "34 messages were left out");
 
@@ -110,8 +110,8 @@ START_TEST(the_last_of_what_is_allowed_is_for_errors)
 {
     setup();
     for (int i = 0; i < 1000; i++)
-        log_info("news %d", i);
-    log_err("the last word");
+        log_entry(LOG_PRIO_INFO, NULL, "news");
+    log_entry(LOG_PRIO_ERR, NULL, "the last word");
     ck_assert_uint_eq(count("the last word"), 1);
 }
 END_TEST

@@ -514,7 +514,7 @@ START_TEST(settings_are_given_back_a_few_times_to_a_chronyd_whose_replies_do_not
     virtual_run(&vm, 100 * VIRTUAL_SEC);
     ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_MODIFY_MAKESTEP), _i == 0 ? 1 : 3);
     ck_assert(!restore_is_pending(&vm.tracker.restore));
-    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_PUT_BACK), _i < 2);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SETTINGS_RESTORED), _i < 2);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_PASSED_OVER), _i >= 2);
     ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_UNSYNCHRONISED);
 }

@@ -231,7 +231,8 @@ START_TEST(the_state_file_is_read_back_by_the_same_boot_only)
     tracker_init(&tracker, &config.tracker, &nothing, 1, 0);
     tracker.host.known = true;
     tracker.recoveries.confirmed_marker = UINT64_C(0xfedcba9876543210);
-    state_file_describe(&config, &tracker, "boot-1", &(struct state_marks){.running = true}, &state);
+    state_file_describe(
+        &config, &tracker, "boot-1", &(struct state_marks){.running = true}, &state);
     ck_assert_int_eq(state_file_write(config.state_file, &state), 0);
     ck_assert_int_eq(state_file_read(config.state_file, &state), 0);
     saved = state_file_saved(&state, "boot-1", &config.tracker.recovery);
@@ -240,7 +241,8 @@ START_TEST(the_state_file_is_read_back_by_the_same_boot_only)
     ck_assert(!state_file_saved(&state, "boot-2", &config.tracker.recovery).valid);
     ck_assert(restore_remember(
         &tracker.restore, &config.tracker.recovery, CHRONY_MODIFY_MINPOLL, false, 0xabc, 0));
-    state_file_describe(&config, &tracker, "boot-1", &(struct state_marks){.running = true}, &state);
+    state_file_describe(
+        &config, &tracker, "boot-1", &(struct state_marks){.running = true}, &state);
     ck_assert_int_eq(state_file_write(config.state_file, &state), 0);
     ck_assert_int_eq(state_file_read(config.state_file, &state), 0);
     saved = state_file_saved(&state, "boot-1", &config.tracker.recovery);
@@ -251,7 +253,8 @@ START_TEST(the_state_file_is_read_back_by_the_same_boot_only)
         2 * sizeof(saved.restore.servers[0]));
     ck_assert(restore_remember(
         &tracker.restore, &config.tracker.recovery, CHRONY_MODIFY_MAKESTEP, true, 0xabc, 0));
-    state_file_describe(&config, &tracker, "boot-1", &(struct state_marks){.running = true}, &state);
+    state_file_describe(
+        &config, &tracker, "boot-1", &(struct state_marks){.running = true}, &state);
     saved = state_file_saved(&state, "boot-1", &config.tracker.recovery);
     ck_assert(saved.restore.makestep && saved.restore.makestep_used);
     ck_assert_int_eq(saved.restore.makestep_limit, 0);

@@ -20,11 +20,8 @@ CATALOG = os.path.join(PROJECT, "systemd", "vmclockd.catalog")
 
 def messages():
     """{name: MESSAGE_ID}, as the code has them."""
-    with open(os.path.join(PROJECT, "daemon", "journal.c"), encoding="utf-8") as file:
-        return {
-            name: number
-            for number, name in re.findall(r'\{"([0-9a-f]{32})",\s*"([a-z-]+)"\}', file.read())
-        }
+    with open(os.path.join(PROJECT, "daemon", "messages.def"), encoding="utf-8") as file:
+        return {name: number for number, name in re.findall(r'"([0-9a-f]{32})", "([a-z-]+)"', file.read())}
 
 
 class JournalTest(ScriptedCase):
