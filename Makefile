@@ -56,6 +56,7 @@ shared   = $(addprefix $(BUILD)/daemon/,chrony_conf.o chrony_conf_file.o chrony_
 daemon   = $(addprefix $(BUILD)/daemon/,announcement.o clock_file.o clockbound.o chronyd.o chronyd_link.o clock_source.o device_node.o event_loop.o exit_status.o last_process.o lock.o notifications.o notify.o ptp_reader.o publisher.o reload.o runner.o shared_file.o sock_sender.o vmclockd.o watched_device.o)
 ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chronyd.o chronyd_program.o doctor.o doctor_chrony.o doctor_chronyd.o doctor_prospect.o doctor_refclock.o doctor_selinux.o doctor_system.o format.o device_node.o history_report.o now_report.o page_report.o selinux.o sock_sender.o state_reader.o status_report.o status_json.o status_warnings.o vmclockctl.o watch.o)
 fuzzers  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+models   = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/model_*.c))
 checks   = $(patsubst tests/%.c,%,$(wildcard tests/check_*.c))
 
 all: $(BUILD)/vmclockd $(BUILD)/vmclockctl $(BUILD)/vmclocksim \
@@ -98,7 +99,7 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(COMPILE) -c -o $@ $<
 
-$(BUILD)/check_%: $(BUILD)/tests/check_%.o $(BUILD)/tests/sim/sim_page.o $(BUILD)/tests/virtual.o \
+$(BUILD)/check_%: $(BUILD)/tests/check_%.o $(BUILD)/tests/sim/sim_page.o $(BUILD)/tests/virtual.o $(models) \
                   $(BUILD)/tests/tracker_fixture.o $(shared) $(refclock) $(addprefix $(BUILD)/daemon/, \
                   apparmor.o chronyd.o chronyd_program.o clock_file.o clockbound.o format.o device_node.o selinux.o \
                   shared_file.o sock_sender.o) $(BUILD)/lib/libvmclock.a
@@ -208,7 +209,7 @@ check-corpora: $(addprefix $(BUILD)/replay_,$(fuzzers))
 	@for fuzzer in $(fuzzers); do \
 	    $(BUILD)/replay_$$fuzzer tests/fuzz/corpus/$$fuzzer/* || exit 1; done
 
-$(BUILD)/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(shared) $(refclock)
+$(BUILD)/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(models) $(shared) $(refclock)
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs inih) -lm $(LDLIBS)
 
 check-vm: packages-build
@@ -281,7 +282,7 @@ soak: packages-soak soak-virtual
 	tests/vm/soak_vm.py $$(($(COUNT) / 2000))
 
 fuzz-sources: # what every harness is linked with
-	@echo $(patsubst $(BUILD)/%.o,%.c,$(shared) $(refclock))
+	@echo $(patsubst $(BUILD)/%.o,%.c,$(models) $(shared) $(refclock))
 
 fuzz: packages-fuzz
 	BUILD=$(BUILD) tests/fuzz/run.sh $(SECONDS)

@@ -323,7 +323,7 @@ static bool is_well(void)
 
 static void stay_300_ms_off(struct virtual_machine *m)
 {
-    m->error_sec = 0.3;
+    m->clock.error_sec = 0.3;
 }
 
 START_TEST(a_clock_that_nobody_corrects_is_not_well)
@@ -339,7 +339,7 @@ START_TEST(a_clock_that_nobody_corrects_is_not_well)
     virtual_run(&vm, 3600 * SEC);
     ck_assert(!is_well());
     vm.before_step = NULL;
-    vm.error_sec = 0;
+    vm.clock.error_sec = 0;
     virtual_run(&vm, SEC);
     ck_assert(is_well());
 }
@@ -347,7 +347,7 @@ END_TEST
 
 static void another_tai_offset(void)
 {
-    vm.kernel_tai = 36;
+    vm.clock.tai = 36;
 }
 
 static void no_bound(void)
@@ -358,12 +358,12 @@ static void no_bound(void)
 
 static void counter_goes_back(void)
 {
-    vm.counter_skew = -1000000000;
+    vm.clock.counter_skew = -1000000000;
 }
 
 static void host_moves_by_seconds(void)
 {
-    vm.host_error_sec = 2;
+    vm.host.error_sec = 2;
 }
 
 static const struct {
@@ -446,7 +446,7 @@ START_TEST(an_offset_is_known_as_long_as_it_is_measured)
     vm.page_stuck = false;
     virtual_run(&vm, SEC);
     ck_assert(vm.tracker.feeder.has_offset);
-    vm.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
+    vm.host.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
     virtual_run(&vm, SEC);
     ck_assert(!vm.tracker.feeder.has_offset);
 }
@@ -455,10 +455,10 @@ END_TEST
 START_TEST(an_ntp_reference_that_is_not_updated_is_not_well)
 {
     start(false);
-    vm.refid = 0xc0000201;
-    vm.update_interval_sec = 16;
+    vm.chronyd.refid = 0xc0000201;
+    vm.chronyd.update_interval_sec = 16;
     for (int i = 0; i < 40; i++) {
-        vm.updated_ns = vm.now_ns;
+        vm.chronyd.updated_ns = vm.now_ns;
         virtual_run(&vm, 16 * SEC);
         ck_assert(is_well());
     }

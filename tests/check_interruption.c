@@ -67,18 +67,18 @@ static void begin(const struct course *c)
     if (c->marker_only)
         virtual_marker_only(&vm);
     if (c->marker_only || c->monotonic)
-        virtual_add_ntp(&vm);
+        model_chronyd_add_ntp(&vm.chronyd);
     virtual_start(&vm, &config, nothing);
     virtual_run(&vm, 3 * VIRTUAL_SEC);
     if (c->monotonic) {
-        vm.page.time_type = VMCLOCK_TIME_MONOTONIC;
+        vm.host.page.time_type = VMCLOCK_TIME_MONOTONIC;
         virtual_run(&vm, 200 * VIRTUAL_MS);
     }
     if (c->is_start) {
         virtual_chronyd_stop(&vm);
         virtual_run(&vm, 200 * VIRTUAL_MS);
         virtual_chronyd_start(&vm);
-        vm.error_sec += c->jump_sec;
+        vm.clock.error_sec += c->jump_sec;
     } else if (c->formula_late_ns > 0) {
         vm.update_page = false;
         virtual_disrupt_counter(&vm, c->jump_sec, 40);
@@ -88,10 +88,10 @@ static void begin(const struct course *c)
         virtual_migrate(&vm, c->jump_sec, 40);
     }
     vm.n_commands = vm.n_read = vm.n_events = 0;
-    vm.n_resets = vm.n_stray_samples = vm.n_wrong_samples = 0;
+    vm.chronyd.n_resets = vm.n_stray_samples = vm.n_wrong_samples = 0;
     vm.tracker.host.disruptions = vm.tracker.recoveries.count = 0;
     vm.fates[c->fated] = c->fate;
-    vm.has_no_dfreq = c->has_no_dfreq;
+    vm.chronyd.has_no_dfreq = c->has_no_dfreq;
 }
 
 /* Steps of the kind that there are hundreds of: awaiting chronyd's choice, and after that. */
@@ -141,7 +141,7 @@ static bool clock_is_right(bool page_was_there)
 {
     const double most_sec = page_was_there && !course->has_no_dfreq ? 1e-6 : 20e-6;
 
-    return course->marker_only || course->monotonic || fabs(vm.error_sec) < most_sec;
+    return course->marker_only || course->monotonic || fabs(vm.clock.error_sec) < most_sec;
 }
 
 static void assert_all_states_were_interrupted(void)
@@ -182,15 +182,15 @@ static bool lose_and_return(const struct course *c, unsigned step, int64_t varia
 
     must(virtual_count_events(&vm, EVENT_PAGE_LOST) == 1);
     must(virtual_count_events(&vm, EVENT_PAGE_BACK) == 1);
-    must(vm.tracker.recoveries.confirmed_marker == vm.page.disruption_marker);
+    must(vm.tracker.recoveries.confirmed_marker == vm.host.page.disruption_marker);
     must(!vm.tracker.recoveries.pending);
-    must(vm.n_resets >= vm.tracker.host.disruptions);
+    must(vm.chronyd.n_resets >= vm.tracker.host.disruptions);
     must(vm.tracker.recoveries.recovery.state == RECOVERY_IDLE);
     must(vm.n_stray_samples == 0);
     must(!restore_is_pending(&vm.tracker.restore));
-    must(vm.makestep_threshold == config.recovery.makestep_threshold_sec);
-    must(vm.minpoll == config.recovery.servers[0].minpoll);
-    must(vm.maxpoll == config.recovery.servers[0].maxpoll);
+    must(vm.chronyd.makestep_threshold_sec == config.recovery.makestep_threshold_sec);
+    must(vm.chronyd.servers[0].minpoll == config.recovery.servers[0].minpoll);
+    must(vm.chronyd.servers[0].maxpoll == config.recovery.servers[0].maxpoll);
     must(clock_is_right(variant < VIRTUAL_SEC));
     return true;
 }
@@ -221,7 +221,7 @@ static void reload(struct virtual_machine *machine)
 {
     tracker_reconfigure(&machine->tracker, &config);
     machine->shown_valid = false;
-    machine->largest_backward_step_sec = 0;
+    machine->clock.largest_backward_step_sec = 0;
     n_commands_before = machine->n_commands;
     n_settled = !restore_is_pending(&machine->tracker.restore) ? machine->n_commands : 0;
 }
@@ -302,11 +302,11 @@ static bool reload_and_go_on(const struct course *c, unsigned step, int variant)
     virtual_run(&vm, time_until_all_is_over());
 
     must(vm.tracker.host.disruptions == !c->is_start);
-    must(vm.tracker.recoveries.confirmed_marker == vm.page.disruption_marker);
+    must(vm.tracker.recoveries.confirmed_marker == vm.host.page.disruption_marker);
     must(!vm.tracker.recoveries.pending);
     must(vm.tracker.recoveries.recovery.state == RECOVERY_IDLE);
     must(vm.n_stray_samples == 0);
-    must(policy == RECOVERY_STEP_ALWAYS || vm.largest_backward_step_sec == 0);
+    must(policy == RECOVERY_STEP_ALWAYS || vm.clock.largest_backward_step_sec == 0);
     must(policy != RECOVERY_STEP_NEVER || !is_told_after(n_commands_before, CHRONY_MAKESTEP));
     must(!restore_is_pending(&vm.tracker.restore));
     must(settings_are_as_configured());

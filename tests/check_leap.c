@@ -26,12 +26,12 @@ static void start(int step, enum vmclock_time_type type, int kernel_tai, int64_t
 {
     virtual_config(&config);
     virtual_init(&vm, 1);
-    vm.page.time_type = (uint8_t)type;
-    vm.kernel_tai = kernel_tai;
+    vm.host.page.time_type = (uint8_t)type;
+    vm.clock.tai = kernel_tai;
     virtual_set_leap(&vm, step, before_ns);
     virtual_start(&vm, &config, (struct tracker_saved){.valid = false});
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.refid, config.refid);
+    ck_assert_uint_eq(vm.chronyd.refid, config.refid);
     vm.worst_sample_sec = 0;
     vm.n_events = vm.n_commands = 0;
 }
@@ -42,8 +42,8 @@ static void assert_all_is_well(void)
     ck_assert_uint_eq(vm.n_ambiguous_samples, 0);
     ck_assert_msg(
         fabs(virtual_utc_error(&vm)) < 1e-6, "the clock is off by %g s", virtual_utc_error(&vm));
-    ck_assert_uint_eq(vm.refid, config.refid);
-    ck_assert_uint_eq(vm.n_resets, 0);
+    ck_assert_uint_eq(vm.chronyd.refid, config.refid);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 0);
     ck_assert_uint_eq(vm.n_commands, 0);
 }
 
@@ -55,14 +55,14 @@ static void run_leap_day(
     vm.update_interval_ns = update_interval_ns;
     vm.update_page = update_interval_ns != 0;
     set_interval(VIRTUAL_SEC);
-    virtual_run(&vm, vm.leap_ns - 30 * VIRTUAL_SEC - vm.now_ns);
+    virtual_run(&vm, vm.host.leap_ns - 30 * VIRTUAL_SEC - vm.now_ns);
     assert_all_is_well();
     ck_assert_int_eq(vm.orders.sample.leap | vm.tracker.feeder.offset.leap, step > 0 ? 1 : 2);
-    ck_assert(vm.kernel_leaps);
+    ck_assert(vm.clock.leaps);
 
     set_interval(50 * VIRTUAL_MS);
     vm.n_samples = 0;
-    while (vm.now_ns < vm.leap_ns + 30 * VIRTUAL_SEC) {
+    while (vm.now_ns < vm.host.leap_ns + 30 * VIRTUAL_SEC) {
         virtual_run(&vm, VIRTUAL_SEC / 4);
         assert_all_is_well();
     }
@@ -76,7 +76,7 @@ static void run_leap_day(
     set_interval(VIRTUAL_SEC);
     virtual_run(&vm, 3600 * VIRTUAL_SEC);
     assert_all_is_well();
-    ck_assert_int_eq(vm.kernel_tai, kernel_tai + step);
+    ck_assert_int_eq(vm.clock.tai, kernel_tai + step);
     ck_assert_uint_eq(vm.tracker.host.contradictions, 0);
 }
 
@@ -121,7 +121,7 @@ START_TEST(a_reference_ahead_of_now_crosses_a_leap_second_as_well)
         /* What the host will write in two minutes. */
         vm.now_ns += 120 * VIRTUAL_SEC;
         virtual_write_formula(&vm);
-        ahead = vm.page;
+        ahead = vm.host.page;
         ck_assert_int_eq(ahead.leap_indicator,
             step > 0 ? VMCLOCK_LEAP_POST_POSITIVE : VMCLOCK_LEAP_POST_NEGATIVE);
         vm.now_ns -= 120 * VIRTUAL_SEC;
@@ -140,14 +140,14 @@ START_TEST(a_host_that_writes_its_leap_second_in_pieces_is_not_followed)
 {
     for (int at_sec = -10; at_sec <= 5; at_sec += 5) {
         start(1, VMCLOCK_TIME_TAI, 0, 30 * VIRTUAL_SEC);
-        virtual_run(&vm, vm.leap_ns + at_sec * VIRTUAL_SEC - vm.now_ns);
+        virtual_run(&vm, vm.host.leap_ns + at_sec * VIRTUAL_SEC - vm.now_ns);
         vm.update_page = false;
         virtual_write_formula(&vm);
-        vm.page.leap_indicator = VMCLOCK_LEAP_NONE;
-        vm.page.tai_offset_sec = at_sec < 0 ? 38 : 37;
+        vm.host.page.leap_indicator = VMCLOCK_LEAP_NONE;
+        vm.host.page.tai_offset_sec = at_sec < 0 ? 38 : 37;
         virtual_run(&vm, 4 * VIRTUAL_SEC);
         vm.update_page = true;
-        vm.page.seq_count += 2;
+        vm.host.page.seq_count += 2;
         virtual_run(&vm, 60 * VIRTUAL_SEC);
         assert_all_is_well();
         ck_assert_uint_ge(vm.n_samples, 1400);
@@ -158,17 +158,17 @@ END_TEST
 START_TEST(a_host_that_has_moved_by_a_second_is_followed_after_a_minute)
 {
     start(1, VMCLOCK_TIME_UTC, 0, 3600 * VIRTUAL_SEC);
-    vm.leap_step = 0; /* it was announced in error */
-    vm.page.leap_indicator = VMCLOCK_LEAP_NONE;
+    vm.host.leap_step = 0; /* it was announced in error */
+    vm.host.page.leap_indicator = VMCLOCK_LEAP_NONE;
     virtual_run(&vm, 10 * VIRTUAL_SEC);
     assert_all_is_well();
-    vm.host_error_sec = -1;
+    vm.host.error_sec = -1;
     virtual_run(&vm, 59 * VIRTUAL_SEC);
     assert_all_is_well();
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 1);
     virtual_run(&vm, 2 * VIRTUAL_SEC);
     ck_assert_double_eq_tol(vm.worst_sample_sec, 1, 1e-3);
-    ck_assert_uint_eq(vm.n_resets, 0);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 0);
 }
 END_TEST
 
@@ -184,13 +184,13 @@ END_TEST
 START_TEST(a_kernel_that_knows_another_tai_offset_stops_the_samples_of_utc_as_well)
 {
     start(1, VMCLOCK_TIME_UTC, 37, 3600 * VIRTUAL_SEC);
-    vm.kernel_tai = 36;
+    vm.clock.tai = 36;
     virtual_run(&vm, 2 * VIRTUAL_SEC);
     vm.n_samples = 0;
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_eq(vm.n_samples, 0);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 1);
-    vm.kernel_tai = 1; /* it was not told */
+    vm.clock.tai = 1; /* it was not told */
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_ge(vm.n_samples, 60);
 }

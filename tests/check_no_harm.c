@@ -14,7 +14,7 @@ static void setup_marker_only(void)
 {
     setup();
     start_marker_only();
-    virtual_add_ntp(&vm);
+    model_chronyd_add_ntp(&vm.chronyd);
     virtual_run(&vm, 2 * VIRTUAL_SEC);
     ck_assert(vm.tracker.client.known.synchronised);
 }
@@ -27,7 +27,7 @@ START_TEST(without_any_reply_there_are_two_resets_and_chronyd_synchronises_by_it
     vm.mute = true;
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 10 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 2);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 2);
     ck_assert_uint_eq(vm.n_commands, 2);
     ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_UNCONFIRMED);
     ck_assert_int_eq(tracker_state(&vm.tracker), TRACKER_WATCHING);
@@ -35,7 +35,7 @@ START_TEST(without_any_reply_there_are_two_resets_and_chronyd_synchronises_by_it
     ck_assert_uint_eq(vm.n_commands, 2);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_UNCONFIRMED), 1);
     ck_assert_uint_eq(vm.tracker.recoveries.count, 0);
-    ck_assert_uint_eq(vm.refid, VIRTUAL_NTP);
+    ck_assert_uint_eq(vm.chronyd.refid, MODEL_NTP);
     ck_assert(vm.tracker.client.known.silent);
 }
 END_TEST
@@ -50,9 +50,9 @@ START_TEST(without_any_reply_samples_flow_within_four_seconds)
     vm.n_samples = 0;
     virtual_run(&vm, 10 * VIRTUAL_SEC);
     ck_assert_uint_ge(vm.n_samples, 190);
-    ck_assert_uint_eq(vm.n_resets, 2);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 2);
     ck_assert_uint_eq(vm.n_commands, 2);
-    ck_assert_uint_eq(vm.refid, config.refid);
+    ck_assert_uint_eq(vm.chronyd.refid, config.refid);
     ck_assert_uint_eq(vm.n_stray_samples, 0);
 }
 END_TEST
@@ -65,13 +65,13 @@ START_TEST(each_disruption_is_told_to_a_chronyd_that_does_not_reply)
         virtual_migrate(&vm, 0.001, 1);
         virtual_run(&vm, 20 * VIRTUAL_SEC);
     }
-    ck_assert_uint_eq(vm.n_resets, 10);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 10);
     vm.mute = false; /* a reply is seen: all is as usual again */
     virtual_run(&vm, 10 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 10);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 10);
     virtual_migrate(&vm, 0.001, 1);
     virtual_run(&vm, 10 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 11);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 11);
     ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
     ck_assert_uint_eq(vm.tracker.recoveries.count, 1);
 }
@@ -85,7 +85,7 @@ START_TEST(a_reset_without_a_reply_is_confirmed_by_what_it_did)
     vm.fates[0] = VIRTUAL_REPLY_LOST;
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
     ck_assert(vm.tracker.recoveries.recovery.reset_confirmed);
     ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
     assert_error_below(100e-9);
@@ -98,10 +98,10 @@ START_TEST(a_reset_whose_reply_is_late_is_confirmed_by_it)
     setup();
     start_converged(5);
     vm.fates[0] = VIRTUAL_LATE;
-    vm.refuses_tracking = true; /* nothing else can tell */
+    vm.chronyd.refuses_tracking = true; /* nothing else can tell */
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_le(vm.n_resets, 2);
+    ck_assert_uint_le(vm.chronyd.n_resets, 2);
     ck_assert(vm.tracker.recoveries.recovery.reset_confirmed);
     ck_assert_uint_eq(vm.tracker.recoveries.count, 1);
     ck_assert_uint_eq(vm.n_stray_samples, 0);
@@ -117,7 +117,7 @@ START_TEST(no_command_is_repeated_for_want_of_a_reply)
     config.recovery.step = (enum recovery_step_policy)(_i / 4);
     if (marker_only) {
         start_marker_only();
-        virtual_add_ntp(&vm);
+        model_chronyd_add_ntp(&vm.chronyd);
         virtual_run(&vm, 2 * VIRTUAL_SEC);
     } else {
         start_converged(5);
@@ -135,8 +135,8 @@ START_TEST(no_command_is_repeated_for_want_of_a_reply)
     ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_MODIFY_MAXPOLL), 5);
     ck_assert_uint_le(virtual_count_commands(&vm, CHRONY_BURST), 5);
     ck_assert_int_eq(vm.tracker.recoveries.recovery.state, RECOVERY_IDLE);
-    ck_assert(marker_only || vm.refid == config.refid);
-    ck_assert(!marker_only || vm.refid == VIRTUAL_NTP);
+    ck_assert(marker_only || vm.chronyd.refid == config.refid);
+    ck_assert(!marker_only || vm.chronyd.refid == MODEL_NTP);
 }
 END_TEST
 
@@ -144,7 +144,7 @@ START_TEST(a_refused_reset_is_not_tried_for_more_than_ten_seconds)
 {
     setup();
     start_converged(5);
-    vm.refuses_resets = true;
+    vm.chronyd.refuses_resets = true;
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 10 * VIRTUAL_SEC);
     vm.n_samples = 0;
@@ -166,7 +166,7 @@ START_TEST(a_start_that_may_not_step_leaves_chronyd_its_own_makestep)
     setup();
     config.recovery.step = (enum recovery_step_policy)(RECOVERY_STEP_FORWARD + _i % 2);
     virtual_init(&vm, 1);
-    vm.error_sec = errors[_i / 2];
+    vm.clock.error_sec = errors[_i / 2];
     virtual_start(&vm, &config, nothing_saved);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     assert_error_below(1e-3);
@@ -184,7 +184,7 @@ START_TEST(an_offset_that_would_take_hours_to_slew_is_left_to_chronyd)
     config.recovery.step_max_ns = INT64_C(36500) * 86400 * VIRTUAL_SEC;
     start_converged(5);
     virtual_migrate(&vm, 0.005, 10);
-    vm.error_sec = offsets[_i];
+    vm.clock.error_sec = offsets[_i];
     virtual_run(&vm, VIRTUAL_SEC);
     vm.n_samples = 0;
     virtual_run(&vm, 10 * VIRTUAL_SEC);
@@ -202,7 +202,7 @@ START_TEST(a_slew_that_somebody_else_ends_is_not_waited_for)
     virtual_migrate(&vm, -2, 10); /* half a minute of slewing */
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert(recovery_holds_samples(&vm.tracker.recoveries.recovery));
-    vm.slew_left_sec = vm.error_sec = 0; /* chronyc makestep */
+    vm.clock.slew_left_sec = vm.clock.error_sec = 0; /* chronyc makestep */
     virtual_run(&vm, 500 * VIRTUAL_MS);
     vm.n_samples = 0;
     virtual_run(&vm, VIRTUAL_SEC);
@@ -216,7 +216,7 @@ START_TEST(a_slower_slew_is_not_measured_in_its_middle)
     setup();
     config.recovery.step = RECOVERY_STEP_NEVER;
     start_converged(5);
-    vm.slew_rate = 1e-3; /* maxslewrate 1000 */
+    vm.clock.slew_rate = 1e-3; /* maxslewrate 1000 */
     virtual_migrate(&vm, 0.02, 10);
     virtual_run(&vm, 15 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DOFFSET2), 1);
@@ -232,7 +232,7 @@ START_TEST(a_slew_that_does_not_end_holds_the_samples_for_a_minute)
     setup();
     config.recovery.step = RECOVERY_STEP_NEVER;
     start_converged(5);
-    vm.slew_rate = 1e-6;
+    vm.clock.slew_rate = 1e-6;
     virtual_migrate(&vm, 0.02, 10);
     virtual_run(&vm, 62 * VIRTUAL_SEC);
     vm.n_samples = 0;
@@ -247,32 +247,32 @@ END_TEST
 START_TEST(settings_are_kept_until_half_a_minute_after_the_first_reference)
 {
     setup_marker_only();
-    vm.ntp_unreachable = true;
+    vm.chronyd.ntp_unreachable = true;
     virtual_migrate(&vm, 0.5, 60);
     virtual_run(&vm, 45 * VIRTUAL_SEC);
-    ck_assert_int_eq(vm.makestep_limit, 8);
-    ck_assert_int_eq(vm.minpoll, 0);
-    vm.ntp_unreachable = false; /* the network is back */
+    ck_assert_int_eq(vm.chronyd.makestep_limit, 8);
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, 0);
+    vm.chronyd.ntp_unreachable = false; /* the network is back */
     virtual_run(&vm, 15 * VIRTUAL_SEC);
     assert_error_below(1e-3); /* stepped, not slewed */
-    ck_assert_uint_eq(vm.refid, VIRTUAL_NTP);
-    ck_assert_int_eq(vm.minpoll, 0);
+    ck_assert_uint_eq(vm.chronyd.refid, MODEL_NTP);
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, 0);
     virtual_run(&vm, 40 * VIRTUAL_SEC);
-    ck_assert_int_eq(vm.minpoll, 6);
-    ck_assert_double_eq(vm.makestep_threshold, 1);
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, 6);
+    ck_assert_double_eq(vm.chronyd.makestep_threshold_sec, 1);
 }
 END_TEST
 
 START_TEST(settings_are_given_back_after_five_minutes_without_a_reference)
 {
     setup_marker_only();
-    vm.ntp_unreachable = true;
+    vm.chronyd.ntp_unreachable = true;
     virtual_migrate(&vm, 0.5, 60);
     virtual_run(&vm, 298 * VIRTUAL_SEC);
-    ck_assert_int_eq(vm.minpoll, 0);
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, 0);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_int_eq(vm.minpoll, 6);
-    ck_assert_double_eq(vm.makestep_threshold, 1);
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, 6);
+    ck_assert_double_eq(vm.chronyd.makestep_threshold_sec, 1);
 }
 END_TEST
 
@@ -282,16 +282,16 @@ START_TEST(measurements_are_asked_for_a_few_times_while_there_is_no_reference)
     setup_marker_only();
     config.recovery.n_servers = 0;
     tracker_reconfigure(&vm.tracker, &config);
-    vm.ntp_unreachable = true;
+    vm.chronyd.ntp_unreachable = true;
     virtual_migrate(&vm, 0.001, 10);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    vm.ntp_unreachable = false; /* offline for 5 s */
+    vm.chronyd.ntp_unreachable = false; /* offline for 5 s */
     virtual_run(&vm, 6 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.refid, VIRTUAL_NTP);
+    ck_assert_uint_eq(vm.chronyd.refid, MODEL_NTP);
     virtual_run(&vm, 600 * VIRTUAL_SEC);
     /* At 0 and 8 s, and once more for the rate. */
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_BURST), 3);
-    vm.ntp_unreachable = true;
+    vm.chronyd.ntp_unreachable = true;
     virtual_migrate(&vm, 0.001, 10);
     virtual_run(&vm, 3600 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_BURST), 3 + 5);
@@ -308,35 +308,35 @@ START_TEST(a_step_by_the_servers_has_to_be_larger_than_their_delay)
     setup();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         start_marker_only();
-        virtual_add_ntp(&vm);
-        vm.ntp_delay_sec = cases[i].delay_sec;
+        model_chronyd_add_ntp(&vm.chronyd);
+        vm.chronyd.ntp_delay_sec = cases[i].delay_sec;
         virtual_run(&vm, 2 * VIRTUAL_SEC);
-        vm.ntp_unreachable = true;
+        vm.chronyd.ntp_unreachable = true;
         virtual_migrate(&vm, 0.005, 60);
         virtual_run(&vm, VIRTUAL_SEC);
-        ck_assert_double_eq_tol(vm.makestep_threshold, cases[i].threshold_sec, 1e-8);
-        ck_assert_int_eq(vm.makestep_limit, cases[i].limit);
+        ck_assert_double_eq_tol(vm.chronyd.makestep_threshold_sec, cases[i].threshold_sec, 1e-8);
+        ck_assert_int_eq(vm.chronyd.makestep_limit, cases[i].limit);
     }
     /* Another disruption, before there is a reference: what was known of the servers stays. */
     vm.tracker.client.known.root_delay_sec = 0.04;
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, VIRTUAL_SEC);
-    ck_assert_double_eq_tol(vm.makestep_threshold, 0.04, 1e-8);
+    ck_assert_double_eq_tol(vm.chronyd.makestep_threshold_sec, 0.04, 1e-8);
     start_marker_only(); /* chronyd has followed none yet */
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, VIRTUAL_SEC);
-    ck_assert_double_eq_tol(vm.makestep_threshold, 0.01, 1e-8);
+    ck_assert_double_eq_tol(vm.chronyd.makestep_threshold_sec, 0.01, 1e-8);
 }
 END_TEST
 
 START_TEST(a_makestep_that_chronyd_had_used_up_is_given_back_as_none)
 {
     setup_marker_only();
-    vm.makestep_limit = 0;
+    vm.chronyd.makestep_limit = 0;
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 60 * VIRTUAL_SEC);
-    ck_assert_double_eq(vm.makestep_threshold, 1);
-    ck_assert_int_eq(vm.makestep_limit, 0);
+    ck_assert_double_eq(vm.chronyd.makestep_threshold_sec, 1);
+    ck_assert_int_eq(vm.chronyd.makestep_limit, 0);
 }
 END_TEST
 
@@ -347,7 +347,7 @@ START_TEST(a_makestep_without_a_limit_is_given_back_without_one)
     tracker_reconfigure(&vm.tracker, &config);
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 60 * VIRTUAL_SEC);
-    ck_assert_int_eq(vm.makestep_limit, -1);
+    ck_assert_int_eq(vm.chronyd.makestep_limit, -1);
 }
 END_TEST
 
@@ -359,11 +359,11 @@ START_TEST(the_old_hosts_jumps_do_not_delay_the_recovery_on_the_new_one)
     setup();
     start_converged(5);
     for (int i = 0; i < 30; i++) {
-        vm.host_error_sec = i % 2 ? 0.002 : 0;
+        vm.host.error_sec = i % 2 ? 0.002 : 0;
         virtual_write_formula(&vm);
         virtual_run(&vm, 100 * VIRTUAL_MS);
     }
-    vm.host_error_sec = 0;
+    vm.host.error_sec = 0;
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 50 * VIRTUAL_MS);
     assert_error_below(100e-9);
@@ -377,7 +377,7 @@ START_TEST(a_makestep_that_was_not_changed_is_not_given_back_after_a_crash)
     setup();
     config.recovery.step = RECOVERY_STEP_NEVER;
     start_marker_only();
-    vm.makestep_limit = 0;
+    vm.chronyd.makestep_limit = 0;
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, VIRTUAL_SEC);
     saved = tracker_saved(&vm.tracker);
@@ -385,8 +385,8 @@ START_TEST(a_makestep_that_was_not_changed_is_not_given_back_after_a_crash)
     virtual_start(&vm, &config, saved);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAKESTEP), 0);
-    ck_assert_int_eq(vm.makestep_limit, 0);
-    ck_assert_int_eq(vm.minpoll, 6);
+    ck_assert_int_eq(vm.chronyd.makestep_limit, 0);
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, 6);
 }
 END_TEST
 
@@ -395,7 +395,7 @@ START_TEST(another_chronyd_is_not_given_the_settings_of_the_one_before)
     struct tracker_saved saved;
 
     setup_marker_only();
-    vm.ntp_unreachable = true;
+    vm.chronyd.ntp_unreachable = true;
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert(restore_is_pending(&vm.tracker.restore));
@@ -405,11 +405,11 @@ START_TEST(another_chronyd_is_not_given_the_settings_of_the_one_before)
         virtual_start(&vm, &config, saved);
     virtual_chronyd_start(&vm);
     vm.n_commands = 0;
-    vm.makestep_limit = 2; /* one of its three updates has been */
+    vm.chronyd.makestep_limit = 2; /* one of its three updates has been */
     virtual_run(&vm, 400 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAKESTEP), 0);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MINPOLL), 0);
-    ck_assert_int_eq(vm.makestep_limit, 2);
+    ck_assert_int_eq(vm.chronyd.makestep_limit, 2);
     ck_assert(!restore_is_pending(&vm.tracker.restore));
 }
 END_TEST
@@ -417,7 +417,7 @@ END_TEST
 /* Its socket is full now and then, and it has no reference. */
 static void fail_a_sample(struct virtual_machine *v)
 {
-    v->refid = 0;
+    v->chronyd.refid = 0;
     if (v->sample_sent && v->n_samples % 40 == 0)
         v->sample_error = 11;
 }
@@ -437,7 +437,7 @@ END_TEST
 
 static void fail_while_away(struct virtual_machine *v)
 {
-    if (v->sample_sent && (v->frozen || !v->alive))
+    if (v->sample_sent && (v->frozen || !v->chronyd.alive))
         v->sample_error = 11;
 }
 
@@ -473,24 +473,24 @@ END_TEST
 START_TEST(the_same_chronyd_is_given_its_settings_back_when_they_are_due)
 {
     setup_marker_only();
-    vm.ntp_unreachable = true;
+    vm.chronyd.ntp_unreachable = true;
     virtual_migrate(&vm, 0.5, 60);
     virtual_run(&vm, 10 * VIRTUAL_SEC);
-    vm.connection_dead = true;
-    vm.alive = _i == 0; /* for a moment, or longer */
+    vm.chronyd.connection_dead = true;
+    vm.chronyd.alive = _i == 0; /* for a moment, or longer */
     virtual_run(&vm, 20 * VIRTUAL_SEC);
-    vm.alive = true;
+    vm.chronyd.alive = true;
     virtual_run(&vm, 15 * VIRTUAL_SEC);
-    ck_assert_int_eq(vm.minpoll, 0);
-    ck_assert_int_eq(vm.makestep_limit, 8);
-    vm.ntp_unreachable = false;
-    for (int sec = 0; vm.refid == 0 && sec < 100; sec++)
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, 0);
+    ck_assert_int_eq(vm.chronyd.makestep_limit, 8);
+    vm.chronyd.ntp_unreachable = false;
+    for (int sec = 0; vm.chronyd.refid == 0 && sec < 100; sec++)
         virtual_run(&vm, VIRTUAL_SEC);
     assert_error_below(1e-3); /* stepped, not slewed */
-    ck_assert_int_eq(vm.minpoll, 0);
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, 0);
     virtual_run(&vm, 40 * VIRTUAL_SEC);
-    ck_assert_int_eq(vm.minpoll, 6);
-    ck_assert_double_eq(vm.makestep_threshold, 1);
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, 6);
+    ck_assert_double_eq(vm.chronyd.makestep_threshold_sec, 1);
     ck_assert(!restore_is_pending(&vm.tracker.restore));
 }
 END_TEST
@@ -504,7 +504,7 @@ START_TEST(settings_are_given_back_a_few_times_to_a_chronyd_whose_replies_do_not
     setup();
     config.correct_frequency = false;
     start_converged(5);
-    vm.not_selected = true;
+    vm.chronyd.prefers_ntp = true;
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 20 * VIRTUAL_SEC);
     ck_assert_int_eq(vm.tracker.recoveries.recovery.state, RECOVERY_AWAIT_SYNC);
@@ -524,7 +524,7 @@ START_TEST(a_period_whose_formula_comes_late_is_waited_for)
 {
     setup();
     start_converged(5);
-    vm.page.time_type = VMCLOCK_TIME_MONOTONIC;
+    vm.host.page.time_type = VMCLOCK_TIME_MONOTONIC;
     virtual_run(&vm, 200 * VIRTUAL_MS);
     vm.n_commands = 0;
     vm.update_page = false;
@@ -534,10 +534,10 @@ START_TEST(a_period_whose_formula_comes_late_is_waited_for)
     virtual_run(&vm, 490 * VIRTUAL_MS);
     ASSERT_COMMANDS(CHRONY_RESET_SOURCES);
     virtual_run(&vm, 100 * VIRTUAL_MS);
-    ck_assert_double_eq_tol((double)vm.freq / 65536, -60, 0.1);
+    ck_assert_double_eq_tol((double)vm.clock.freq / 65536, -60, 0.1);
     virtual_run(&vm, 10 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 1);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
 }
 END_TEST
 
@@ -545,14 +545,14 @@ START_TEST(a_period_whose_formula_comes_too_late_is_corrected_once_more)
 {
     setup();
     start_converged(5);
-    vm.page.time_type = VMCLOCK_TIME_MONOTONIC;
+    vm.host.page.time_type = VMCLOCK_TIME_MONOTONIC;
     virtual_run(&vm, 200 * VIRTUAL_MS);
     vm.update_page = false;
     virtual_disrupt_counter(&vm, 0, 60);
     virtual_write_marker(&vm);
     vm.formula_at_ns = vm.now_ns + 8 * VIRTUAL_SEC;
     virtual_run(&vm, 10 * VIRTUAL_SEC);
-    ck_assert_double_eq_tol((double)vm.freq / 65536, -60, 0.1);
+    ck_assert_double_eq_tol((double)vm.clock.freq / 65536, -60, 0.1);
 }
 END_TEST
 
@@ -563,17 +563,17 @@ START_TEST(a_host_that_corrects_itself_all_the_time_is_recovered_from_a_few_time
 
     setup();
     start_converged(5);
-    vm.not_selected = true;
+    vm.chronyd.prefers_ntp = true;
     for (int disruption = 0; disruption < 2; disruption++) {
         virtual_migrate(&vm, 0.005, 60);
         virtual_run(&vm, VIRTUAL_SEC / 2);
-        vm.n_resets = vm.n_commands = 0;
+        vm.chronyd.n_resets = vm.n_commands = 0;
         for (int64_t ns = 0; ns < 600 * VIRTUAL_SEC; ns += intervals_ns[_i]) {
-            vm.host_error_sec = vm.host_error_sec != 0 ? 0 : 1e-4;
+            vm.host.error_sec = vm.host.error_sec != 0 ? 0 : 1e-4;
             virtual_write_formula(&vm);
             virtual_run(&vm, intervals_ns[_i]);
         }
-        ck_assert_uint_eq(vm.n_resets, 3);
+        ck_assert_uint_eq(vm.chronyd.n_resets, 3);
         ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_BURST), 3);
     }
 }
@@ -586,19 +586,19 @@ START_TEST(the_rate_of_another_clock_source_is_not_taken_for_the_counters)
 
     setup();
     start_converged(5);
-    raw_ns_per_tick = vm.raw_ns_per_tick;
+    raw_ns_per_tick = vm.clock.raw_ns_per_tick;
     vm.other_clock_source = true;
     virtual_run(&vm, 0);
-    vm.raw_ns_per_tick = (rint(ldexp(raw_ns_per_tick, 24)) + 130) / ldexp(1, 24);
+    vm.clock.raw_ns_per_tick = (rint(ldexp(raw_ns_per_tick, 24)) + 130) / ldexp(1, 24);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    vm.raw_ns_per_tick = raw_ns_per_tick;
+    vm.clock.raw_ns_per_tick = raw_ns_per_tick;
     vm.other_clock_source = false;
     virtual_run(&vm, 20 * VIRTUAL_MS);
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 2 * VIRTUAL_SEC);
     ck_assert_uint_ge(virtual_count_commands(&vm, CHRONY_DFREQ), 1);
     ck_assert_double_eq_tol(
-        raw_ns_per_tick * 1e-9 * vm.hz * (1 + (double)vm.freq / 65536e6), 1, 1e-8);
+        raw_ns_per_tick * 1e-9 * vm.clock.hz * (1 + (double)vm.clock.freq / 65536e6), 1, 1e-8);
     assert_error_below(100e-9);
 }
 END_TEST
@@ -628,19 +628,6 @@ START_TEST(a_chronyd_that_restarts_is_not_the_end_of_the_hosts_time)
 }
 END_TEST
 
-static void answer_late(struct virtual_machine *v, enum chrony_command_id id, uint32_t sequence)
-{
-    uint8_t *reply = v->replies[v->n_replies].bytes;
-
-    memset(reply, 0, CHRONY_REQUEST_MAX);
-    reply[0] = 6;
-    reply[1] = 2;
-    reply[5] = (uint8_t)id;
-    for (int i = 0; i < 4; i++)
-        reply[16 + i] = (uint8_t)(sequence >> (24 - 8 * i));
-    v->replies[v->n_replies++].at_ns = v->now_ns;
-}
-
 /* Assumed to be done at first, which says nothing for sure. */
 START_TEST(a_reset_that_is_confirmed_after_it_was_given_up_counts)
 {
@@ -652,7 +639,7 @@ START_TEST(a_reset_that_is_confirmed_after_it_was_given_up_counts)
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_UNCONFIRMED), 1);
     ck_assert_uint_eq(vm.tracker.recoveries.count, 0);
     vm.mute = false;
-    answer_late(&vm, CHRONY_RESET_SOURCES, vm.commands[1].sequence);
+    virtual_answer(&vm, CHRONY_RESET_SOURCES, vm.commands[1].sequence);
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RESET_CONFIRMED), 1);
     ck_assert_uint_eq(vm.tracker.recoveries.count, 1);

@@ -54,7 +54,7 @@ START_TEST(a_formula_that_comes_after_a_chronyd_that_was_away_is_waited_for)
     virtual_run(&vm, 3200 * VIRTUAL_MS);
     ck_assert_int_eq(recovery()->cause, RECOVERY_CAUSE_MARKER);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_HOST_LATE), 0);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
     assert_error_below(100e-9);
 }
 END_TEST
@@ -72,11 +72,11 @@ START_TEST(without_any_reply_the_new_hosts_formula_is_waited_for)
     vm.n_samples = vm.n_wrong_samples = 0;
     virtual_run(&vm, 4850 * VIRTUAL_MS);
     ck_assert_uint_eq(vm.n_samples, 0);
-    ck_assert_uint_eq(vm.refid, 0);
+    ck_assert_uint_eq(vm.chronyd.refid, 0);
     virtual_run(&vm, 10 * VIRTUAL_SEC);
     ck_assert_uint_ge(vm.n_samples, 190);
     ck_assert_uint_eq(vm.n_wrong_samples, 0);
-    ck_assert_uint_eq(vm.n_resets, 2);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 2);
     ck_assert_int_eq(recovery()->outcome, RECOVERY_OUTCOME_UNCONFIRMED);
 }
 END_TEST
@@ -94,12 +94,12 @@ START_TEST(without_any_reply_a_formula_that_never_comes_is_not_waited_for)
     vm.n_samples = 0;
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_ge(vm.n_samples, 19);
-    ck_assert_uint_eq(vm.n_resets, 2);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 2);
     virtual_write_formula(&vm); /* what chronyd was told was of the old host */
     vm.update_page = true;
     virtual_run(&vm, 10 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 4);
-    ck_assert_uint_eq(vm.refid, config.refid);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 4);
+    ck_assert_uint_eq(vm.chronyd.refid, config.refid);
 }
 END_TEST
 
@@ -118,7 +118,7 @@ START_TEST(a_queued_reset_is_confirmed_by_what_it_did_for_the_second_disruption)
     virtual_run(&vm, 100 * VIRTUAL_MS);
     vm.frozen = false;
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
     ck_assert_int_eq(recovery()->outcome, RECOVERY_OUTCOME_SYNCHRONISED);
 }
 END_TEST
@@ -127,7 +127,7 @@ START_TEST(the_next_chronyd_has_all_the_tries)
 {
     setup();
     start_converged(5);
-    vm.refuses_resets = true;
+    vm.chronyd.refuses_resets = true;
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 4200 * VIRTUAL_MS);
     ck_assert_uint_ge(recovery()->failures, 5);
@@ -152,7 +152,7 @@ START_TEST(the_next_chronyd_is_reset_twice_before_a_reset_is_taken_as_done)
     while (recovery()->state != RECOVERY_CONFIRM || vm.n_replies == 0)
         virtual_run(&vm, VIRTUAL_MS / 100);
     ck_assert_uint_eq(recovery()->unanswered_resets, 1);
-    vm.connection_dead = true;
+    vm.chronyd.connection_dead = true;
     virtual_run(&vm, VIRTUAL_MS);
     ck_assert_int_eq(recovery()->state, RECOVERY_RESET);
     vm.n_commands = vm.n_read = 0;
@@ -165,7 +165,7 @@ END_TEST
 /* The SOCK works, and the command socket is not to be had: in another place, or not allowed. */
 static void lose_commands(struct virtual_machine *v)
 {
-    v->connection_dead = true;
+    v->chronyd.connection_dead = true;
 }
 
 START_TEST(samples_flow_again_where_only_the_command_socket_cannot_be_reached)
@@ -184,8 +184,8 @@ START_TEST(samples_flow_again_where_only_the_command_socket_cannot_be_reached)
     virtual_run(&vm, 600 * VIRTUAL_SEC);
     ck_assert_uint_ge(vm.n_samples, 11900);
     ck_assert_uint_eq(vm.n_wrong_samples, 0);
-    ck_assert_uint_eq(vm.n_resets, 0);
-    ck_assert_uint_eq(vm.refid, config.refid);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 0);
+    ck_assert_uint_eq(vm.chronyd.refid, config.refid);
     ck_assert_int_eq(recovery()->state, RECOVERY_RESET);
     assert_error_below(20e-6);
 }
@@ -201,14 +201,14 @@ START_TEST(a_command_socket_that_comes_back_gets_the_whole_recovery)
     virtual_run(&vm, 60 * VIRTUAL_SEC);
     ck_assert(!recovery_holds_samples(recovery()));
     vm.before_step = NULL;
-    vm.connection_dead = false;
+    vm.chronyd.connection_dead = false;
     virtual_disrupt_counter(&vm, 0.005, 0);
     virtual_write_formula(&vm);
     vm.n_commands = vm.n_stray_samples = 0;
     virtual_run(&vm, 110 * VIRTUAL_MS);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
     ck_assert_int_eq(recovery()->outcome, RECOVERY_OUTCOME_SYNCHRONISED);
     ck_assert_int_ge(recovery()->released_ns, recovery()->reset_ns);
     assert_error_below(100e-9);
@@ -221,18 +221,11 @@ END_TEST
 /* The reply to the last reset, now. */
 static void reply_to_reset(void)
 {
-    uint8_t *reply = vm.replies[vm.n_replies].bytes;
     unsigned i = vm.n_commands;
 
     while (vm.commands[--i].command.id != CHRONY_RESET_SOURCES)
         ;
-    memset(reply, 0, CHRONY_REQUEST_MAX);
-    reply[0] = 6;
-    reply[1] = 2;
-    reply[5] = CHRONY_RESET_SOURCES;
-    for (int k = 0; k < 4; k++)
-        reply[16 + k] = (uint8_t)(vm.commands[i].sequence >> (24 - 8 * k));
-    vm.replies[vm.n_replies++].at_ns = vm.now_ns;
+    virtual_answer(&vm, CHRONY_RESET_SOURCES, vm.commands[i].sequence);
 }
 
 START_TEST(after_a_late_reply_a_mute_chronyd_is_asked_whether_it_is_synchronised)
@@ -243,7 +236,7 @@ START_TEST(after_a_late_reply_a_mute_chronyd_is_asked_whether_it_is_synchronised
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 6 * VIRTUAL_SEC);
     ck_assert_int_eq(recovery()->outcome, RECOVERY_OUTCOME_UNCONFIRMED);
-    ck_assert_uint_eq(vm.refid, config.refid);
+    ck_assert_uint_eq(vm.chronyd.refid, config.refid);
     vm.mute = false;
     reply_to_reset();
     virtual_run(&vm, 5 * VIRTUAL_SEC);
@@ -260,10 +253,10 @@ START_TEST(a_late_reply_after_the_end_confirms_how_it_ended)
     setup();
     start_converged(5);
     vm.fates[0] = vm.fates[1] = VIRTUAL_REPLY_LOST;
-    vm.refuses_tracking = true; /* nothing else can tell */
+    vm.chronyd.refuses_tracking = true; /* nothing else can tell */
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 2 * VIRTUAL_SEC);
-    vm.refuses_tracking = false;
+    vm.chronyd.refuses_tracking = false;
     virtual_run(&vm, 3 * VIRTUAL_SEC);
     ck_assert_int_eq(recovery()->outcome, RECOVERY_OUTCOME_UNCONFIRMED);
     ck_assert(recovery()->synchronised);
@@ -281,7 +274,7 @@ START_TEST(a_late_reply_does_not_change_how_an_abandoned_recovery_ended)
     setup();
     start_converged(5);
     vm.fates[0] = vm.fates[1] = VIRTUAL_REPLY_LOST;
-    vm.refuses_tracking = true;
+    vm.chronyd.refuses_tracking = true;
     virtual_migrate(&vm, 0.005, 60);
     while (recovery()->state != RECOVERY_AWAIT_SYNC)
         virtual_run(&vm, 10 * VIRTUAL_MS);
@@ -303,11 +296,11 @@ static void put_back(struct virtual_machine *v)
 {
     static bool slewing;
 
-    slewing = slewing || fabs(v->slew_left_sec) > 1;
-    if (!slewing || v->slew_left_sec == 0 || fabs(v->slew_left_sec) > 2e-2)
+    slewing = slewing || fabs(v->clock.slew_left_sec) > 1;
+    if (!slewing || v->clock.slew_left_sec == 0 || fabs(v->clock.slew_left_sec) > 2e-2)
         return;
     slewing = false;
-    v->error_sec += 3.9;
+    v->clock.error_sec += 3.9;
 }
 
 START_TEST(all_slews_of_a_recovery_hold_the_samples_for_a_minute)
@@ -333,7 +326,7 @@ START_TEST(a_start_that_may_not_step_says_nothing_of_what_a_sample_corrects)
     setup();
     config.recovery.step = RECOVERY_STEP_NEVER;
     virtual_init(&vm, 1);
-    vm.error_sec = errors[_i];
+    vm.clock.error_sec = errors[_i];
     virtual_start(&vm, &config, nothing_saved);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RECOVERY), 1);

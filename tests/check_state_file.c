@@ -30,9 +30,9 @@ static void feed(void)
 
     virtual_config(&tracker);
     virtual_init(&vm, 1);
-    vm.page.flags |= VMCLOCK_FLAG_VM_GENERATION_PRESENT | VMCLOCK_FLAG_DISRUPTION_SOON |
-                     VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
-    vm.page.vm_generation = 0x1234;
+    vm.host.page.flags |= VMCLOCK_FLAG_VM_GENERATION_PRESENT | VMCLOCK_FLAG_DISRUPTION_SOON |
+                          VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
+    vm.host.page.vm_generation = 0x1234;
     virtual_start(&vm, &tracker, (struct tracker_saved){.valid = false});
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     vm.tracker.feeder.offset_ns = system_clock_monotonic_ns(); /* by which it is described */

@@ -28,7 +28,7 @@ START_TEST(at_long_intervals_chronyd_is_asked_once_a_second_and_samples_are_sent
     config.correct_at_start = false;
     virtual_init(&vm, 1);
     virtual_start(&vm, &config, nothing_saved);
-    vm.refid = config.refid;
+    vm.chronyd.refid = config.refid;
     virtual_run(&vm, 20 * VIRTUAL_SEC);
     vm.n_steps = vm.n_samples = 0;
     virtual_run(&vm, 60 * VIRTUAL_SEC);
@@ -101,11 +101,11 @@ START_TEST(what_the_host_announces_is_said_as_it_changes)
 
     start_converged(5);
     for (unsigned i = 0; i < 3; i++) {
-        vm.page.flags = VMCLOCK_FLAG_TAI_OFFSET_VALID | flags[i];
+        vm.host.page.flags = VMCLOCK_FLAG_TAI_OFFSET_VALID | flags[i];
         virtual_run(&vm, VIRTUAL_SEC);
         ck_assert_uint_eq(virtual_count_events(&vm, EVENT_MAINTENANCE), i + 1);
     }
-    ck_assert_uint_eq(vm.n_resets, 0);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 0);
 }
 END_TEST
 
@@ -117,21 +117,21 @@ START_TEST(the_generation_tells_a_restore_from_a_migration)
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_int_eq(vm.tracker.host.disruption.kind, DISRUPTION_UNKNOWN);
     virtual_migrate(&vm, 0.001, 1); /* the first that has one */
-    vm.page.flags |= VMCLOCK_FLAG_VM_GENERATION_PRESENT;
+    vm.host.page.flags |= VMCLOCK_FLAG_VM_GENERATION_PRESENT;
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_int_eq(vm.tracker.host.disruption.kind, DISRUPTION_UNKNOWN);
     virtual_migrate(&vm, 0.001, 1);
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_int_eq(vm.tracker.host.disruption.kind, DISRUPTION_MIGRATION);
     virtual_migrate(&vm, 0.001, 1);
-    vm.page.vm_generation++;
+    vm.host.page.vm_generation++;
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_int_eq(vm.tracker.host.disruption.kind, DISRUPTION_RESTORE);
     virtual_migrate(&vm, 0.001, 1);
-    vm.page.flags &= ~(uint64_t)VMCLOCK_FLAG_VM_GENERATION_PRESENT;
+    vm.host.page.flags &= ~(uint64_t)VMCLOCK_FLAG_VM_GENERATION_PRESENT;
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_int_eq(vm.tracker.host.disruption.kind, DISRUPTION_UNKNOWN);
-    ck_assert_uint_eq(vm.n_resets, 5);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 5);
 }
 END_TEST
 
@@ -157,13 +157,13 @@ START_TEST(another_reference_than_ours_is_a_reference_and_chronyds_own_clock_is_
 {
     start_converged(5);
     vm.page_stuck = true; /* so that no sample makes it ours */
-    vm.refid = 0x7f7f0101;
+    vm.chronyd.refid = 0x7f7f0101;
     virtual_run(&vm, 2 * VIRTUAL_SEC);
     ck_assert(!vm.tracker.client.known.has_reference && !vm.tracker.client.known.synchronised);
-    vm.refid = 0xc0000201;
+    vm.chronyd.refid = 0xc0000201;
     virtual_run(&vm, 2 * VIRTUAL_SEC);
     ck_assert(vm.tracker.client.known.has_reference && !vm.tracker.client.known.synchronised);
-    vm.refid = config.refid;
+    vm.chronyd.refid = config.refid;
     virtual_run(&vm, 2 * VIRTUAL_SEC);
     ck_assert(vm.tracker.client.known.synchronised);
 }
@@ -178,7 +178,7 @@ START_TEST(any_reference_will_do_for_a_marker_alone_and_none_is_said_after_a_min
     ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_UNSYNCHRONISED);
     virtual_migrate(&vm, 0, 0);
     virtual_run(&vm, VIRTUAL_SEC);
-    vm.refid = 0xc0000201;
+    vm.chronyd.refid = 0xc0000201;
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
 }

@@ -23,9 +23,9 @@ static void start(bool with_bounds)
 {
     virtual_init(&vm, 1);
     if (with_bounds)
-        vm.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
-    vm.page.time_maxerror_ns = 500;
-    vm.page.period_maxerror = vm.page.period_frac_sec / 10000000; /* 1e-7 */
+        vm.host.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
+    vm.host.page.time_maxerror_ns = 500;
+    vm.host.page.period_maxerror = vm.host.page.period_frac_sec / 10000000; /* 1e-7 */
     virtual_start(&vm, &config, nothing_saved);
     good = disrupted = good_segments = 0;
 }
@@ -43,9 +43,9 @@ static void check(void)
 
     good += is_good(b->status);
     disrupted += b->status == BOUND_DISRUPTED;
-    if (is_good(b->status) && vm.tracker.host.marker == vm.page.disruption_marker)
-        ck_assert_msg(fabs(vm.error_sec) <= b->value.sec + age_sec * b->growth,
-            "%g s off at %g s, told %g s, %s", vm.error_sec, (double)vm.now_ns * 1e-9,
+    if (is_good(b->status) && vm.tracker.host.marker == vm.host.page.disruption_marker)
+        ck_assert_msg(fabs(vm.clock.error_sec) <= b->value.sec + age_sec * b->growth,
+            "%g s off at %g s, told %g s, %s", vm.clock.error_sec, (double)vm.now_ns * 1e-9,
             b->value.sec + age_sec * b->growth, bound_reason_str(b->reason));
 }
 
@@ -77,8 +77,9 @@ static void check_segment(const uint8_t *s)
     ck_assert_int_ge(later_ns, as_of_ns - 1000);
     bound_ns = i64(s + 48) + (int64_t)((double)(later_ns - as_of_ns) * 1e-9 * ppb);
     good_segments += is_good((enum bound_status)status);
-    if (is_good((enum bound_status)status) && vm.tracker.host.marker == vm.page.disruption_marker)
-        ck_assert_double_le(fabs(vm.error_sec) * 1e9, (double)bound_ns + 1);
+    if (is_good((enum bound_status)status) &&
+        vm.tracker.host.marker == vm.host.page.disruption_marker)
+        ck_assert_double_le(fabs(vm.clock.error_sec) * 1e9, (double)bound_ns + 1);
 }
 
 START_TEST(an_hour_with_a_page_that_has_bounds)
@@ -121,10 +122,10 @@ START_TEST(it_is_disrupted_in_the_step_that_sees_the_marker)
     virtual_run(&vm, 3 * VIRTUAL_SEC);
     ck_assert_int_eq(vm.tracker.bound.status, BOUND_SYNCHRONISED);
     virtual_migrate(&vm, 0.005, 60);
-    while (vm.tracker.host.marker != vm.page.disruption_marker)
+    while (vm.tracker.host.marker != vm.host.page.disruption_marker)
         virtual_run(&vm, VIRTUAL_MS / 10);
     ck_assert_int_eq(vm.tracker.bound.status, BOUND_DISRUPTED);
-    ck_assert_uint_eq(vm.n_resets, 0); /* and nothing was carried out by chronyd before */
+    ck_assert_uint_eq(vm.chronyd.n_resets, 0); /* and nothing was carried out by chronyd before */
     virtual_run(&vm, VIRTUAL_SEC / 2);
     ck_assert_int_eq(vm.tracker.bound.status, BOUND_SYNCHRONISED);
 }
@@ -147,8 +148,8 @@ START_TEST(an_announcement_changes_nothing)
 {
     start(true);
     virtual_run(&vm, 3 * VIRTUAL_SEC);
-    vm.page.flags |= VMCLOCK_FLAG_DISRUPTION_IMMINENT;
-    vm.page.seq_count += 2;
+    vm.host.page.flags |= VMCLOCK_FLAG_DISRUPTION_IMMINENT;
+    vm.host.page.seq_count += 2;
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_int_eq(vm.tracker.bound.status, BOUND_SYNCHRONISED);
 }
@@ -176,7 +177,7 @@ START_TEST(a_marker_alone_goes_by_chronyd_until_it_does_not_answer)
 {
     start(true);
     virtual_marker_only(&vm);
-    virtual_add_ntp(&vm);
+    model_chronyd_add_ntp(&vm.chronyd);
     virtual_start(&vm, &config, nothing_saved);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert(is_good(vm.tracker.bound.status));

@@ -18,7 +18,7 @@ START_TEST(a_chronyd_that_is_away_gets_one_reset_for_the_newest_marker)
     ck_assert(vm.tracker.recoveries.pending);
     virtual_chronyd_start(&vm);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
     ck_assert_uint_eq(vm.tracker.host.disruptions, 5);
     ck_assert_uint_eq(vm.tracker.recoveries.count, 1);
     ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, 6);
@@ -34,7 +34,7 @@ START_TEST(a_chronyd_that_was_away_for_minutes_has_its_minute_to_be_synchronised
     virtual_run(&vm, 150 * VIRTUAL_SEC);
     virtual_chronyd_start(&vm);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
     ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_NOT_SYNCHRONISED), 0);
 }
@@ -50,7 +50,7 @@ START_TEST(a_chronyd_that_is_frozen_gets_one_reset_when_it_wakes_up)
     }
     vm.frozen = false;
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
     ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, 5);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_CHRONYD_SILENT), 1);
     assert_error_below(1e-6);
@@ -86,7 +86,7 @@ START_TEST(a_restart_without_a_disruption_resets_nothing)
     start_converged(5);
     virtual_start(&vm, &config, tracker_saved(&vm.tracker));
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 0);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 0);
     ck_assert_uint_eq(vm.n_commands, 0);
 }
 END_TEST
@@ -100,7 +100,7 @@ START_TEST(a_disruption_while_the_daemon_was_down_is_reset_at_its_start)
     virtual_migrate(&vm, 0.005, 60);
     virtual_start(&vm, &config, saved);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
     ck_assert_uint_eq(vm.tracker.host.disruptions, 1);
     ck_assert_int_eq(vm.tracker.recoveries.recovery.cause, RECOVERY_CAUSE_MARKER);
     assert_error_below(1e-6);
@@ -119,7 +119,7 @@ START_TEST(a_crash_before_the_confirmation_resets_at_the_next_start)
     virtual_start(&vm, &config, saved);
     virtual_chronyd_start(&vm);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
 }
 END_TEST
 
@@ -130,11 +130,11 @@ START_TEST(a_flapping_marker_brings_at_most_one_reset_a_watch_interval)
         virtual_write_marker(&vm);
         virtual_run(&vm, VIRTUAL_MS);
     }
-    ck_assert_uint_le(vm.n_resets, 301);
-    ck_assert_uint_ge(vm.n_resets, 1);
+    ck_assert_uint_le(vm.chronyd.n_resets, 301);
+    ck_assert_uint_ge(vm.chronyd.n_resets, 1);
     virtual_run(&vm, 10 * VIRTUAL_SEC);
     ck_assert_int_eq(tracker_state(&vm.tracker), TRACKER_FEEDING);
-    ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, vm.page.disruption_marker);
+    ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, vm.host.page.disruption_marker);
     assert_error_below(1e-6);
 }
 END_TEST
@@ -148,11 +148,11 @@ START_TEST(a_page_that_the_host_never_finishes_yields_no_sample)
     ck_assert_int_eq(tracker_state(&vm.tracker), TRACKER_HOLDOVER);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_PAGE_BUSY), 1);
     vm.page_stuck = false;
-    vm.page.seq_count += 2;
+    vm.host.page.seq_count += 2;
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_gt(vm.n_samples, 15);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_PAGE_BACK), 1);
-    ck_assert_uint_eq(vm.n_resets, 0);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 0);
 }
 END_TEST
 
@@ -166,7 +166,7 @@ START_TEST(a_device_that_goes_away_and_comes_back_with_another_marker_is_a_disru
     virtual_migrate(&vm, 0.001, 10);
     vm.device_lost = false;
     virtual_run(&vm, 3 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
     assert_error_below(1e-6);
 }
 END_TEST
@@ -176,9 +176,9 @@ START_TEST(what_the_flags_said_before_a_restart_is_no_news_after_it)
     struct tracker_saved saved;
 
     start_converged(5);
-    vm.page.flags |= VMCLOCK_FLAG_VM_GENERATION_PRESENT | VMCLOCK_FLAG_DISRUPTION_SOON |
-                     VMCLOCK_FLAG_DISRUPTION_IMMINENT;
-    vm.page.vm_generation = 7;
+    vm.host.page.flags |= VMCLOCK_FLAG_VM_GENERATION_PRESENT | VMCLOCK_FLAG_DISRUPTION_SOON |
+                          VMCLOCK_FLAG_DISRUPTION_IMMINENT;
+    vm.host.page.vm_generation = 7;
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_MAINTENANCE), 1);
     saved = tracker_saved(&vm.tracker);
@@ -187,25 +187,26 @@ START_TEST(what_the_flags_said_before_a_restart_is_no_news_after_it)
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_MAINTENANCE), 0);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_GENERATION), 0);
-    vm.page.flags &= ~(uint64_t)(VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT);
-    vm.page.vm_generation++;
+    vm.host.page.flags &=
+        ~(uint64_t)(VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT);
+    vm.host.page.vm_generation++;
     virtual_start(&vm, &config, saved);
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_MAINTENANCE), 1);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_GENERATION), 1);
-    ck_assert_uint_eq(vm.n_resets, 0);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 0);
 }
 END_TEST
 
 START_TEST(a_new_generation_alone_is_no_disruption)
 {
     start_converged(5);
-    vm.page.flags |= VMCLOCK_FLAG_VM_GENERATION_PRESENT;
+    vm.host.page.flags |= VMCLOCK_FLAG_VM_GENERATION_PRESENT;
     virtual_run(&vm, VIRTUAL_SEC);
-    vm.page.vm_generation++;
+    vm.host.page.vm_generation++;
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_GENERATION), 1);
-    ck_assert_uint_eq(vm.n_resets, 0);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 0);
 }
 END_TEST
 

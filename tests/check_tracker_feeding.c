@@ -10,8 +10,8 @@ START_TEST(a_clock_page_is_fed_at_the_sample_interval)
     virtual_run(&vm, 10 * VIRTUAL_SEC);
     ck_assert_uint_ge(vm.n_samples, 199);
     ck_assert_uint_le(vm.n_samples, 201);
-    ck_assert_double_eq_tol(vm.last_sample_sec, -vm.error_sec, 20e-9);
-    ck_assert_uint_eq(vm.n_resets, 0);
+    ck_assert_double_eq_tol(vm.last_sample_sec, -vm.clock.error_sec, 20e-9);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 0);
     ck_assert_uint_eq(vm.n_commands, 0);
 }
 END_TEST
@@ -19,12 +19,12 @@ END_TEST
 START_TEST(a_starting_chronyd_is_put_right_within_two_seconds)
 {
     virtual_init(&vm, 1);
-    vm.error_sec = 0.005;
-    vm.freq = 50L * 65536;
+    vm.clock.error_sec = 0.005;
+    vm.clock.freq = 50L * 65536;
     virtual_start(&vm, &config, nothing_saved);
     virtual_run(&vm, 1100 * VIRTUAL_MS);
     assert_error_below(100e-9);
-    ck_assert_uint_eq(vm.n_resets, 0);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 0);
     virtual_run(&vm, 10 * VIRTUAL_SEC);
     assert_error_below(100e-9);
     ck_assert_uint_eq(vm.tracker.recoveries.count, 0);
@@ -34,19 +34,19 @@ END_TEST
 START_TEST(a_starting_chronyd_is_put_right_under_another_clock_source)
 {
     virtual_init(&vm, 1);
-    vm.error_sec = 0.3;
+    vm.clock.error_sec = 0.3;
     vm.other_clock_source = true;
     virtual_start(&vm, &config, nothing_saved);
     virtual_run(&vm, 1600 * VIRTUAL_MS);
     assert_error_below(100e-9);
-    ck_assert_uint_eq(vm.n_resets, 0);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 0);
 }
 END_TEST
 
 START_TEST(a_starting_chronyds_servers_are_not_boosted_where_the_offset_is_not_known)
 {
     virtual_init(&vm, 1);
-    vm.kernel_tai = 36;
+    vm.clock.tai = 36;
     virtual_start(&vm, &config, nothing_saved);
     virtual_run(&vm, 20 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RECOVERY), 1);
@@ -69,11 +69,11 @@ START_TEST(the_hosts_own_correction_is_followed_without_a_reset)
 {
     start_converged(1);
     virtual_run(&vm, 60 * VIRTUAL_SEC);
-    vm.host_error_sec = 0.002;
+    vm.host.error_sec = 0.002;
     virtual_run(&vm, 170 * VIRTUAL_MS);
     ck_assert_double_eq_tol(vm.last_sample_sec, 0.002, 1e-4);
     virtual_run(&vm, VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 0);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 0);
     ck_assert_uint_eq(vm.n_commands, 0);
 }
 END_TEST
@@ -83,9 +83,9 @@ START_TEST(the_hosts_own_correction_is_followed_also_soon_after_a_recovery)
     start_converged(1);
     virtual_migrate(&vm, 0.005, 20);
     virtual_run(&vm, 3 * VIRTUAL_SEC);
-    vm.host_error_sec = 0.002;
+    vm.host.error_sec = 0.002;
     virtual_run(&vm, VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
 }
 END_TEST
 
@@ -94,12 +94,12 @@ START_TEST(samples_whose_bound_is_over_max_error_are_withheld)
     start_converged(1);
     config.max_error_ns = 1000;
     tracker_reconfigure(&vm.tracker, &config);
-    vm.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
-    vm.page.time_maxerror_ns = 2000;
+    vm.host.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
+    vm.host.page.time_maxerror_ns = 2000;
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_le(vm.n_samples, 1);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 1);
-    vm.page.time_maxerror_ns = 100;
+    vm.host.page.time_maxerror_ns = 100;
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_ge(vm.n_samples, 18);
 }
@@ -113,10 +113,10 @@ START_TEST(without_a_bound_max_error_lets_no_sample_through)
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_eq(vm.n_samples, 0);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 1);
-    vm.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID; /* one of the two is none */
+    vm.host.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID; /* one of the two is none */
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_eq(vm.n_samples, 0);
-    vm.page.flags |= VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
+    vm.host.page.flags |= VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_ge(vm.n_samples, 98);
 }
@@ -126,13 +126,13 @@ START_TEST(the_bound_of_a_free_running_clock_grows_until_max_error)
 {
     config.max_error_ns = 10000;
     virtual_init(&vm, 1);
-    vm.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
-    vm.page.time_maxerror_ns = 1000;
-    vm.page.period_maxerror = vm.page.period_frac_sec / 10000000; /* 0.1 ppm */
+    vm.host.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
+    vm.host.page.time_maxerror_ns = 1000;
+    vm.host.page.period_maxerror = vm.host.page.period_frac_sec / 10000000; /* 0.1 ppm */
     virtual_start(&vm, &config, nothing_saved);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_lt(vm.tracker.feeder.offset.bound_ns, 1200);
-    vm.page.clock_status = VMCLOCK_STATUS_FREERUNNING;
+    vm.host.page.clock_status = VMCLOCK_STATUS_FREERUNNING;
     virtual_run(&vm, 80 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 0);
     ck_assert_double_eq_tol((double)vm.tracker.feeder.offset.bound_ns, 9000, 200);
@@ -146,17 +146,17 @@ END_TEST
 START_TEST(a_counter_that_goes_backwards_between_cpus_is_not_used_until_a_disruption)
 {
     start_converged(1);
-    vm.counter_skew = 5000; /* the first reading is on a CPU that is ahead */
+    vm.clock.counter_skew = 5000; /* the first reading is on a CPU that is ahead */
     virtual_run(&vm, 200 * VIRTUAL_MS);
     vm.n_samples = 0;
     virtual_run(&vm, 20 * VIRTUAL_SEC);
     ck_assert_uint_eq(vm.n_samples, 0);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 1);
-    ck_assert_uint_eq(vm.n_resets, 0);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 0);
 
     virtual_migrate(&vm, 0.005, 20); /* the marker is watched all the same */
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
     ck_assert_uint_ge(vm.n_samples, 80);
     assert_error_below(100e-9);
 }
@@ -165,11 +165,11 @@ END_TEST
 START_TEST(a_kernel_that_knows_another_tai_offset_stops_the_samples)
 {
     start_converged(1);
-    vm.kernel_tai = 36;
+    vm.clock.tai = 36;
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_le(vm.n_samples, 21);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_SAMPLES_WITHHELD), 1);
-    vm.kernel_tai = 37;
+    vm.clock.tai = 37;
     virtual_run(&vm, 3 * VIRTUAL_SEC);
     ck_assert_uint_ge(vm.n_samples, 38);
 }
@@ -178,18 +178,18 @@ END_TEST
 START_TEST(a_page_that_denies_the_bounds_of_the_one_before_is_counted)
 {
     start_converged(1);
-    vm.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
-    vm.page.time_maxerror_ns = 500;
+    vm.host.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
+    vm.host.page.time_maxerror_ns = 500;
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_eq(vm.tracker.host.contradictions, 0);
-    vm.host_error_sec = 2e-6;
+    vm.host.error_sec = 2e-6;
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_eq(vm.tracker.host.contradictions, 1);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_CONTRADICTION), 1);
 
     /* Steps that are too small for two neighbours to tell; the log is told now and then. */
     for (int i = 0; i < 50; i++) {
-        vm.host_error_sec += 300e-9;
+        vm.host.error_sec += 300e-9;
         virtual_run(&vm, 100 * VIRTUAL_MS);
     }
     ck_assert_uint_ge(vm.tracker.host.contradictions, 8);
@@ -201,8 +201,8 @@ END_TEST
 START_TEST(a_new_host_need_not_agree_with_the_old_ones_bounds)
 {
     start_converged(1);
-    vm.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
-    vm.page.time_maxerror_ns = 500;
+    vm.host.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
+    vm.host.page.time_maxerror_ns = 500;
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     virtual_migrate(&vm, 0.005, 20);
     virtual_run(&vm, 5 * VIRTUAL_SEC);

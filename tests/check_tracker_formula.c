@@ -18,7 +18,7 @@ START_TEST(a_formula_that_comes_after_its_marker_is_waited_for)
     ck_assert_uint_eq(vm.n_samples, 0);
     virtual_run(&vm, 120 * VIRTUAL_MS);
     assert_error_below(50e-9);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
 }
 END_TEST
 
@@ -63,22 +63,22 @@ START_TEST(a_formula_from_before_the_marker_is_not_believed_for_being_shown_afte
 
     start_converged(5);
     vm.update_page = false;
-    last = vm.page;
+    last = vm.host.page;
     virtual_run(&vm, 50 * VIRTUAL_MS);
     virtual_write_formula(&vm);
-    last.counter_value = vm.page.counter_value;
-    last.time_sec = vm.page.time_sec;
-    last.time_frac_sec = vm.page.time_frac_sec;
-    vm.page.counter_value -= 1000000; /* nobody has seen it */
-    vm.page.time_frac_sec -= (uint64_t)ldexp(1000000 / vm.hz, 64);
+    last.counter_value = vm.host.page.counter_value;
+    last.time_sec = vm.host.page.time_sec;
+    last.time_frac_sec = vm.host.page.time_frac_sec;
+    vm.host.page.counter_value -= 1000000; /* nobody has seen it */
+    vm.host.page.time_frac_sec -= (uint64_t)ldexp(1000000 / vm.clock.hz, 64);
     virtual_run(&vm, 20 * VIRTUAL_MS);
     virtual_disrupt_counter(&vm, 0.005, 60);
     virtual_write_marker(&vm);
     virtual_run(&vm, 30 * VIRTUAL_MS);
-    vm.page.counter_value = last.counter_value;
-    vm.page.time_sec = last.time_sec;
-    vm.page.time_frac_sec = last.time_frac_sec;
-    vm.page.seq_count += 2;
+    vm.host.page.counter_value = last.counter_value;
+    vm.host.page.time_sec = last.time_sec;
+    vm.host.page.time_frac_sec = last.time_frac_sec;
+    vm.host.page.seq_count += 2;
     vm.formula_at_ns = vm.now_ns + 300 * VIRTUAL_MS;
     virtual_run(&vm, 290 * VIRTUAL_MS);
     ASSERT_COMMANDS(CHRONY_RESET_SOURCES);
@@ -98,7 +98,7 @@ START_TEST(a_formula_that_comes_before_its_marker_is_used_once_rewritten)
     virtual_run(&vm, 200 * VIRTUAL_MS);
     assert_error_below(50e-9);
     virtual_run(&vm, 3 * VIRTUAL_SEC);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
 }
 END_TEST
 
@@ -106,14 +106,14 @@ START_TEST(an_unreliable_page_is_waited_for)
 {
     start_converged(5);
     virtual_migrate(&vm, 0.005, 60);
-    vm.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
+    vm.host.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
     virtual_run(&vm, VIRTUAL_SEC);
     ASSERT_COMMANDS(CHRONY_RESET_SOURCES);
     ck_assert_uint_eq(vm.n_samples, 0);
     virtual_write_formula(&vm);
     virtual_run(&vm, 20 * VIRTUAL_MS);
     assert_error_below(50e-9);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
 }
 END_TEST
 
@@ -121,12 +121,12 @@ START_TEST(a_page_that_turns_unreliable_before_the_marker_changes_nothing_of_tha
 {
     start_converged(5);
     vm.update_page = false;
-    vm.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
-    vm.page.seq_count += 2;
+    vm.host.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
+    vm.host.page.seq_count += 2;
     virtual_run(&vm, 50 * VIRTUAL_MS);
     virtual_disrupt_counter(&vm, 0.005, 60);
     virtual_write_marker(&vm);
-    vm.page.clock_status = VMCLOCK_STATUS_SYNCHRONISED; /* the old host's formula once more */
+    vm.host.page.clock_status = VMCLOCK_STATUS_SYNCHRONISED; /* the old host's formula once more */
     virtual_run(&vm, 100 * VIRTUAL_MS);
     ASSERT_COMMANDS(CHRONY_RESET_SOURCES);
     vm.formula_at_ns = vm.now_ns;
@@ -139,7 +139,7 @@ START_TEST(a_page_that_never_comes_back_leaves_chronyd_to_its_servers)
 {
     start_converged(5);
     virtual_migrate(&vm, 0.005, 60);
-    vm.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
+    vm.host.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
     virtual_run(&vm, 6 * VIRTUAL_SEC);
     ASSERT_COMMANDS(CHRONY_RESET_SOURCES, CHRONY_MODIFY_MAKESTEP, CHRONY_MODIFY_MINPOLL,
         CHRONY_MODIFY_MAXPOLL, CHRONY_BURST);
@@ -147,9 +147,9 @@ START_TEST(a_page_that_never_comes_back_leaves_chronyd_to_its_servers)
     virtual_write_formula(&vm); /* late, but then it is used as if it had been in time */
     virtual_run(&vm, 40 * VIRTUAL_SEC);
     assert_error_below(100e-9);
-    ck_assert_int_eq(vm.minpoll, 6);
-    ck_assert_int_eq(vm.maxpoll, 10);
-    ck_assert_double_eq(vm.makestep_threshold, 1);
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, 6);
+    ck_assert_int_eq(vm.chronyd.servers[0].maxpoll, 10);
+    ck_assert_double_eq(vm.chronyd.makestep_threshold_sec, 1);
 }
 END_TEST
 
@@ -161,7 +161,7 @@ START_TEST(a_formula_that_is_never_rewritten_is_used_in_the_end)
     virtual_run(&vm, 8 * VIRTUAL_SEC);
     ck_assert_uint_gt(vm.n_samples, 20);
     assert_error_below(200e-9);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
 }
 END_TEST
 
@@ -198,7 +198,7 @@ START_TEST(a_counter_that_starts_again_from_zero_is_a_disruption_as_any_other)
     start_converged(5);
     vm.update_page = false;
     virtual_disrupt_counter(&vm, 0.005, 60);
-    vm.counter_at_since = 1000;
+    vm.clock.counter_at_since = 1000;
     virtual_write_marker(&vm);
     vm.formula_at_ns = vm.now_ns + 300 * VIRTUAL_MS;
     virtual_run(&vm, 250 * VIRTUAL_MS);
@@ -225,7 +225,7 @@ START_TEST(a_formula_of_a_host_in_between_is_corrected_when_the_new_one_comes)
     assert_error_below(50e-9);
     ck_assert_int_eq(vm.tracker.recoveries.recovery.cause, RECOVERY_CAUSE_FORMULA);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    vm.host_error_sec = 0.002; /* the new host's own correction is one again */
+    vm.host.error_sec = 0.002; /* the new host's own correction is one again */
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_eq(vm.tracker.recoveries.count, 3);
     ck_assert_uint_eq(vm.tracker.host.disruptions, 2);

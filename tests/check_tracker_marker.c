@@ -9,20 +9,20 @@
 START_TEST(a_marker_alone_brings_reset_rearm_boost_and_burst_and_all_is_put_back)
 {
     start_marker_only();
-    virtual_add_ntp(&vm);
+    model_chronyd_add_ntp(&vm.chronyd);
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, VIRTUAL_SEC);
     ASSERT_COMMANDS(CHRONY_RESET_SOURCES, CHRONY_MODIFY_MAKESTEP, CHRONY_MODIFY_MINPOLL,
         CHRONY_MODIFY_MAXPOLL, CHRONY_BURST);
-    ck_assert_int_eq(vm.minpoll, 0);
-    ck_assert_int_eq(vm.maxpoll, 0);
-    ck_assert_int_ge(vm.makestep_limit, 7); /* the server has been heard, maybe */
-    ck_assert_double_eq_tol(vm.makestep_threshold, 1e-4, 1e-10);
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, 0);
+    ck_assert_int_eq(vm.chronyd.servers[0].maxpoll, 0);
+    ck_assert_int_ge(vm.chronyd.makestep_limit, 7); /* the server has been heard, maybe */
+    ck_assert_double_eq_tol(vm.chronyd.makestep_threshold_sec, 1e-4, 1e-10);
     ck_assert(restore_is_pending(&vm.tracker.restore));
     virtual_run(&vm, 31 * VIRTUAL_SEC);
-    ck_assert_int_eq(vm.minpoll, 6);
-    ck_assert_int_eq(vm.maxpoll, 10);
-    ck_assert_double_eq(vm.makestep_threshold, 1);
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, 6);
+    ck_assert_int_eq(vm.chronyd.servers[0].maxpoll, 10);
+    ck_assert_double_eq(vm.chronyd.makestep_threshold_sec, 1);
     ck_assert(!restore_is_pending(&vm.tracker.restore));
     ck_assert_uint_eq(vm.n_samples, 0);
 }
@@ -32,12 +32,12 @@ START_TEST(bursts_are_repeated_until_chronyd_knows_the_rate)
 {
     config.recovery.n_servers = 0;
     start_marker_only();
-    virtual_add_ntp(&vm);
+    model_chronyd_add_ntp(&vm.chronyd);
     virtual_run(&vm, 2 * VIRTUAL_SEC);
     for (int i = 0; i < 2; i++) {
         const unsigned bursts[] = {3, 5}; /* at 0, 8 and 24 s, or as often as it is allowed */
 
-        vm.ntp_skew_ppm = i ? 1e9 : 100;
+        vm.chronyd.ntp_skew_ppm = i ? 1e9 : 100;
         vm.n_commands = 0;
         virtual_migrate(&vm, 0.005, 60);
         virtual_run(&vm, 600 * VIRTUAL_SEC);
@@ -52,15 +52,15 @@ START_TEST(the_rate_that_chronyd_does_not_believe_is_sent_once_for_each_update)
     config.recovery.n_servers = 0;
     config.correct_frequency = _i != 1;
     start_marker_only();
-    virtual_add_ntp(&vm);
+    model_chronyd_add_ntp(&vm.chronyd);
     virtual_run(&vm, 2 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 0);
-    vm.ntp_residual_ppm = 50;
-    vm.has_no_dfreq = _i == 2;
+    vm.chronyd.ntp_residual_ppm = 50;
+    vm.chronyd.has_no_dfreq = _i == 2;
     virtual_migrate(&vm, 0.005, 50);
     virtual_run(&vm, 600 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), _i != 1);
-    ck_assert_double_eq_tol((double)vm.freq / 65536, _i == 0 ? -50 : 0, 0.1);
+    ck_assert_double_eq_tol((double)vm.clock.freq / 65536, _i == 0 ? -50 : 0, 0.1);
 }
 END_TEST
 
@@ -68,11 +68,11 @@ START_TEST(makestep_is_not_rearmed_where_steps_are_restricted)
 {
     config.recovery.step = RECOVERY_STEP_FORWARD;
     start_marker_only();
-    virtual_add_ntp(&vm);
+    model_chronyd_add_ntp(&vm.chronyd);
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, 40 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAKESTEP), 0);
-    ck_assert_int_eq(vm.minpoll, 6);
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, 6);
 }
 END_TEST
 
@@ -85,7 +85,7 @@ START_TEST(settings_are_put_back_at_the_end_and_after_a_crash)
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, VIRTUAL_SEC);
     saved = tracker_saved(&vm.tracker);
-    ck_assert_int_eq(vm.minpoll, 0);
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, 0);
     if (_i == 2)
         config.recovery.n_servers = 0; /* the server has left the configuration meanwhile */
     if (_i != 1) {                     /* a crash, then the next start */
@@ -95,17 +95,15 @@ START_TEST(settings_are_put_back_at_the_end_and_after_a_crash)
         tracker_step(&vm.tracker, &stop, &vm.orders);
         ck_assert(!vm.orders.stopped);
         ck_assert_uint_gt(vm.orders.command_length, 0);
-        memcpy(vm.queue[0].bytes, vm.orders.command, CHRONY_REQUEST_MAX);
-        vm.queue[0].at_ns = vm.now_ns;
-        vm.n_queued = 1;
+        ck_assert_int_eq(model_chronyd_send(&vm.chronyd, vm.orders.command, vm.now_ns), MODEL_SENT);
     }
     virtual_run(&vm, VIRTUAL_SEC);
-    ck_assert_int_eq(vm.minpoll, 6);
-    ck_assert_int_eq(vm.maxpoll, 10);
-    ck_assert_double_eq(vm.makestep_threshold, 1);
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, 6);
+    ck_assert_int_eq(vm.chronyd.servers[0].maxpoll, 10);
+    ck_assert_double_eq(vm.chronyd.makestep_threshold_sec, 1);
     ck_assert(!restore_is_pending(&vm.tracker.restore));
     ck_assert(_i != 1 || vm.orders.stopped);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
 }
 END_TEST
 
@@ -114,7 +112,7 @@ START_TEST(a_server_that_a_reload_brings_into_a_recovery_is_put_back_too)
     struct tracker_saved saved;
 
     start_marker_only();
-    virtual_add_ntp(&vm);
+    model_chronyd_add_ntp(&vm.chronyd);
     virtual_migrate(&vm, 0.005, 60);
     while (virtual_count_commands(&vm, CHRONY_MODIFY_MINPOLL) == 0)
         virtual_run(&vm, 1000);
@@ -136,8 +134,8 @@ END_TEST
 START_TEST(a_monotonic_page_gives_its_period_and_never_a_sample)
 {
     start_converged(5);
-    vm.page.time_type = VMCLOCK_TIME_MONOTONIC;
-    virtual_add_ntp(&vm);
+    vm.host.page.time_type = VMCLOCK_TIME_MONOTONIC;
+    model_chronyd_add_ntp(&vm.chronyd);
     virtual_run(&vm, 200 * VIRTUAL_MS);
     vm.n_samples = 0;
     virtual_migrate(&vm, 0, 60);
@@ -152,23 +150,23 @@ END_TEST
 START_TEST(a_period_that_chronyd_cannot_be_told_leaves_it_the_marker)
 {
     start_converged(5);
-    vm.page.time_type = VMCLOCK_TIME_MONOTONIC;
-    virtual_add_ntp(&vm);
+    vm.host.page.time_type = VMCLOCK_TIME_MONOTONIC;
+    model_chronyd_add_ntp(&vm.chronyd);
     virtual_run(&vm, 2 * VIRTUAL_SEC);
-    vm.has_no_dfreq = true;
+    vm.chronyd.has_no_dfreq = true;
     virtual_migrate(&vm, 0.005, 40);
     virtual_run(&vm, VIRTUAL_SEC);
-    ck_assert_double_eq_tol(vm.makestep_threshold, 1e-4, 1e-10);
-    ck_assert_int_ge(vm.makestep_limit, 7);
-    ck_assert_int_eq(vm.minpoll, 0);
+    ck_assert_double_eq_tol(vm.chronyd.makestep_threshold_sec, 1e-4, 1e-10);
+    ck_assert_int_ge(vm.chronyd.makestep_limit, 7);
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, 0);
 }
 END_TEST
 
 START_TEST(a_period_that_is_not_good_to_1e_8_is_not_told_to_chronyd)
 {
     start_converged(5);
-    vm.page.flags |= VMCLOCK_FLAG_PERIOD_ESTERROR_VALID;
-    vm.page.period_esterror = vm.page.period_frac_sec / 50000000;
+    vm.host.page.flags |= VMCLOCK_FLAG_PERIOD_ESTERROR_VALID;
+    vm.host.page.period_esterror = vm.host.page.period_frac_sec / 50000000;
     virtual_run(&vm, 200 * VIRTUAL_MS);
     virtual_migrate(&vm, 0.005, 60);
     virtual_run(&vm, VIRTUAL_SEC);

@@ -17,15 +17,15 @@ static void start(uint64_t seed, double ptp_error_sec)
 {
     virtual_init(&vm, seed);
     virtual_marker_only(&vm);
-    virtual_add_ntp(&vm);
+    model_chronyd_add_ntp(&vm.chronyd);
     vm.ptp_id = 7;
     vm.ptp_error_sec = ptp_error_sec;
     config.ptp = (struct ptp_clock_config){.used = true};
     virtual_start(&vm, &config, nothing_saved);
     virtual_run(&vm, 200 * VIRTUAL_SEC);
-    vm.error_sec = 0;
+    vm.clock.error_sec = 0;
     vm.n_commands = vm.n_events = vm.n_read = vm.n_ptp_readings = 0;
-    vm.largest_backward_step_sec = 0;
+    vm.clock.largest_backward_step_sec = 0;
 }
 
 /* The counter jumps, and the host shows it by the marker alone. */
@@ -74,7 +74,7 @@ START_TEST(it_corrects_offset_and_rate_within_milliseconds)
     ck_assert_int_eq(
         recovery_corrected_by(&vm.tracker.recoveries.recovery), RECOVERY_CORRECTOR_PTP);
     ck_assert_double_eq_tol(vm.tracker.recoveries.recovery.rate_ppm, rates_ppm[_i], 0.1);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
 }
 END_TEST
 
@@ -102,7 +102,7 @@ START_TEST(a_clock_of_the_old_host_corrects_nothing)
 {
     start(1, 0);
     migrate(jumps_sec[_i], 0);
-    vm.ptp_error_sec = vm.error_sec;
+    vm.ptp_error_sec = vm.clock.error_sec;
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DOFFSET2), 0);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_BURST), 1);

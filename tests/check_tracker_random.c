@@ -30,14 +30,14 @@ START_TEST(random_disruptions_end_with_a_confirmed_reset_and_a_right_clock)
     jump = (virtual_random(&vm) - 0.5) * (virtual_random(&vm) < 0.3 ? 4 : 0.02);
     ppm = (virtual_random(&vm) - 0.5) * 200;
     virtual_run(&vm, (int64_t)(virtual_random(&vm) * 100) * VIRTUAL_MS);
-    vm.n_resets = 0;
+    vm.chronyd.n_resets = 0;
 
     virtual_migrate(&vm, jump, ppm);
     if (host == 1) { /* marker first, formula later */
         vm.update_page = false;
-        vm.page.counter_value -=
-            (uint64_t)(jump * vm.hz); /* not the new one's: agrees with the old */
-        vm.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
+        vm.host.page.counter_value -=
+            (uint64_t)(jump * vm.clock.hz); /* not the new one's: agrees with the old */
+        vm.host.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
         vm.formula_at_ns = vm.now_ns + (int64_t)(virtual_random(&vm) * 3e9);
     } else if (host == 2) { /* one more in the middle */
         virtual_run(&vm, (int64_t)(virtual_random(&vm) * 20e6));
@@ -56,7 +56,7 @@ START_TEST(random_disruptions_end_with_a_confirmed_reset_and_a_right_clock)
     virtual_run(&vm, 90 * VIRTUAL_SEC);
 
     /* Two that were read and lost: it goes on as if they had been done. */
-    ck_assert(vm.n_resets >= 1 || vm.tracker.recoveries.recovery.reset_assumed);
+    ck_assert(vm.chronyd.n_resets >= 1 || vm.tracker.recoveries.recovery.reset_assumed);
     ck_assert_uint_ge(vm.tracker.host.disruptions, 1); /* two between two looks are one */
     ck_assert_uint_le(vm.tracker.host.disruptions, migrations);
     ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, 1 + migrations);
@@ -64,10 +64,10 @@ START_TEST(random_disruptions_end_with_a_confirmed_reset_and_a_right_clock)
     ck_assert(!vm.tracker.recoveries.pending);
     ck_assert_uint_eq(vm.n_stray_samples, 0);
     ck_assert(!restore_is_pending(&vm.tracker.restore));
-    ck_assert_double_eq(vm.makestep_threshold, 1);
-    ck_assert_int_eq(vm.minpoll, 6);
+    ck_assert_double_eq(vm.chronyd.makestep_threshold_sec, 1);
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, 6);
     if (config.recovery.step != RECOVERY_STEP_ALWAYS)
-        ck_assert_double_le(vm.largest_backward_step_sec, 1e-9);
+        ck_assert_double_le(vm.clock.largest_backward_step_sec, 1e-9);
     assert_error_below(1e-6);
     ck_assert(vm.tracker.client.known.synchronised);
 }
@@ -82,7 +82,7 @@ static void migrate_by_a_host_of_any_kind(void)
     const int kind = (int)(virtual_random(&vm) * 6);
 
     vm.formula_at_ns = INT64_MAX; /* the host before will not write it any more */
-    vm.page.clock_status = VMCLOCK_STATUS_SYNCHRONISED;
+    vm.host.page.clock_status = VMCLOCK_STATUS_SYNCHRONISED;
     if (kind == 0) {
         virtual_migrate(&vm, jump, ppm);
         vm.update_page = true;
@@ -101,15 +101,15 @@ static void migrate_by_a_host_of_any_kind(void)
         virtual_write_formula(&vm);
     virtual_disrupt_counter(&vm, jump, ppm);
     if (kind == 3)
-        vm.counter_at_since = 1000 * virtual_random(&vm);
+        vm.clock.counter_at_since = (uint64_t)(1000 * virtual_random(&vm));
     if (kind == 4)
-        vm.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
+        vm.host.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
     if (kind == 5 && virtual_random(&vm) < 0.5) { /* unreliable, and then the old formula again */
-        vm.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
+        vm.host.page.clock_status = VMCLOCK_STATUS_UNRELIABLE;
         virtual_write_marker(&vm);
         virtual_run(&vm, late_ns / 2);
-        vm.page.clock_status = VMCLOCK_STATUS_SYNCHRONISED;
-        vm.page.seq_count += 2;
+        vm.host.page.clock_status = VMCLOCK_STATUS_SYNCHRONISED;
+        vm.host.page.seq_count += 2;
     } else {
         virtual_write_marker(&vm);
     }
@@ -123,14 +123,14 @@ START_TEST(migrations_in_a_row_to_hosts_of_any_kind_end_with_a_right_clock)
 
     start_converged((uint64_t)_i + 1);
     virtual_random(&vm);
-    vm.n_resets = vm.n_wrong_samples = 0;
+    vm.chronyd.n_resets = vm.n_wrong_samples = 0;
     for (unsigned i = 0; i < n; i++) {
         virtual_run(&vm, (int64_t)(virtual_random(&vm) * (_i % 2 ? 30e6 : 400e6)));
         migrate_by_a_host_of_any_kind();
     }
     virtual_run(&vm, 15 * VIRTUAL_SEC);
     assert_error_below(200e-9);
-    ck_assert_uint_ge(vm.n_resets, 1);
+    ck_assert_uint_ge(vm.chronyd.n_resets, 1);
     ck_assert(!vm.tracker.recoveries.pending);
     ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, 1 + n);
     n_disruptions += n;

@@ -15,7 +15,7 @@ START_TEST(a_disruption_is_corrected_by_the_exact_sequence)
     ASSERT_COMMANDS(CHRONY_RESET_SOURCES, CHRONY_DFREQ, CHRONY_DOFFSET2, CHRONY_MAKESTEP,
         CHRONY_MAKESTEP, CHRONY_DOFFSET2, CHRONY_MAKESTEP, CHRONY_BURST);
     ck_assert_double_eq_tol(vm.commands[1].command.ppm, 60, 0.01);
-    ck_assert_uint_eq(vm.n_resets, 1);
+    ck_assert_uint_eq(vm.chronyd.n_resets, 1);
     ck_assert_uint_eq(vm.n_stray_samples, 0);
     ck_assert_uint_eq(vm.tracker.host.disruptions, 1);
     ck_assert_uint_eq(vm.tracker.recoveries.count, 1);
@@ -51,7 +51,7 @@ START_TEST(a_lost_reply_is_followed_by_a_measurement_never_by_a_repetition)
     ck_assert_double_eq_tol(told, 50, 0.01);
     ck_assert_int_eq(vm.tracker.recoveries.recovery.outcome, RECOVERY_OUTCOME_SYNCHRONISED);
     ck_assert_uint_eq(vm.tracker.recoveries.count, 1);
-    ck_assert_double_le(vm.largest_backward_step_sec, 0.0041);
+    ck_assert_double_le(vm.clock.largest_backward_step_sec, 0.0041);
 }
 END_TEST
 
@@ -78,7 +78,7 @@ START_TEST(a_chronyd_that_is_always_late_is_understood_in_the_end)
     virtual_migrate(&vm, 0.004, 50);
     virtual_run(&vm, 20 * VIRTUAL_SEC);
     assert_error_below(1e-6);
-    ck_assert_uint_le(vm.n_resets, 4);
+    ck_assert_uint_le(vm.chronyd.n_resets, 4);
     ck_assert_uint_eq(vm.tracker.recoveries.count, 1);
 }
 END_TEST
@@ -90,7 +90,7 @@ START_TEST(no_step_goes_back_where_only_forward_is_allowed)
     virtual_migrate(&vm, _i % 2 ? 0.003 : -0.003, 40);
     virtual_run(&vm, 8 * VIRTUAL_SEC);
     assert_error_below(1e-6);
-    ck_assert_double_eq(vm.largest_backward_step_sec, 0);
+    ck_assert_double_eq(vm.clock.largest_backward_step_sec, 0);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MODIFY_MAKESTEP), 0);
     if (_i % 2)
         ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MAKESTEP), 0);
@@ -107,7 +107,7 @@ START_TEST(a_lost_step_forward_is_not_followed_by_another)
     virtual_run(&vm, 20 * VIRTUAL_SEC);
     ck_assert_int_eq(vm.commands[3].command.id, CHRONY_MAKESTEP);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MAKESTEP), 1);
-    ck_assert_double_eq(vm.largest_backward_step_sec, 0);
+    ck_assert_double_eq(vm.clock.largest_backward_step_sec, 0);
     ck_assert_uint_eq(vm.n_stray_samples, 0);
     assert_error_below(1e-6);
 }
@@ -128,13 +128,13 @@ END_TEST
 START_TEST(a_chronyd_without_the_commands_gets_the_next_best)
 {
     start_converged(5);
-    vm.has_no_dfreq = true;
+    vm.chronyd.has_no_dfreq = true;
     virtual_migrate(&vm, 0.005, 40);
     virtual_run(&vm, 40 * VIRTUAL_SEC);
     ASSERT_COMMANDS(CHRONY_RESET_SOURCES, CHRONY_DFREQ, CHRONY_MODIFY_MAKESTEP, CHRONY_BURST,
         CHRONY_MODIFY_MAKESTEP);
     ck_assert_uint_eq(virtual_count_events(&vm, EVENT_COMMAND_MISSING), 1);
-    ck_assert_double_eq(vm.makestep_threshold, 1);
+    ck_assert_double_eq(vm.chronyd.makestep_threshold_sec, 1);
     virtual_migrate(&vm, 0.005, 40); /* it is not tried a second time, nor said */
     virtual_run(&vm, VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 1);
@@ -145,8 +145,8 @@ END_TEST
 START_TEST(a_chronyd_that_does_not_say_its_frequency_gets_the_next_best)
 {
     start_converged(5);
-    vm.refuses_tracking = _i == 0;
-    vm.frequency_lie_ppm = _i == 0 ? 0 : -2e5; /* more than can be */
+    vm.chronyd.refuses_tracking = _i == 0;
+    vm.chronyd.frequency_lie_ppm = _i == 0 ? 0 : -2e5; /* more than can be */
     virtual_migrate(&vm, 0.005, 40);
     virtual_run(&vm, 2 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 0);
@@ -182,19 +182,20 @@ START_TEST(the_frequency_is_asked_for_again_before_each_refinement)
     virtual_migrate(&vm, 0.005, 40);
     for (int n = 0; n < 30; n++) {
         virtual_run(&vm, 10 * VIRTUAL_MS);
-        vm.freq += 65536 / 2; /* half a ppm */
+        vm.clock.freq += 65536 / 2; /* half a ppm */
     }
     virtual_run(&vm, 900 * VIRTUAL_MS);
     assert_error_below(100e-9);
     ck_assert_double_eq_tol(
-        vm.raw_ns_per_tick * 1e-9 * vm.hz * (1 + (double)vm.freq / 65536e6), 1, 2e-8);
+        vm.clock.raw_ns_per_tick * 1e-9 * vm.clock.hz * (1 + (double)vm.clock.freq / 65536e6), 1,
+        2e-8);
 }
 END_TEST
 
 START_TEST(a_chronyd_that_cannot_step_is_not_asked_for_ever)
 {
     start_converged(5);
-    vm.cannot_step = true;
+    vm.chronyd.cannot_step = true;
     virtual_migrate(&vm, 0.005, 40);
     virtual_run(&vm, 5 * VIRTUAL_SEC);
     ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_MAKESTEP), 1);

@@ -19,9 +19,9 @@ void start_converged(uint64_t seed)
     virtual_start(&vm, &config, nothing_saved);
     virtual_run(&vm, 3 * VIRTUAL_SEC);
     ck_assert_int_eq(tracker_state(&vm.tracker),
-        vm.page.counter_id == 0xff ? TRACKER_WATCHING : TRACKER_FEEDING);
+        vm.host.page.counter_id == 0xff ? TRACKER_WATCHING : TRACKER_FEEDING);
     vm.n_commands = vm.n_events = vm.n_samples = vm.n_read = 0;
-    vm.largest_backward_step_sec = 0;
+    vm.clock.largest_backward_step_sec = 0;
 }
 
 void start_marker_only(void)
@@ -43,5 +43,5 @@ void assert_commands(const enum chrony_command_id *expected, unsigned n)
 
 void assert_error_below(double sec)
 {
-    ck_assert_msg(fabs(vm.error_sec) < sec, "the clock is off by %.1f ns", vm.error_sec * 1e9);
+    ck_assert_msg(fabs(vm.clock.error_sec) < sec, "the clock is off by %.1f ns", vm.clock.error_sec * 1e9);
 }

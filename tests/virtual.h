@@ -1,23 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A virtual machine in virtual time: a host with a page, a counter, a kernel's clock, a chronyd,
- * and a tracker between them. Nothing here waits, so that hours run in milliseconds.
- *
- * Times are ns since the machine's start, which is also its CLOCK_MONOTONIC; true UTC is EPOCH
- * later, until there is a leap second. The clock's error is kept as such, so that it is exact where
- * it is small.
+ * A virtual machine in virtual time: a model of a host, of a clock and of a chronyd, and a tracker
+ * between them. Nothing here waits, so that hours run in milliseconds. Times are model_clock.h's.
  */
 #ifndef TESTS_VIRTUAL_H
 #define TESTS_VIRTUAL_H
 
 #include "refclock/tracker.h"
+#include "tests/model_chronyd.h"
+#include "tests/model_host.h"
 
-#define VIRTUAL_EPOCH INT64_C(1700000000) /* UTC of time 0 */
-#define VIRTUAL_QUEUE 10                  /* datagrams in a Unix socket */
-#define VIRTUAL_LOG   512
-#define VIRTUAL_MS    INT64_C(1000000)
-#define VIRTUAL_SEC   INT64_C(1000000000)
-#define VIRTUAL_NTP   UINT32_C(0xc0000201) /* the server's reference id */
+#define VIRTUAL_LOG 512
+#define VIRTUAL_MS  MODEL_MS
+#define VIRTUAL_SEC MODEL_SEC
 
 /* What the model of chronyd does with a command, by the order in which it reads them. */
 enum virtual_fate {
@@ -38,41 +33,23 @@ struct virtual_command {
 struct virtual_machine {
     struct tracker tracker;
     struct tracker_orders orders;
+    struct model_clock clock;
+    struct model_host host;
+    struct model_chronyd chronyd;
     int64_t now_ns, next_tick_ns, tick_ns, stepped_ns;
     uint64_t random; /* the generator's state */
 
-    /* A leap second: what it adds to TAI - UTC, and when it begins or when one is left out. */
-    int leap_step; /* 1, -1; 0: there is none */
-    int64_t leap_ns;
     bool leap_passed;
-
-    /* The counter. */
-    double hz;
-    int64_t counter_since_ns;
-    double counter_at_since;
-
-    /* The kernel's clock. */
-    double error_sec; /* CLOCK_REALTIME minus true time without leap seconds */
-    double raw_ns_per_tick;
-    double raw_ticks; /* since the start, without jumps: CLOCK_MONOTONIC_RAW */
-    long freq;        /* the kernel's, 2^-16 ppm; chronyd's is the negative of it */
-    int kernel_tai;
-    bool kernel_leaps;       /* chronyd told it to */
     bool other_clock_source; /* than the counter */
-    int64_t counter_skew;    /* of another CPU, which the reader is on for a moment */
-    double slew_left_sec;    /* positive: the clock is slewed back by that much */
-    int64_t moved_ns;        /* up to when the three above are advanced */
     double noise_sec;        /* of one reading, standard deviation */
-    double largest_backward_step_sec;
+    int64_t suspended_ns;    /* CLOCK_BOOTTIME by itself */
 
-    /* The host. */
-    struct vmclock_page page;
+    /* When the host writes, and when it can be read. */
     struct vmclock_page shown; /* what the tracker last saw */
     bool shown_valid, page_stuck, device_lost;
     bool update_page; /* the host rewrites its formula at this interval */
     int64_t update_interval_ns, next_update_ns;
     int64_t formula_at_ns; /* when a late formula comes; INT64_MAX: none is late */
-    double host_error_sec; /* of the host's formula */
 
     /* A PTP clock; id 0: there is none. */
     uint64_t ptp_id;
@@ -84,40 +61,18 @@ struct virtual_machine {
     uint32_t ptp_request;
     unsigned ptp_wanted, n_ptp_readings;
 
-    /* chronyd. */
-    bool alive, frozen, has_no_dfreq, cannot_step, refuses_tracking, refuses_resets;
-    uint64_t chronyd_id, connected_id; /* each start makes another socket */
-    double slew_rate;                  /* maxslewrate */
-    bool mute;                         /* does what it is told, and no reply ever comes back */
-    double frequency_lie_ppm;          /* TRACKING says that much more */
-    bool connection_dead; /* the tracker's socket is connected to a chronyd that was stopped */
+    /* When chronyd reads, and which replies arrive. */
+    bool frozen; /* it reads nothing */
+    bool mute;   /* it does what it is told, and no reply ever comes back */
     enum virtual_fate fates[VIRTUAL_LOG];
     int64_t stalled_until_ns; /* 0: not stalled */
-    uint8_t stalled[CHRONY_REQUEST_MAX];
-    unsigned n_queued;
-    struct {
-        uint8_t bytes[CHRONY_REQUEST_MAX];
-        size_t length;
-        int64_t at_ns; /* not read before */
-    } queue[VIRTUAL_QUEUE];
+    struct model_request stalled;
     unsigned n_replies;
     struct {
-        uint8_t bytes[CHRONY_REQUEST_MAX];
+        uint8_t bytes[CHRONY_REPLY_MAX];
+        size_t length;
         int64_t at_ns;
-    } replies[VIRTUAL_QUEUE];
-    uint32_t refid;                          /* 0: not synchronised */
-    bool not_selected;                       /* it prefers the NTP server to us */
-    bool has_ntp, ntp_unreachable;           /* an NTP server beside us */
-    int64_t suspended_ns, stepped_in_all_ns; /* CLOCK_BOOTTIME and CLOCK_REALTIME by themselves */
-    double ntp_delay_sec, ntp_skew_ppm, ntp_residual_ppm; /* a BURST makes a fifth of the skew */
-    int64_t ntp_due_ns; /* when chronyd has measured it often enough to select it */
-    int64_t updated_ns; /* when the reference was, and how long after the time before */
-    double update_interval_sec;
-    unsigned samples_since_reset;
-    int32_t makestep_limit;
-    double makestep_threshold;
-    int32_t minpoll, maxpoll; /* of the only server */
-    int64_t resume_ns;        /* the moment when samples are allowed, for the invariants */
+    } replies[MODEL_QUEUE];
 
     bool sample_sent; /* what came of the last one, for the next step */
     int sample_error;
@@ -126,7 +81,7 @@ struct virtual_machine {
     uint64_t reset_id; /* whose reset was confirmed last: it needs no correction at its start */
     unsigned n_commands, n_read;
     struct virtual_command commands[VIRTUAL_LOG]; /* but TRACKING */
-    unsigned n_resets, n_samples, n_stray_samples, n_wrong_samples, n_events, n_steps;
+    unsigned n_samples, n_stray_samples, n_wrong_samples, n_events, n_steps;
     enum event_id events[VIRTUAL_LOG];
 
     void (*before_step)(struct virtual_machine *vm); /* of the tracker's; NULL: nothing */
@@ -164,15 +119,15 @@ void virtual_marker_only(struct virtual_machine *vm);
 /* All three at once, as a good host does. */
 void virtual_migrate(struct virtual_machine *vm, double jump_sec, double ppm);
 
-/* chronyd follows an NTP server, which it polls every 64 s, or faster if it is told to. */
-void virtual_add_ntp(struct virtual_machine *vm);
-
 void virtual_chronyd_start(struct virtual_machine *vm);
 void virtual_chronyd_stop(struct virtual_machine *vm);
 
 uint64_t virtual_counter(const struct virtual_machine *vm);
 unsigned virtual_count_events(const struct virtual_machine *vm, enum event_id id);
 unsigned virtual_count_commands(const struct virtual_machine *vm, enum chrony_command_id id);
+
+/* Its reply to a command that it got, now. */
+void virtual_answer(struct virtual_machine *vm, enum chrony_command_id id, uint32_t sequence);
 
 /* Uniform in [0, 1). */
 double virtual_random(struct virtual_machine *vm);

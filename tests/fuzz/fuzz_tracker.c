@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The tracker in a small world of its own, in virtual time: a host that writes the page, a chronyd
- * that does, refuses, delays or loses what it is sent, a system clock, and crashes. The input is
- * three bytes of configuration and then the world's acts, enum act, each with its arguments.
- * make_corpus.py writes such inputs by name.
+ * The tracker in virtual time, in a world that the input makes: before the tests' models of a host,
+ * a clock and a chronyd, which does, refuses, delays or loses what it is sent, and crashes. The
+ * input is three bytes of configuration and then the world's acts, enum act, each with its
+ * arguments. make_corpus.py writes such inputs by name.
  *
  * After every act the tracker is stepped as the daemon's runner steps it, and what it orders is
  * checked. At the end the world turns healthy: then everything has to come to rest in order.
@@ -13,20 +13,18 @@
 
 #include "refclock/tracker.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/model_chronyd.h"
+#include "tests/model_host.h"
 
 #define US           INT64_C(1000)
 #define MS           INT64_C(1000000)
 #define SECOND       INT64_C(1000000000)
 #define START_NS     (1000 * SECOND)
-#define EPOCH_SEC    1790000000
 #define REFID        0x564d434cu /* VMCL */
-#define PERIOD_1NS   UINT64_C(0x89705F4136B4A597)
-#define PERIOD_SHIFT 29
 #define ACTS_MAX     2000
 #define MEASURES_MAX 64  /* steps in a row that want to be measured for at once */
 #define COMMANDS_MAX 128 /* commands in a row that are answered at once */
 #define SETTLE_STEPS 50000
-#define QUEUE_MAX    10
 
 enum act {
     ACT_WAIT_MS,   /* u8 */
@@ -71,20 +69,6 @@ enum chronyd {
     CHRONYD_N,
 };
 
-struct request {
-    enum chrony_command_id id;
-    uint32_t sequence;
-    uint8_t data[CHRONY_REQUEST_MAX];
-    bool carried_out;
-    uint16_t status;
-};
-
-/* What chronyd was told to change, by the fixed table of servers. */
-struct settings {
-    int32_t minpoll[RECOVERY_SERVERS_MAX], maxpoll[RECOVERY_SERVERS_MAX];
-    int32_t makestep_limit;
-};
-
 struct world {
     struct tracker tracker;
     struct tracker_orders orders;
@@ -93,28 +77,19 @@ struct world {
     struct observation carried;
 
     int64_t now_ns;
-    uint64_t counter_jumps;
-    int64_t system_ahead_ns; /* CLOCK_REALTIME - true time */
-    int64_t host_ahead_ns;   /* of the page's formula, when written */
-    int64_t host_ppb;
-    double frequency_ppm; /* chronyd's */
+    struct model_clock clock;
+    struct model_host host;
+    struct model_chronyd server; /* that disciplines it */
     enum clock_source_kind clock_source;
     uint8_t readings, sock_error;
 
-    uint8_t raw[VMCLOCK_FIELDS_END];
     bool dirty, busy, lost, race;
     bool counter_jumped; /* with no new marker since */
 
     enum chronyd chronyd;
-    uint64_t chronyd_id, connected_id; /* of its socket */
-    bool connected;
     bool unsent; /* the last command: the queue was full */
-    uint16_t status;
     uint8_t reference;
-    struct request queue[QUEUE_MAX];
-    unsigned queued;
-    struct request command; /* the last one */
-    struct settings settings;
+    uint8_t command[CHRONY_REQUEST_MAX]; /* the last one */
 
     /* What is asserted over many steps. */
     bool stop, reconfigured, dry_run;
@@ -133,91 +108,67 @@ struct world {
 
 /* --- the host ------------------------------------------------------------------------------- */
 
-static void set_field(struct world *w, enum vmclock_offset at, size_t n, uint64_t value)
-{
-    for (size_t i = 0; i < n; i++)
-        w->raw[(size_t)at + i] = (uint8_t)(value >> 8 * i);
-    w->dirty = true;
-}
-
-static uint64_t get_field(const struct world *w, enum vmclock_offset at, size_t n)
-{
-    uint64_t value = 0;
-
-    for (size_t i = n; i-- > 0;)
-        value = value << 8 | w->raw[(size_t)at + i];
-    return value;
-}
-
-/* A tick is a nanosecond. */
 static uint64_t counter(const struct world *w)
 {
-    return (uint64_t)w->now_ns + w->counter_jumps;
+    return model_clock_counter(&w->clock, w->now_ns);
 }
 
 static void add_marker(struct world *w)
 {
-    set_field(
-        w, VMCLOCK_AT_DISRUPTION_MARKER, 8, get_field(w, VMCLOCK_AT_DISRUPTION_MARKER, 8) + 1);
+    model_host_write_marker(&w->host);
+    w->dirty = true;
     w->counter_jumped = false;
 }
 
+/* Its status is an act by itself. */
 static void write_formula(struct world *w)
 {
-    const int64_t ns = w->now_ns + w->host_ahead_ns;
-    const struct fixed time = fixed_from_timespec(EPOCH_SEC + ns / SECOND, (uint32_t)(ns % SECOND));
-    const double period = (double)PERIOD_1NS * (1 + (double)w->host_ppb * 1e-9);
+    const uint8_t status = w->host.page.clock_status;
 
-    set_field(w, VMCLOCK_AT_COUNTER_VALUE, 8, counter(w));
-    set_field(w, VMCLOCK_AT_TIME_SEC, 8, (uint64_t)time.sec);
-    set_field(w, VMCLOCK_AT_TIME_FRAC_SEC, 8, time.frac);
-    set_field(w, VMCLOCK_AT_PERIOD_FRAC_SEC, 8, w->host_ppb ? (uint64_t)period : PERIOD_1NS);
+    model_host_write_formula(&w->host, &w->clock, w->now_ns);
+    w->host.page.clock_status = status;
+    w->dirty = true;
 }
 
 static void write_page(struct world *w, bool marker_only)
 {
-    const uint64_t marker = get_field(w, VMCLOCK_AT_DISRUPTION_MARKER, 8);
+    const struct model_host before = w->host;
 
-    memset(w->raw, 0, sizeof(w->raw));
-    set_field(w, VMCLOCK_AT_MAGIC, 4, VMCLOCK_MAGIC);
-    set_field(w, VMCLOCK_AT_SIZE, 4, 4096);
-    set_field(w, VMCLOCK_AT_VERSION, 2, VMCLOCK_VERSION);
-    set_field(w, VMCLOCK_AT_DISRUPTION_MARKER, 8, marker);
-    set_field(w, VMCLOCK_AT_COUNTER_ID, 1, VMCLOCK_COUNTER_NONE);
+    model_host_init(&w->host, &w->clock, w->now_ns);
+    w->host.error_sec = before.error_sec;
+    w->host.rate_ppb = before.rate_ppb;
+    w->host.page.disruption_marker = before.page.disruption_marker;
+    w->host.page.time_type = VMCLOCK_TIME_UTC;
+    w->host.page.flags = 0;
     if (marker_only)
-        return;
-    set_field(w, VMCLOCK_AT_COUNTER_ID, 1, VMCLOCK_COUNTER_X86_TSC);
-    set_field(w, VMCLOCK_AT_CLOCK_STATUS, 1, VMCLOCK_STATUS_SYNCHRONISED);
-    set_field(w, VMCLOCK_AT_PERIOD_SHIFT, 1, PERIOD_SHIFT);
-    write_formula(w);
+        model_host_marker_only(&w->host);
+    else
+        write_formula(w);
+    w->dirty = true;
 }
 
 static void move_formula(struct world *w, struct bytes *in)
 {
-    w->host_ahead_ns += take_i16(in) * US;
-    w->host_ppb = take_i16(in);
+    w->host.error_sec += take_i16(in) * 1e-6;
+    w->host.rate_ppb = take_i16(in);
     write_formula(w);
 }
 
 static void poke(struct world *w, unsigned at, size_t n, uint64_t value)
 {
-    if (at + n > sizeof(w->raw) ||
+    if (at + n > VMCLOCK_FIELDS_END ||
         (at + n > VMCLOCK_AT_DISRUPTION_MARKER && at < VMCLOCK_AT_DISRUPTION_MARKER + 8))
         return;
-    set_field(w, at, n, value);
+    for (size_t i = 0; i < n; i++)
+        model_host_poke(&w->host, at + (unsigned)i, (uint8_t)(value >> 8 * i));
+    w->dirty = true;
 }
 
 /* --- chronyd -------------------------------------------------------------------------------- */
 
-static uint32_t big_endian(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
 /* Of that table: those that chronyd alone knows by their addresses. */
-#define OWN_AT   2
-#define N_OWN    2
-#define OWN_NAME "time.example"
+#define OWN_AT 2
+#define N_OWN  2
 
 static struct recovery_server server_of_table(unsigned i)
 {
@@ -230,131 +181,39 @@ static struct recovery_server server_of_table(unsigned i)
 
 static void start_chronyd(struct world *w)
 {
-    for (unsigned i = 0; i < RECOVERY_SERVERS_MAX; i++) {
-        w->settings.minpoll[i] = server_of_table(i).minpoll;
-        w->settings.maxpoll[i] = server_of_table(i).maxpoll;
-    }
-    w->settings.makestep_limit = w->config.recovery.makestep_limit;
-    w->chronyd_id++;
-    w->queued = 0;
+    w->server.configured_limit = w->config.recovery.makestep_limit;
+    w->server.configured_threshold_sec = w->config.recovery.makestep_threshold_sec;
+    model_chronyd_start(&w->server, &w->clock, w->now_ns);
     w->uncertain = false;
     memset(w->sent, 0, sizeof(w->sent));
 }
 
-static void set_poll(struct world *w, const struct request *request, int32_t value)
+static void carry_out(struct world *w, struct model_request *request)
 {
-    const struct recovery_server known = server_of_table(0);
-    const unsigned i = request->data[23] - 1u; /* the address's last byte */
+    const bool was_done = request->carried_out;
 
-    must(i < RECOVERY_SERVERS_MAX);
-    must(memcmp(request->data + 20, known.address.bytes, 3) == 0);
-    if (request->id == CHRONY_MODIFY_MINPOLL)
-        w->settings.minpoll[i] = value;
-    else
-        w->settings.maxpoll[i] = value;
-}
-
-/* Refused, a setting is as good as it was: the source is gone. */
-static void carry_out(struct world *w, struct request *request)
-{
-    const double number = chrony_float_decode(big_endian(request->data + 20));
-
-    if (request->carried_out)
+    model_chronyd_carry_out(&w->server, &w->clock, w->now_ns, request);
+    if (was_done || model_request_id(request->bytes) != CHRONY_RESET_SOURCES)
         return;
-    request->carried_out = true;
-    request->status = w->status;
-    switch (request->id) {
-    case CHRONY_RESET_SOURCES:
-        if (request->status == CHRONY_OK)
-            w->marker_at_reset = get_field(w, VMCLOCK_AT_DISRUPTION_MARKER, 8);
-        w->refused_reset = request->status != CHRONY_OK;
-        break;
-    case CHRONY_DOFFSET2:
-        if (request->status == CHRONY_OK)
-            w->system_ahead_ns -= llrint(number * 1e9);
-        break;
-    case CHRONY_DFREQ:
-        if (request->status == CHRONY_OK)
-            w->frequency_ppm += number;
-        break;
-    case CHRONY_MODIFY_MINPOLL:
-    case CHRONY_MODIFY_MAXPOLL:
-        set_poll(w, request,
-            request->status == CHRONY_OK           ? (int32_t)big_endian(request->data + 40)
-            : request->id == CHRONY_MODIFY_MINPOLL ? server_of_table(0).minpoll
-                                                   : server_of_table(0).maxpoll);
-        break;
-    case CHRONY_MODIFY_MAKESTEP:
-        w->settings.makestep_limit = request->status == CHRONY_OK
-                                         ? (int32_t)big_endian(request->data + 20)
-                                         : w->config.recovery.makestep_limit;
-        break;
-    case CHRONY_BURST:
-    case CHRONY_N_SOURCES:
-    case CHRONY_SOURCE_DATA:
-    case CHRONY_SOURCE_NAME:
-    case CHRONY_TRACKING:
-    case CHRONY_MAKESTEP: break;
-    }
+    if (request->status == CHRONY_OK)
+        w->marker_at_reset = w->host.page.disruption_marker;
+    w->refused_reset = request->status != CHRONY_OK;
 }
 
 /* From frozen to anything else: what was sent before is read before what is sent from now on. */
 static void set_chronyd(struct world *w, enum chronyd chronyd)
 {
     w->chronyd = chronyd;
-    if (chronyd == CHRONYD_AWAY)
-        start_chronyd(w); /* as the next one will find it */
-    for (unsigned i = 0; chronyd != CHRONYD_FROZEN && i < w->queued; i++)
-        carry_out(w, &w->queue[i]);
+    if (chronyd == CHRONYD_AWAY) {
+        w->uncertain = false;
+        model_chronyd_stop(&w->server);
+    } else if (!w->server.alive) {
+        start_chronyd(w);
+    }
+    for (unsigned i = 0; chronyd != CHRONYD_FROZEN && i < w->server.n_queued; i++)
+        carry_out(w, &w->server.queue[i]);
     if (chronyd == CHRONYD_SILENT)
-        w->queued = 0;
-}
-
-static size_t write_reply(const struct world *w, const struct request *request, uint8_t *reply)
-{
-    static const uint32_t references[] = {REFID, 0, 0xc0000201, 0x7f7f0101};
-    const uint32_t refid = references[w->reference];
-    const uint32_t frequency = chrony_float_encode(w->frequency_ppm);
-
-    memset(reply, 0, 104);
-    reply[0] = 6;
-    reply[1] = 2;
-    reply[5] = (uint8_t)request->id;
-    reply[8] = (uint8_t)(request->status >> 8);
-    reply[9] = (uint8_t)request->status;
-    for (int i = 0; i < 4; i++) {
-        reply[16 + i] = (uint8_t)(request->sequence >> (24 - 8 * i));
-        reply[28 + i] = (uint8_t)(refid >> (24 - 8 * i));
-    }
-    reply[28 + 27] = refid ? 0 : 3;
-    for (int i = 0; i < 4; i++)
-        reply[28 + 52 + i] = (uint8_t)(frequency >> (24 - 8 * i));
-    if (request->status != CHRONY_OK)
-        return 28;
-    if (request->id == CHRONY_N_SOURCES) {
-        memset(reply + 28, 0, 4);
-        reply[31] = N_OWN;
-        return 32;
-    }
-    if (request->id == CHRONY_SOURCE_DATA) {
-        memset(reply + 28, 0, 48);
-        memcpy(reply + 28, server_of_table(OWN_AT + request->data[23]).address.bytes, 4);
-        reply[28 + 17] = 1; /* IPv4, */
-        reply[28 + 21] = 6; /* its poll */
-        return 76;
-    }
-    if (request->id == CHRONY_SOURCE_NAME) {
-        memset(reply + 28, 0, CHRONY_NAME_MAX);
-        memcpy(reply + 28, OWN_NAME, sizeof(OWN_NAME));
-        return 284;
-    }
-    return request->id == CHRONY_TRACKING ? 104 : 28;
-}
-
-static void forget_oldest(struct world *w)
-{
-    must(w->queued > 0);
-    memmove(&w->queue[0], &w->queue[1], --w->queued * sizeof(w->queue[0]));
+        w->server.n_queued = 0;
 }
 
 /* --- what the tracker orders ------------------------------------------------------------------ */
@@ -385,14 +244,14 @@ static void check_command(struct world *w)
     const uint8_t *request = w->orders.command;
     const enum chrony_command_id id = w->orders.command_id;
     const unsigned both = TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_TAI;
-    const double number = chrony_float_decode(big_endian(request + 20));
+    const double number = chrony_float_decode(model_request_get32(request, 20));
     const bool by_measurement =
         w->tracker.recoveries.recovery.refining || w->tracker.recoveries.recovery.round > 0;
 
     must(!w->dry_run);
     must(strcmp(chrony_command_str(id), "unknown") != 0);
     must(request[0] == 6 && request[1] == 1 && request[5] == id);
-    must(big_endian(request + 8) == w->tracker.client.exchange.sequence);
+    must(model_request_get32(request, 8) == w->tracker.client.exchange.sequence);
     must(w->tracker.client.exchange.owner != EXCHANGE_NONE);
     count_command(w, id);
     switch (id) {
@@ -428,12 +287,15 @@ static void check_command(struct world *w)
         break;
     case CHRONY_MODIFY_MAKESTEP:
         if (!w->reconfigured && r->step != RECOVERY_STEP_ALWAYS)
-            must((int32_t)big_endian(request + 20) == r->makestep_limit ||
-                 big_endian(request + 20) == 0);
+            must((int32_t)model_request_get32(request, 20) == r->makestep_limit ||
+                 model_request_get32(request, 20) == 0);
         break;
     case CHRONY_BURST: must(w->reconfigured || r->burst_total > 0); break;
     case CHRONY_MODIFY_MINPOLL:
     case CHRONY_MODIFY_MAXPOLL:
+        must(memcmp(request + 20, server_of_table(0).address.bytes, 3) == 0);
+        must(request[23] >= 1 && request[23] <= RECOVERY_SERVERS_MAX);
+        break;
     case CHRONY_N_SOURCES:
     case CHRONY_SOURCE_DATA:
     case CHRONY_SOURCE_NAME:
@@ -445,6 +307,7 @@ static void check_sample(struct world *w)
 {
     const struct sock_sample *sample = &w->orders.sample;
     const struct recoveries *rs = &w->tracker.recoveries;
+    uint8_t raw[VMCLOCK_FIELDS_END];
     struct vmclock_page page;
     struct clock_model model;
 
@@ -453,7 +316,8 @@ static void check_sample(struct world *w)
     must(!recovery_holds_samples(&rs->recovery));
     must(w->carried.measured & TRACKER_MEASURE_REALTIME);
     must(!w->busy && !w->lost);
-    must(page_decode(w->raw, &page) == PAGE_OK);
+    model_host_encode(&w->host, raw);
+    must(page_decode(raw, &page) == PAGE_OK);
     must(page.disruption_marker == w->tracker.host.marker);
     must(clock_model_init(&page, &w->config.reader, &model) == CLOCK_OK);
     must(isfinite(sample->offset) && sample->magic == SOCK_SAMPLE_MAGIC && sample->pulse == 0);
@@ -490,9 +354,9 @@ static void check_event(struct world *w, const struct event *e)
 {
     must(e->id < EVENT_N);
     if (e->id == EVENT_RESET_CONFIRMED)
-        w->reset_id = w->connected_id;
+        w->reset_id = w->server.connected_id;
     if (e->id == EVENT_RECOVERY && e->cause == RECOVERY_CAUSE_START)
-        must(w->reset_id == 0 || w->reset_id != w->connected_id);
+        must(w->reset_id == 0 || w->reset_id != w->server.connected_id);
 }
 
 static void check_orders(struct world *w)
@@ -535,8 +399,11 @@ static void look(struct world *w, struct observation *seen, struct vmclock_page 
         seen->look = HOST_LOOK_BUSY;
         seen->seq_count = 1;
     } else if (w->dirty) {
+        uint8_t raw[VMCLOCK_FIELDS_END];
+
+        model_host_encode(&w->host, raw);
         seen->look = HOST_LOOK_CHANGED;
-        seen->page_verdict = page_decode(w->raw, page);
+        seen->page_verdict = page_decode(raw, page);
         seen->page = page;
         seen->counter = counter(w);
         w->dirty = false;
@@ -544,21 +411,20 @@ static void look(struct world *w, struct observation *seen, struct vmclock_page 
 }
 
 static void read_clock(
-    struct world *w, int64_t ahead_ns, size_t n, struct cross_timestamp *ret_readings)
+    struct world *w, bool realtime, size_t n, struct cross_timestamp *ret_readings)
 {
     for (size_t i = 0; i < n; i++) {
-        const int64_t ns = w->now_ns + ahead_ns + 20;
+        struct cross_timestamp *reading = &ret_readings[i];
 
-        ret_readings[i] = (struct cross_timestamp){
-            .counter_before = counter(w),
-            .counter_after = counter(w) + (w->readings == 4 ? 5000000 : 40),
-            .sec = EPOCH_SEC + (ns < 0 ? (ns + 1) / SECOND - 1 : ns / SECOND),
-            .nsec = (uint32_t)(ns < 0 ? (ns + 1) % SECOND + SECOND - 1 : ns % SECOND),
-        };
+        model_clock_move(&w->clock, w->now_ns);
+        *reading = model_clock_read(&w->clock, w->now_ns,
+            realtime ? w->clock.error_sec : model_clock_raw_ahead_sec(&w->clock, w->now_ns));
+        if (w->readings == 4)
+            reading->counter_after += 5000000;
         if (w->readings == 1)
-            ret_readings[i].counter_after -= 41;
+            reading->counter_after = reading->counter_before - 1;
         if (w->readings == 2)
-            ret_readings[i].nsec = 1000000000;
+            reading->nsec = 1000000000;
         w->now_ns += 40;
     }
 }
@@ -573,8 +439,8 @@ static void gather(struct world *w, struct observation *seen)
     seen->realtime = realtime;
     seen->raw = raw;
     seen->n_realtime = seen->n_raw = w->readings == 3 ? 0 : 4;
-    read_clock(w, 0, seen->n_raw, raw);
-    read_clock(w, w->system_ahead_ns, seen->n_realtime, realtime);
+    read_clock(w, false, seen->n_raw, raw);
+    read_clock(w, true, seen->n_realtime, realtime);
     if (w->race && (seen->measured & TRACKER_MEASURE_REALTIME)) {
         static struct vmclock_page page;
 
@@ -585,34 +451,28 @@ static void gather(struct world *w, struct observation *seen)
     }
 }
 
-/* As the runner's send_command(). */
+/* As chronyd_link_send(). */
 static void send_command(struct world *w, struct observation *ret)
 {
-    struct request *request;
+    struct model_chronyd *c = &w->server;
+    enum model_sent sent;
 
-    w->unsent = false;
-    if (w->chronyd == CHRONYD_AWAY)
-        start_chronyd(w); /* the next one will be another */
-    if (w->chronyd == CHRONYD_AWAY || (w->connected && w->connected_id != w->chronyd_id)) {
-        w->told_unsynchronised = w->connected = false;
+    if (c->n_queued == MODEL_QUEUE && c->queue[0].carried_out)
+        model_chronyd_take(c); /* it was read: only its reply is lost */
+    sent = model_chronyd_send(c, w->command, w->now_ns);
+    w->unsent = sent == MODEL_FULL;
+    if (sent == MODEL_GONE) {
+        w->told_unsynchronised = w->uncertain = false;
+        memset(w->sent, 0, sizeof(w->sent)); /* nobody got them */
         ret->chronyd = CHRONY_GONE;
         ret->chronyd_error = ECONNREFUSED;
-        return;
     }
-    w->connected = true;
-    w->connected_id = w->chronyd_id;
-    if (w->queued == QUEUE_MAX && !w->queue[0].carried_out) {
-        w->unsent = true;
+    if (sent != MODEL_SENT)
         return;
-    }
-    if (w->queued == QUEUE_MAX) /* it was read: only its reply is lost */
-        forget_oldest(w);
-    request = &w->queue[w->queued++];
-    *request = w->command;
     if (w->chronyd != CHRONYD_FROZEN)
-        carry_out(w, request);
+        carry_out(w, &c->queue[c->n_queued - 1]);
     if (w->chronyd == CHRONYD_SILENT)
-        forget_oldest(w);
+        c->n_queued = 0;
 }
 
 static void execute(struct world *w)
@@ -623,14 +483,14 @@ static void execute(struct world *w)
     if (orders->save_before_command || orders->save)
         w->saved = tracker_saved(&w->tracker);
     if (orders->command_length) {
-        w->command =
-            (struct request){.id = orders->command_id, .sequence = big_endian(orders->command + 8)};
-        memcpy(w->command.data, orders->command, sizeof(w->command.data));
+        memcpy(w->command, orders->command, sizeof(w->command));
         send_command(w, &next);
     }
     if (orders->send_sample) {
         next.sample_sent = true;
         next.sample_error = w->sock_error;
+        if (w->sock_error == 0 && w->server.alive && w->chronyd != CHRONYD_FROZEN)
+            model_chronyd_take_sample(&w->server, &w->clock, w->now_ns, &orders->sample);
     }
     w->carried = next;
 }
@@ -652,10 +512,13 @@ static void step(struct world *w)
             gather(w, seen);
         seen->now_ns = w->now_ns;
         seen->clock_source = w->clock_source;
-        seen->chronyd_id = w->connected_id;
+        seen->realtime_less_ns = MODEL_EPOCH * SECOND + w->clock.stepped_in_all_ns;
+        seen->chronyd_id = w->server.connected_id;
         if (w->unsent && w->orders.awaits_reply)
             send_command(w, seen);
-        seen->command_queued = w->unsent || (w->queued > 0 && !w->queue[w->queued - 1].carried_out);
+        seen->command_queued =
+            w->unsent ||
+            (w->server.n_queued > 0 && !w->server.queue[w->server.n_queued - 1].carried_out);
         tracker_step(&w->tracker, seen, &w->orders);
         if (!known && w->tracker.host.known)
             w->marker_at_reset = w->tracker.host.marker; /* nothing is known of the time before */
@@ -677,20 +540,22 @@ static void receive(struct world *w, const uint8_t *datagram, size_t length)
 
 static void reply_to_oldest(struct world *w)
 {
+    static const uint32_t references[] = {REFID, 0, MODEL_NTP, 0x7f7f0101};
+    const struct exchange *exchange = &w->tracker.client.exchange;
     uint8_t reply[CHRONY_REPLY_MAX];
-    struct request request;
+    struct model_request request;
     size_t length;
 
-    carry_out(w, &w->queue[0]);
-    request = w->queue[0];
-    forget_oldest(w);
+    carry_out(w, &w->server.queue[0]);
+    request = model_chronyd_take(&w->server);
     /* It answers after all that came before: what was sent before it is done, or never will be. */
     w->uncertain = false;
-    if (request.id == CHRONY_TRACKING && request.status == CHRONY_OK &&
-        request.sequence == w->tracker.client.exchange.sequence &&
-        w->tracker.client.exchange.owner != EXCHANGE_NONE)
+    if (model_request_id(request.bytes) == CHRONY_TRACKING && request.status == CHRONY_OK &&
+        model_request_get32(request.bytes, 8) == exchange->sequence &&
+        exchange->owner != EXCHANGE_NONE)
         w->told_unsynchronised = w->reference == 1 || w->reference == 3;
-    length = write_reply(w, &request, reply);
+    w->server.refid = references[w->reference];
+    length = model_chronyd_reply(&w->server, &w->clock, &request, reply);
     receive(w, reply, length);
 }
 
@@ -698,7 +563,7 @@ static void reply_to_oldest(struct world *w)
 static void turn(struct world *w)
 {
     step(w);
-    for (unsigned n = 0; w->chronyd == CHRONYD_ANSWERS && w->queued > 0; n++) {
+    for (unsigned n = 0; w->chronyd == CHRONYD_ANSWERS && w->server.n_queued > 0; n++) {
         must(n < COMMANDS_MAX);
         w->now_ns += 20 * US;
         reply_to_oldest(w);
@@ -744,7 +609,7 @@ static void configure(struct world *w, struct bytes *in)
     if (b & 128 && r->n_servers <= OWN_AT) {
         w->config.own_servers = (struct own_servers_config){.n = N_OWN,
             .n_names = 1,
-            .names = {{OWN_NAME, server_of_table(0).minpoll, server_of_table(0).maxpoll}}};
+            .names = {{MODEL_OWN_NAME, server_of_table(0).minpoll, server_of_table(0).maxpoll}}};
         for (unsigned i = 0; i < N_OWN; i++)
             w->config.own_servers.addresses[i] = server_of_table(OWN_AT + i).address;
     }
@@ -760,7 +625,9 @@ static void restart(struct world *w)
     memset(&w->carried, 0, sizeof(w->carried));
     memset(&w->orders, 0, sizeof(w->orders));
     w->orders.wake_at_ns = w->now_ns;
-    w->queued = 0; /* the old process's socket is gone with its replies */
+    /* The old process's socket is gone with its replies. */
+    w->server.n_queued = 0;
+    w->server.is_connected = w->server.connection_dead = w->unsent = false;
     w->uncertain = w->told_unsynchronised = false;
     w->stop = false;
     w->starts++;
@@ -778,7 +645,7 @@ static void receive_garbage(struct world *w, struct bytes *in)
 
     take(in, datagram, length);
     /* Not one that might be believed: that chronyd was told so the world has to know. */
-    if (length >= 28 && big_endian(datagram + 16) == t->client.exchange.sequence)
+    if (length >= 28 && model_request_get32(datagram, 16) == t->client.exchange.sequence)
         datagram[16] ^= 0x80;
     receive(w, datagram, length);
 }
@@ -807,7 +674,7 @@ static void act(struct world *w, struct bytes *in)
         add_marker(w);
         move_formula(w, in);
         break;
-    case ACT_STATUS: set_field(w, VMCLOCK_AT_CLOCK_STATUS, 1, take_u8(in)); break;
+    case ACT_STATUS: poke(w, VMCLOCK_AT_CLOCK_STATUS, 1, take_u8(in)); break;
     case ACT_POKE:
         at = take_u8(in);
         poke(w, at, 1, take_u8(in));
@@ -824,15 +691,15 @@ static void act(struct world *w, struct bytes *in)
         w->dirty = true; /* when it is back it is looked at again */
         break;
     case ACT_CHRONYD: set_chronyd(w, take_u8(in) % CHRONYD_N); break;
-    case ACT_STATUS_CODE: w->status = take_u8(in); break;
+    case ACT_STATUS_CODE: w->server.refuses_all = take_u8(in); break;
     case ACT_REPLY:
-        if (w->queued > 0)
+        if (w->server.n_queued > 0)
             reply_to_oldest(w);
         break;
     case ACT_DROP:
-        if (w->queued > 0) {
-            carry_out(w, &w->queue[0]);
-            forget_oldest(w);
+        if (w->server.n_queued > 0) {
+            carry_out(w, &w->server.queue[0]);
+            model_chronyd_take(&w->server);
         }
         break;
     case ACT_GARBAGE: receive_garbage(w, in); break;
@@ -849,14 +716,15 @@ static void act(struct world *w, struct bytes *in)
         break;
     case ACT_CRASH: restart(w); break;
     case ACT_FREQUENCY:
-        w->frequency_ppm = take_i16(in) % 1000 * -100.0;
-        w->frequency_ppm -= ldexp(take_i16(in), -12);
+        model_clock_move(&w->clock, w->now_ns);
+        w->clock.freq = take_i16(in) % 1000 * 100L * 65536;
+        w->clock.freq += take_i16(in) * 16L;
         break;
     case ACT_CLOCK_SOURCE: w->clock_source = take_u8(in) % (CLOCK_SOURCE_KVM + 1); break;
     case ACT_READINGS: w->readings = take_u8(in) % 5; break;
-    case ACT_SYSTEM_CLOCK: w->system_ahead_ns += take_i16(in) * MS; break;
+    case ACT_SYSTEM_CLOCK: model_clock_step(&w->clock, take_i16(in) * 1e-3); break;
     case ACT_COUNTER:
-        w->counter_jumps += (uint64_t)(int64_t)(int32_t)take_u32(in) << 16;
+        w->clock.counter_at_since += (uint64_t)(int64_t)(int32_t)take_u32(in) << 16;
         w->counter_jumped = true;
         break;
     case ACT_RACE: w->race = true; break;
@@ -892,15 +760,17 @@ static void check_rest(const struct world *w)
     }
     must(!restore_is_pending(&t->restore));
     for (unsigned i = 0; i < RECOVERY_SERVERS_MAX; i++) {
-        must(w->settings.minpoll[i] == server_of_table(i).minpoll);
-        must(w->settings.maxpoll[i] == server_of_table(i).maxpoll);
+        must(w->server.servers[i].minpoll == server_of_table(i).minpoll);
+        must(w->server.servers[i].maxpoll == server_of_table(i).maxpoll);
     }
-    must(w->reconfigured || w->settings.makestep_limit == w->config.recovery.makestep_limit ||
-         w->settings.makestep_limit == 0);
+    /* An update of chronyd's takes one off. */
+    must(w->reconfigured ||
+         (w->server.makestep_limit <= w->config.recovery.makestep_limit &&
+             w->server.makestep_threshold_sec == w->config.recovery.makestep_threshold_sec));
     if (w->stop)
         return;
     must(tracker_state(t) == TRACKER_FEEDING);
-    must(t->host.marker == get_field(w, VMCLOCK_AT_DISRUPTION_MARKER, 8));
+    must(t->host.marker == w->host.page.disruption_marker);
     must(w->refused_reset || t->recoveries.confirmed_marker == t->host.marker);
     must(w->refused_reset || w->marker_at_reset == t->host.marker);
 }
@@ -916,7 +786,7 @@ static void settle(struct world *w)
 
     w->now_ns += MS;
     w->busy = w->lost = w->race = false;
-    w->status = CHRONY_OK;
+    w->server.refuses_all = CHRONY_OK;
     set_chronyd(w, CHRONYD_ANSWERS);
     w->reference = 0;
     w->sock_error = w->readings = 0;
@@ -927,9 +797,7 @@ static void settle(struct world *w)
         add_marker(w);
     write_page(w, false);
     if (w->config.max_error_ns)
-        set_field(w, VMCLOCK_AT_FLAGS, 8,
-            get_field(w, VMCLOCK_AT_FLAGS, 8) | VMCLOCK_FLAG_TIME_MAXERROR_VALID |
-                VMCLOCK_FLAG_PERIOD_MAXERROR_VALID);
+        w->host.page.flags |= VMCLOCK_FLAG_TIME_MAXERROR_VALID | VMCLOCK_FLAG_PERIOD_MAXERROR_VALID;
     turn(w);
     for (unsigned n = 0; !at_rest(w, samples_before); n++) {
         must(n < SETTLE_STEPS && w->now_ns < deadline_ns);
@@ -951,6 +819,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bytes in = {data, size};
     static struct world world;
     struct world *w = &world;
+    struct recovery_server servers[RECOVERY_SERVERS_MAX];
     uint8_t start;
 
     memset(w, 0, sizeof(*w));
@@ -959,8 +828,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     start = take_u8(&in);
     w->dry_run = start & 8;
     configure(w, &in);
+    for (unsigned i = 0; i < RECOVERY_SERVERS_MAX; i++)
+        servers[i] = server_of_table(i);
+    model_clock_init(&w->clock, 1e9, (uint64_t)START_NS, w->now_ns); /* a tick is a nanosecond */
+    model_chronyd_init(&w->server, servers, RECOVERY_SERVERS_MAX);
+    w->server.first_named = OWN_AT;
+    w->server.n_named = N_OWN;
+    w->server.has_ntp = true;
+    w->server.sample_refid = REFID;
     start_chronyd(w);
-    set_field(w, VMCLOCK_AT_DISRUPTION_MARKER, 8, 7);
+    w->host.page.disruption_marker = 7;
     w->saved = (struct tracker_saved){
         .valid = start & 1,
         .confirmed_marker = start & 2 ? 6 : 7,
