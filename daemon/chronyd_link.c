@@ -14,6 +14,11 @@ void chronyd_link_init(struct chronyd_link *link, const char *command_socket)
     chronyd_init(&link->chronyd, command_socket);
 }
 
+void chronyd_link_join(struct chronyd_link *link, struct event_loop *loop)
+{
+    link->loop = loop;
+}
+
 void chronyd_link_close(struct chronyd_link *link)
 {
     chronyd_close(&link->chronyd);

@@ -23,6 +23,8 @@ struct chronyd_link {
 };
 
 void chronyd_link_init(struct chronyd_link *link, const char *command_socket);
+/* From now on there is a loop to wait in. */
+void chronyd_link_join(struct chronyd_link *link, struct event_loop *loop);
 void chronyd_link_close(struct chronyd_link *link);
 
 /*

@@ -42,6 +42,12 @@ void publisher_take_history(struct publisher *p)
     history_take_over(&p->history);
 }
 
+bool publisher_take_reload(struct publisher *p, bool taken)
+{
+    p->config_rejected = !taken;
+    return taken;
+}
+
 void publisher_tell_applications(struct publisher *p, int64_t device_opened_ns)
 {
     const struct config *c = p->config;

@@ -53,6 +53,9 @@ void publisher_leave_applications(struct publisher *p);
 /* What the vmclockd before left of this boot: once the boot is known. */
 void publisher_take_history(struct publisher *p);
 
+/* The configuration was read again, and is `taken`, which is returned, or rejected. */
+bool publisher_take_reload(struct publisher *p, bool taken);
+
 /* Keep what these orders say until there is time; events that are too many are counted. */
 void publisher_keep(struct publisher *p, const struct tracker_orders *orders);
 bool publisher_has_news(const struct publisher *p);

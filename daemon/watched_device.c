@@ -7,6 +7,16 @@
 #include "daemon/message.h"
 #include "daemon/system_clock.h"
 
+void watched_device_init(struct watched_device *watched, const char *path)
+{
+    *watched = (struct watched_device){.path = path, .notifications = {.path = path}};
+}
+
+void watched_device_join(struct watched_device *watched, struct event_loop *loop)
+{
+    watched->notifications.loop = loop;
+}
+
 static int open_it(struct watched_device *watched)
 {
     const int result = device_open(watched->path, &watched->device);
@@ -66,6 +76,11 @@ void watched_device_look(struct watched_device *watched, struct observation *see
         seen->look_error = watched->device ? ENXIO : watched->lost_error;
         break;
     }
+}
+
+bool watched_device_is_notified(struct watched_device *watched)
+{
+    return watched->device && notifications_take(&watched->notifications, watched->device);
 }
 
 void watched_device_forget(struct watched_device *watched)

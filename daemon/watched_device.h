@@ -17,12 +17,19 @@ struct watched_device {
     struct notifications notifications;
 };
 
+void watched_device_init(struct watched_device *watched, const char *path);
+/* From now on there is a loop to wait in. */
+void watched_device_join(struct watched_device *watched, struct event_loop *loop);
+
 /* At the start: it has to be there, with a valid page. 0 or -errno, which has been logged. */
 int watched_device_open(struct watched_device *watched);
 void watched_device_close(struct watched_device *watched);
 
 /* Look at the page, for the tracker. */
 void watched_device_look(struct watched_device *watched, struct observation *seen);
+
+/* The loop was woken for it: is that a notification? */
+bool watched_device_is_notified(struct watched_device *watched);
 
 /* The next look finds all new. */
 void watched_device_forget(struct watched_device *watched);

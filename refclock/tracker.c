@@ -6,6 +6,7 @@
 #include "refclock/step.h"
 
 #define SLACK_NS     INT64_C(5000000)
+#define MOVED_NS     INT64_C(20000)
 #define FIRST_ASK_NS INT64_C(1000000000) /* what chronyd is given to answer at the start */
 #define SAVED_FLAGS                                                                                \
     (VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT |                             \
@@ -131,11 +132,21 @@ bool tracker_goes_on(
     return next->chronyd != CHRONY_NOTHING || (orders->measure && orders->wake_at_ns <= now_ns);
 }
 
+/* The clock was stepped, or the guest suspended, since: applications are to be told at once. */
+static bool clocks_have_moved(const struct tracker_orders *orders, const struct observation *seen)
+{
+    const int64_t step_ns = seen->realtime_less_ns - orders->realtime_less_ns;
+
+    return step_ns > MOVED_NS || step_ns < -MOVED_NS ||
+           seen->suspended_ns - orders->suspended_ns > MOVED_NS;
+}
+
 bool tracker_must_step(const struct tracker_config *config, const struct tracker_orders *orders,
-    const struct observation *seen, bool was_busy, int64_t now_ns)
+    const struct observation *seen, bool was_busy)
 {
     return seen->look != HOST_LOOK_NONE || was_busy || seen->request || seen->stop ||
-           seen->ptp_read || tracker_is_due(config, orders, now_ns);
+           seen->ptp_read || clocks_have_moved(orders, seen) ||
+           tracker_is_due(config, orders, seen->now_ns);
 }
 
 /* --- what was observed --------------------------------------------------------------------------
@@ -307,6 +318,8 @@ static void describe(struct step *s)
 {
     const struct tracker *t = s->t;
 
+    s->orders->suspended_ns = s->seen->suspended_ns;
+    s->orders->realtime_less_ns = s->seen->realtime_less_ns;
     s->orders->stopped = t->stopping && !step_may_restore(t);
     s->orders->owes = restore_is_pending(&t->restore) && !t->config.dry_run;
     s->orders->awaits_reply = chrony_client_is_busy(&t->client);

@@ -121,6 +121,7 @@ struct tracker_orders {
     bool owes;             /* settings are still to be given back to chronyd */
     bool awaits_reply;     /* of chronyd, until `reply_deadline_ns` */
     int64_t reply_deadline_ns;
+    int64_t suspended_ns, realtime_less_ns; /* as they were seen */
     bool is_urgent; /* the clock is being corrected: nothing else has to be done meanwhile */
     bool notifies;  /* the page promises notifications */
     unsigned n_events;
@@ -173,11 +174,11 @@ bool tracker_goes_on(
     const struct tracker_orders *orders, const struct observation *next, int64_t now_ns);
 
 /*
- * After a look at the page: whether to step now. `was_busy`: the host was writing when it was
- * looked at before.
+ * After a look at the page and the clocks: whether to step now. `was_busy`: the host was writing
+ * when it was looked at before.
  */
 bool tracker_must_step(const struct tracker_config *config, const struct tracker_orders *orders,
-    const struct observation *seen, bool was_busy, int64_t now_ns);
+    const struct observation *seen, bool was_busy);
 
 /* One observation, one set of orders. */
 void tracker_step(

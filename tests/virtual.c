@@ -198,6 +198,9 @@ static void look(struct virtual_machine *vm, struct observation *seen)
     static struct vmclock_page page;
     uint8_t raw[VMCLOCK_FIELDS_END];
 
+    seen->now_ns = vm->now_ns;
+    seen->realtime_less_ns = MODEL_EPOCH * VIRTUAL_SEC + vm->clock.stepped_in_all_ns;
+    seen->suspended_ns = vm->suspended_ns;
     if (vm->device_lost) {
         vm->shown_valid = false;
         seen->look = HOST_LOOK_LOST;
@@ -260,7 +263,7 @@ static void step(struct virtual_machine *vm, struct observation *seen)
     static struct cross_timestamp realtime[16], raw[16];
 
     for (int i = 0; i < 64; i++) {
-        seen->now_ns = vm->stepped_ns = vm->now_ns;
+        vm->stepped_ns = vm->now_ns;
         if (vm->before_step)
             vm->before_step(vm);
         look(vm, seen);
@@ -277,8 +280,6 @@ static void step(struct virtual_machine *vm, struct observation *seen)
             seen->n_realtime = seen->n_raw = 16;
             seen->kernel_tai = vm->clock.tai;
         }
-        seen->realtime_less_ns = MODEL_EPOCH * VIRTUAL_SEC + vm->clock.stepped_in_all_ns;
-        seen->suspended_ns = vm->suspended_ns;
         seen->clock_source = vm->other_clock_source ? CLOCK_SOURCE_OTHER : CLOCK_SOURCE_COUNTER;
         seen->ptp_id = vm->ptp_id;
         seen->ptp_limited = vm->ptp_limited;
@@ -423,7 +424,7 @@ void virtual_run(struct virtual_machine *vm, int64_t duration_ns)
             vm->next_tick_ns += vm->tick_ns;
             look(vm, &seen);
             vm->shown_valid = vm->shown_valid && seen.look != HOST_LOOK_CHANGED;
-            if (tracker_must_step(&vm->tracker.config, &vm->orders, &seen, false, vm->now_ns)) {
+            if (tracker_must_step(&vm->tracker.config, &vm->orders, &seen, false)) {
                 memset(&seen, 0, sizeof(seen));
                 step(vm, &seen);
             }
