@@ -116,12 +116,12 @@ static bool state_holds_samples(const struct recovery *r)
 
 bool recovery_holds_samples(const struct recovery *r)
 {
-    return state_holds_samples(r) && !r->away && !r->refining;
+    return state_holds_samples(r) && !r->away && !r->refinement.runs;
 }
 
 bool recovery_pauses_samples(const struct recovery *r)
 {
-    return state_holds_samples(r) && r->refining;
+    return state_holds_samples(r) && r->refinement.runs;
 }
 
 bool recovery_uses_page(const struct recovery *r)
@@ -166,8 +166,8 @@ void recovery_end(struct recovery *r, enum recovery_outcome outcome, int64_t now
 {
     r->outcome = outcome;
     r->ended_ns = r->synchronised_ns ? r->synchronised_ns : now_ns;
-    r->refining = false;
-    r->refine_due_ns = 0;
+    r->refinement.runs = false;
+    r->refinement.due_ns = 0;
     recovery_enter(r, RECOVERY_IDLE);
 }
 
@@ -219,14 +219,14 @@ static void handle_reply(
         r->unanswered_resets++;
     else if (event == RECOVERY_SILENCE && !asks && r->unanswered++ == UNANSWERED_MAX) {
         next = RECOVERY_AWAIT_SYNC;
-        r->refine_due_ns = 0;
+        r->refinement.due_ns = 0;
     }
     if (next == RECOVERY_PROBE && r->state != RECOVERY_PROBE)
         r->probe_for = r->state;
     if (next == r->state && ++r->failures == table[r->state].tries) {
         next = table[r->state].gives_up;
         if (next == RECOVERY_AWAIT_SYNC)
-            r->refine_due_ns = 0;
+            r->refinement.due_ns = 0;
     }
     if (next == RECOVERY_RESET && r->state == RECOVERY_RESET)
         order->news |= RECOVERY_NEWS_REFUSED;
@@ -277,7 +277,7 @@ static void handle_gone(struct recovery *r, int64_t now_ns)
     r->exact_unavailable = false;
     if (r->state == RECOVERY_IDLE)
         return;
-    r->refine_due_ns = 0;
+    r->refinement.due_ns = 0;
     if (r->cause == RECOVERY_CAUSE_START)
         recovery_end(r, RECOVERY_OUTCOME_ABANDONED, now_ns);
     else if (!state_holds_samples(r)) /* the clock is corrected: await a reference */
@@ -301,7 +301,7 @@ static void check(const struct recovery *r, const struct recovery_order *order)
     assert(!(order->send && order->measure));
     assert(
         r->state == RECOVERY_IDLE || r->sent || order->measure || order->wake_at_ns != INT64_MAX);
-    assert(!state_holds_samples(r) || r->released_ns == 0 || r->refining);
+    assert(!state_holds_samples(r) || r->released_ns == 0 || r->refinement.runs);
     assert(!r->away || r->state == RECOVERY_RESET);
 }
 

@@ -195,23 +195,24 @@ struct recovery {
     bool synchronised;      /* chronyd was, at the end */
     bool last_offset_slews; /* what was sent last is to be slewed, not stepped */
     bool offset_sent;       /* one was, since the beginning */
-    bool refining;          /* a correction after the first one is under way */
     unsigned round, server;
     unsigned failures;          /* in this state, in a row */
     unsigned unanswered_resets; /* that chronyd has read */
     unsigned unanswered;        /* other commands that it has read */
     int64_t wait_until_ns;      /* nothing is sent before */
     int64_t slew_since_ns;
-    int64_t first_slew_ns;                  /* since when slews hold the samples; 0: none has yet */
-    int64_t released_ns;                    /* when samples were allowed again; 0: not yet */
-    int64_t refine_since_ns, refine_due_ns; /* due 0: not any more, or not at all */
+    int64_t first_slew_ns; /* since when slews hold the samples; 0: none has yet */
+    int64_t released_ns;   /* when samples were allowed again; 0: not yet */
     int64_t started_ns, reset_ns, corrected_ns, synchronised_ns, ended_ns; /* 0: has not been */
     /* What was corrected, for the report. */
     double rate_ppm, offset_sec;
     double remaining_sec; /* NAN: not measured */
+    /* What comes after the first correction, by a rate that is known better. */
     struct {
-        double rate_ppm, offset_sec;
-    } refined; /* of that, by the refinement that runs */
+        bool runs;
+        int64_t since_ns, due_ns;    /* due 0: not any more, or not at all */
+        double rate_ppm, offset_sec; /* of what was corrected, by the one that runs */
+    } refinement;
 };
 
 /* Their names in the state file and in JSON; "unknown" for any other number. */

@@ -25,7 +25,7 @@
 /* The clock is as right as it can be made now. */
 static void rest(struct recovery *r)
 {
-    if (r->refining)
+    if (r->refinement.runs)
         recovery_enter(r, RECOVERY_AWAIT_SYNC);
     else
         recovery_enter(r, r->page_grade == RECOVERY_PAGE_FULL ? RECOVERY_BURST : RECOVERY_REARM);
@@ -34,10 +34,10 @@ static void rest(struct recovery *r)
 /* Leave the offset to chronyd, whose own rules may allow what ours do not. */
 static void leave(struct recovery *r, enum recovery_news why, struct recovery_order *order)
 {
-    r->left_to_chronyd = r->left_to_chronyd || !r->refining;
-    r->refine_due_ns = 0;
+    r->left_to_chronyd = r->left_to_chronyd || !r->refinement.runs;
+    r->refinement.due_ns = 0;
     order->news |= why;
-    recovery_enter(r, r->refining ? RECOVERY_AWAIT_SYNC : RECOVERY_BURST);
+    recovery_enter(r, r->refinement.runs ? RECOVERY_AWAIT_SYNC : RECOVERY_BURST);
 }
 
 enum reading { READING_AWAITED, READING_HAD, READING_FAILED };
@@ -84,13 +84,13 @@ void recovery_act_rate(struct recovery *r, const struct turn *turn)
     enum reading reading;
 
     /* It is as well known as by the last reading: take one more. */
-    if (r->refining && (reading = read_clock(r, turn)) != READING_HAD) {
+    if (r->refinement.runs && (reading = read_clock(r, turn)) != READING_HAD) {
         if (reading == READING_FAILED)
             rest(r);
         return;
     }
     if (view->rate_known && view->rate_doubt_ppm <= RATE_FINAL_PPM)
-        r->refine_due_ns = 0; /* this is the last time */
+        r->refinement.due_ns = 0; /* this is the last time */
     if (!is_rate_worth(view)) {
         recovery_enter(r, RECOVERY_OFFSET);
         return;
@@ -100,7 +100,7 @@ void recovery_act_rate(struct recovery *r, const struct turn *turn)
         return;
     }
     r->rate_ppm += view->rate_ppm;
-    r->refined.rate_ppm += view->rate_ppm;
+    r->refinement.rate_ppm += view->rate_ppm;
     recovery_send(
         r, turn->order, (struct chrony_command){.id = CHRONY_DFREQ, .ppm = view->rate_ppm});
 }
@@ -135,25 +135,25 @@ static bool is_good_enough(const struct recovery *r, const struct turn *turn, bo
     const bool slew_would_not_help = offset <= SLEW_ENOUGH_SEC;
     const bool may_slew_only = !may_step(r, turn->config, view->offset_sec);
 
-    return offset <= least || r->round == (r->refining ? 1 : ROUNDS_MAX) || r->cannot_step ||
+    return offset <= least || r->round == (r->refinement.runs ? 1 : ROUNDS_MAX) || r->cannot_step ||
            (r->round >= 2 && (!shrinks || slew_would_not_help)) ||
-           ((r->round >= 1 || r->refining || r->cause == RECOVERY_CAUSE_START) && may_slew_only &&
-               slew_would_not_help);
+           ((r->round >= 1 || r->refinement.runs || r->cause == RECOVERY_CAUSE_START) &&
+               may_slew_only && slew_would_not_help);
 }
 
 static void corrected(struct recovery *r, const struct turn *turn)
 {
-    if (!r->refining) {
+    if (!r->refinement.runs) {
         r->corrected_ns = turn->view->now_ns;
         turn->order->news |= RECOVERY_NEWS_CORRECTED;
         /* A clock that does not follow is not told more. */
         if (r->offset_sent &&
             fabs(r->remaining_sec) > fmax(SLEW_ENOUGH_SEC, fabs(r->offset_sec) / 2))
-            r->refine_due_ns = 0;
-    } else if (r->refined.rate_ppm != 0 || r->refined.offset_sec != 0) {
+            r->refinement.due_ns = 0;
+    } else if (r->refinement.rate_ppm != 0 || r->refinement.offset_sec != 0) {
         turn->order->news |= RECOVERY_NEWS_REFINED;
-        turn->order->refined.rate_ppm = r->refined.rate_ppm;
-        turn->order->refined.offset_sec = r->refined.offset_sec;
+        turn->order->refined.rate_ppm = r->refinement.rate_ppm;
+        turn->order->refined.offset_sec = r->refinement.offset_sec;
     }
     rest(r);
 }
@@ -161,11 +161,11 @@ static void corrected(struct recovery *r, const struct turn *turn)
 /* The page is gone, is written or about to change, it is a leap second, or the PTP clock fails. */
 static void go_on_without(struct recovery *r)
 {
-    if (!r->refining && r->source == RECOVERY_CORRECTOR_PTP) {
+    if (!r->refinement.runs && r->source == RECOVERY_CORRECTOR_PTP) {
         r->page_grade = RECOVERY_PAGE_MARKER_ONLY;
-        r->refine_due_ns = 0;
+        r->refinement.due_ns = 0;
     }
-    recovery_enter(r, r->refining ? RECOVERY_AWAIT_SYNC : RECOVERY_REARM);
+    recovery_enter(r, r->refinement.runs ? RECOVERY_AWAIT_SYNC : RECOVERY_REARM);
 }
 
 void recovery_act_offset(struct recovery *r, const struct turn *turn)
@@ -176,7 +176,7 @@ void recovery_act_offset(struct recovery *r, const struct turn *turn)
     bool shrinks;
 
     if (r->page_grade == RECOVERY_PAGE_PERIOD) {
-        if (r->refining)
+        if (r->refinement.runs)
             corrected(r, turn);
         else
             rest(r);
@@ -192,7 +192,7 @@ void recovery_act_offset(struct recovery *r, const struct turn *turn)
     if (reading != READING_HAD)
         return;
     r->source = turn->view->source;
-    if (!r->refining && r->round == 1 && r->rate_ppm == 0 && r->refine_due_ns != 0 &&
+    if (!r->refinement.runs && r->round == 1 && r->rate_ppm == 0 && r->refinement.due_ns != 0 &&
         is_rate_worth(turn->view)) {
         recovery_enter(
             r, RECOVERY_RATE); /* it has become known since the first offset was measured */
@@ -218,9 +218,9 @@ void recovery_act_offset(struct recovery *r, const struct turn *turn)
     if (!r->last_offset_slews && turn->config->step == RECOVERY_STEP_FORWARD)
         send_sec -= FORWARD_SHORT_SEC;
     r->round++;
-    if (r->refined.offset_sec == 0) { /* the next ones are what this one leaves */
+    if (r->refinement.offset_sec == 0) { /* the next ones are what this one leaves */
         r->offset_sec += offset;
-        r->refined.offset_sec += offset;
+        r->refinement.offset_sec += offset;
     }
     r->offset_sent = true;
     recovery_send(
@@ -312,10 +312,10 @@ void recovery_no_command(struct recovery *r, const struct turn *turn)
 void recovery_settle(struct recovery *r, const struct turn *turn)
 {
     (void)turn;
-    r->refine_due_ns = 0;
-    if (!r->refining)
+    r->refinement.due_ns = 0;
+    if (!r->refinement.runs)
         r->page_grade = r->page_grade >= RECOVERY_PAGE_TIME && r->source != RECOVERY_CORRECTOR_PTP
                             ? RECOVERY_PAGE_TIME
                             : RECOVERY_PAGE_MARKER_ONLY;
-    recovery_enter(r, r->refining ? RECOVERY_AWAIT_SYNC : RECOVERY_REARM);
+    recovery_enter(r, r->refinement.runs ? RECOVERY_AWAIT_SYNC : RECOVERY_REARM);
 }

@@ -69,8 +69,8 @@ static int64_t next_refinement_ns(const struct recovery *r, int64_t now_ns)
         3 * MS, 10 * MS, 25 * MS, 50 * MS, 100 * MS, 200 * MS, 500 * MS, 1000 * MS, 4000 * MS};
 
     for (size_t i = 0; i < sizeof(stages_ns) / sizeof(stages_ns[0]); i++)
-        if (r->refine_since_ns + stages_ns[i] > now_ns)
-            return r->refine_since_ns + stages_ns[i];
+        if (r->refinement.since_ns + stages_ns[i] > now_ns)
+            return r->refinement.since_ns + stages_ns[i];
     return 0;
 }
 
@@ -113,8 +113,8 @@ void recovery_act_await_page(struct recovery *r, const struct turn *turn)
         break;
     case RECOVERY_PAGE_PERIOD:
     case RECOVERY_PAGE_FULL:
-        r->refine_since_ns = turn->view->now_ns;
-        r->refine_due_ns = next_refinement_ns(r, turn->view->now_ns);
+        r->refinement.since_ns = turn->view->now_ns;
+        r->refinement.due_ns = next_refinement_ns(r, turn->view->now_ns);
         /* The offset does not wait for a rate of which nothing is known yet. */
         recovery_enter(r, r->exact_unavailable                  ? RECOVERY_SETTLE
                           : r->source == RECOVERY_CORRECTOR_PTP ? RECOVERY_OFFSET
@@ -127,20 +127,20 @@ static void await_sync(struct recovery *r, int64_t now_ns)
 {
     recovery_enter(r, RECOVERY_AWAIT_SYNC);
     r->wait_until_ns = now_ns + SYNC_POLL_NS;
-    if (r->refine_due_ns > now_ns && r->refine_due_ns < r->wait_until_ns)
-        r->wait_until_ns = r->refine_due_ns;
+    if (r->refinement.due_ns > now_ns && r->refinement.due_ns < r->wait_until_ns)
+        r->wait_until_ns = r->refinement.due_ns;
 }
 
 void recovery_act_await_sync(struct recovery *r, const struct turn *turn)
 {
     const int64_t now_ns = turn->view->now_ns;
 
-    r->refining = false;
+    r->refinement.runs = false;
     if (now_ns - r->released_ns >= SYNC_WAIT_NS)
         recovery_end_released(r, false, now_ns);
     else if (turn->view->busy)
-        r->wait_until_ns = now_ns + (r->refine_due_ns ? MS : SYNC_POLL_NS);
-    else if (r->refine_due_ns && r->refine_due_ns <= now_ns)
+        r->wait_until_ns = now_ns + (r->refinement.due_ns ? MS : SYNC_POLL_NS);
+    else if (r->refinement.due_ns && r->refinement.due_ns <= now_ns)
         recovery_enter(r, RECOVERY_REFINE);
     else
         recovery_act_ask(r, turn);
@@ -149,10 +149,10 @@ void recovery_act_await_sync(struct recovery *r, const struct turn *turn)
 /* DFREQ adds to the frequency that chronyd has now. */
 void recovery_act_refine(struct recovery *r, const struct turn *turn)
 {
-    r->refining = true;
+    r->refinement.runs = true;
     r->round = 0;
-    r->refined.rate_ppm = r->refined.offset_sec = 0;
-    r->refine_due_ns = next_refinement_ns(r, turn->view->now_ns);
+    r->refinement.rate_ppm = r->refinement.offset_sec = 0;
+    r->refinement.due_ns = next_refinement_ns(r, turn->view->now_ns);
     recovery_act_ask(r, turn);
 }
 
@@ -160,7 +160,7 @@ void recovery_judge_sync(struct recovery *r, const struct turn *turn)
 {
     if (turn->view->synchronised && r->synchronised_ns == 0)
         r->synchronised_ns = turn->view->now_ns;
-    if (turn->view->synchronised && r->refine_due_ns == 0)
+    if (turn->view->synchronised && r->refinement.due_ns == 0)
         recovery_end_released(r, true, turn->view->now_ns);
     else
         await_sync(r, turn->view->now_ns);

@@ -75,7 +75,7 @@ static void measure(const struct step *s, struct recovery_view *view)
     const unsigned needed = TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_TAI;
     /* A dry run may not ask: its DFREQ is the frequency that chronyd would have in the end. */
     const double frequency_ppm = t->config.dry_run ? 0 : t->client.known.frequency_ppm;
-    const bool pretends = t->config.dry_run && t->recoveries.recovery.refining;
+    const bool pretends = t->config.dry_run && t->recoveries.recovery.refinement.runs;
     struct offset offset;
 
     view->source = RECOVERY_CORRECTOR_PAGE;
@@ -98,7 +98,7 @@ static void measure(const struct step *s, struct recovery_view *view)
 static void measure_by_ptp(const struct step *s, struct recovery_view *view)
 {
     const struct tracker *t = s->t;
-    const bool pretends = t->config.dry_run && t->recoveries.recovery.refining;
+    const bool pretends = t->config.dry_run && t->recoveries.recovery.refinement.runs;
 
     view->page = t->config.correct_frequency ? RECOVERY_PAGE_FULL : RECOVERY_PAGE_TIME;
     view->source = RECOVERY_CORRECTOR_PTP;

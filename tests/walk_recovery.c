@@ -248,11 +248,11 @@ static struct recovery concrete(const struct node *n)
         .remaining_sec = offsets[n->remaining],
         .source = (enum recovery_corrector)n->source,
         .offset_sent = n->offset_sent,
-        .refining = n->refining,
-        .refine_since_ns = NOW - refine_ages_ns[n->refine_age],
-        .refine_due_ns = n->refine_due == REFINE_NONE  ? 0
-                         : n->refine_due == REFINE_DUE ? NOW - MS
-                                                       : NOW + SECOND / 20,
+        .refinement.runs = n->refining,
+        .refinement.since_ns = NOW - refine_ages_ns[n->refine_age],
+        .refinement.due_ns = n->refine_due == REFINE_NONE  ? 0
+                             : n->refine_due == REFINE_DUE ? NOW - MS
+                                                           : NOW + SECOND / 20,
     };
 
     return r;
@@ -318,21 +318,21 @@ static void abstract(const struct recovery *r, struct node *n)
                                                           : SLEWS_HELD;
     n->source = (uint8_t)r->source;
     n->offset_sent = r->offset_sent;
-    n->refining = r->refining;
-    n->refine_due = r->refine_due_ns == 0     ? REFINE_NONE
-                    : r->refine_due_ns <= NOW ? REFINE_DUE
-                                              : REFINE_LATER;
-    n->refine_age = NOW - r->refine_since_ns < SECOND       ? 0
-                    : NOW - r->refine_since_ns < 4 * SECOND ? 1
-                                                            : 2;
+    n->refining = r->refinement.runs;
+    n->refine_due = r->refinement.due_ns == 0     ? REFINE_NONE
+                    : r->refinement.due_ns <= NOW ? REFINE_DUE
+                                                  : REFINE_LATER;
+    n->refine_age = NOW - r->refinement.since_ns < SECOND       ? 0
+                    : NOW - r->refinement.since_ns < 4 * SECOND ? 1
+                                                                : 2;
     /* What has been and is not looked at again. */
-    if (r->refine_due_ns == 0)
+    if (r->refinement.due_ns == 0)
         n->refine_age = 2;
     else if (r->state != RECOVERY_AWAIT_SYNC) { /* it is looked at there only */
         n->refine_age = 0;
         n->refine_due = REFINE_DUE;
     }
-    if (r->refining) { /* what it waits for has had its time */
+    if (r->refinement.runs) { /* what it waits for has had its time */
         n->age = AGE_SYNC_LATE;
         n->reset_age = r->reset_ns ? LATE : NOT;
     }
@@ -344,9 +344,10 @@ static void abstract(const struct recovery *r, struct node *n)
         n->had_reference = n->unanswered_resets = 0;
     if (r->state == RECOVERY_AWAIT_SYNC || r->state == RECOVERY_BURST)
         n->round = n->server = n->remaining = n->last_offset_slews = 0;
-    if ((r->state == RECOVERY_AWAIT_SYNC || r->state == RECOVERY_BURST) && r->refine_due_ns == 0)
+    if ((r->state == RECOVERY_AWAIT_SYNC || r->state == RECOVERY_BURST) &&
+        r->refinement.due_ns == 0)
         n->unanswered_in_all = n->cannot_step = n->offset_sent = n->source = 0;
-    if (!recovery_holds_samples(r) && !r->refining && r->refine_due_ns == 0)
+    if (!recovery_holds_samples(r) && !r->refinement.runs && r->refinement.due_ns == 0)
         n->slews_age = SLEWS_NONE;
     if (r->state == RECOVERY_IDLE) {
         n->round = n->unanswered_in_all = n->server = n->remaining = n->last_offset_slews = n->age =
@@ -551,10 +552,10 @@ static void check_sends(
     struct node *w, const struct recovery *r, const struct recovery_order *order)
 {
     static const uint8_t most[] = {0, 16, 0, 5, 18, 2, 8, 1, 0, 0};
-    const uint8_t phase = phase_of(r->state, r->probe_for, r->refining);
+    const uint8_t phase = phase_of(r->state, r->probe_for, r->refinement.runs);
 
     must(phase == 0 || phase >= w->phase || (w->phase == 9 && phase == 8), "it goes back");
-    must(w->phase == 9 || phase != 9 || (r->refine_due_ns == 0 || r->refine_due_ns > NOW),
+    must(w->phase == 9 || phase != 9 || (r->refinement.due_ns == 0 || r->refinement.due_ns > NOW),
         "a correction is refined without end");
     if (phase != w->phase)
         w->sends = 0;

@@ -246,7 +246,7 @@ static void check_command(struct world *w)
     const unsigned both = TRACKER_MEASURE_REALTIME | TRACKER_MEASURE_TAI;
     const double number = chrony_float_decode(model_request_get32(request, 20));
     const bool by_measurement =
-        w->tracker.recoveries.recovery.refining || w->tracker.recoveries.recovery.round > 0;
+        w->tracker.recoveries.recovery.refinement.runs || w->tracker.recoveries.recovery.round > 0;
 
     must(!w->dry_run);
     must(strcmp(chrony_command_str(id), "unknown") != 0);
