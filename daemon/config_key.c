@@ -2,16 +2,13 @@
 #include "daemon/config_key.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "daemon/config_value.h"
 #include "daemon/edit_distance.h"
 #include "daemon/sock_sender.h"
 
@@ -20,39 +17,6 @@
 #define SOCKET_PATH_MAX  (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 #define OWN_SOCKET_BYTES 22                    /* "/vmclockd.4194304.sock" */
 #define REPLACED_MAX     (CONFIG_PATH_MAX - 8) /* of a path, with ".new" or ".lock" behind it */
-
-static void *field(const struct config_key *key, struct config *config)
-{
-    return (char *)config + key->offset;
-}
-
-static const void *const_field(const struct config_key *key, const struct config *config)
-{
-    return (const char *)config + key->offset;
-}
-
-/* --- kinds of values ----------------------------------------------------------------------- */
-
-static const char *parse_path(
-    const struct config_key *key, const char *value, struct config *config)
-{
-    const char *slash = strrchr(value, '/');
-    const size_t n = strlen(value);
-
-    if (value[0] != '/' || n >= CONFIG_PATH_MAX || (double)n > key->maximum)
-        return key->expected;
-    if (slash[1] == '\0' || strcmp(slash, "/.") == 0 || strcmp(slash, "/..") == 0)
-        return "a path that ends in a file's name";
-    if (key->minimum > 0 && (double)(slash - value) + key->minimum > key->maximum)
-        return key->expected; /* leave room for our own socket's name */
-    memcpy(field(key, config), value, n + 1);
-    return NULL;
-}
-
-static void print_text(const struct config_key *key, const struct config *config, FILE *to)
-{
-    fputs(const_field(key, config), to);
-}
 
 /* node-exporter reads no other names; a temporary file beside it must not be one of them. */
 static const char *parse_metrics_file(
@@ -66,7 +30,7 @@ static const char *parse_metrics_file(
     }
     if (n < 6 || strcmp(value + n - 5, ".prom") != 0)
         return key->expected;
-    return parse_path(key, value, config);
+    return config_value_parse_path(key, value, config);
 }
 
 static void print_metrics_file(const struct config_key *key, const struct config *config, FILE *to)
@@ -75,28 +39,11 @@ static void print_metrics_file(const struct config_key *key, const struct config
     fputs(config->metrics_file[0] ? config->metrics_file : "none", to);
 }
 
-/* A path, or none, which is kept as an empty one. */
-static const char *parse_optional_path(
-    const struct config_key *key, const char *value, struct config *config)
-{
-    if (strcmp(value, "none") != 0)
-        return parse_path(key, value, config);
-    *(char *)field(key, config) = '\0';
-    return NULL;
-}
-
-static void print_optional_path(const struct config_key *key, const struct config *config, FILE *to)
-{
-    const char *path = const_field(key, config);
-
-    fputs(path[0] ? path : "none", to);
-}
-
 static const char *parse_chrony_conf(
     const struct config_key *key, const char *value, struct config *config)
 {
     if (strcmp(value, "auto") != 0)
-        return parse_path(key, value, config);
+        return config_value_parse_path(key, value, config);
     config->chrony_conf[0] = '\0';
     return NULL;
 }
@@ -109,148 +56,6 @@ static void print_chrony_conf(const struct config_key *key, const struct config 
           : config->chrony_file[0] ? config->chrony_file
                                    : "auto",
         to);
-}
-
-static const struct {
-    const char *name;
-    double ns;
-} units[] = {
-    {"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}};
-
-#define N_UNITS (sizeof(units) / sizeof(units[0]))
-#define UNITS   "with its unit: ns, us, ms, s, m, h, d"
-
-bool config_parse_number(const char *value, const char **ret_end, double *ret_number)
-{
-    const size_t n = strspn(value, "0123456789.");
-    char *end;
-
-    if (n == 0)
-        return false;
-    *ret_number = strtod(value, &end);
-    *ret_end = value + n;
-    return end == *ret_end;
-}
-
-static const char *parse_duration(
-    const struct config_key *key, const char *value, struct config *config)
-{
-    const char *unit;
-    double number, ns = -1;
-
-    if (!config_parse_number(value, &unit, &number))
-        return key->expected;
-    if (*unit == '\0' && number == 0 && key->minimum == 0)
-        ns = 0;
-    for (size_t i = 0; i < N_UNITS; i++)
-        if (strcmp(unit, units[i].name) == 0)
-            ns = rint(number * units[i].ns);
-    if (ns < key->minimum || ns > key->maximum)
-        return key->expected;
-    *(int64_t *)field(key, config) = (int64_t)ns;
-    return NULL;
-}
-
-static void print_duration(const struct config_key *key, const struct config *config, FILE *to)
-{
-    const int64_t ns = *(const int64_t *)const_field(key, config);
-    size_t i = N_UNITS;
-
-    if (ns == 0) {
-        fputs("0", to);
-        return;
-    }
-    while (--i > 0 && ns % (int64_t)units[i].ns != 0)
-        ;
-    fprintf(to, "%" PRId64 "%s", ns / (int64_t)units[i].ns, units[i].name);
-}
-
-static const char *parse_count(
-    const struct config_key *key, const char *value, struct config *config)
-{
-    const char *end;
-    double number;
-
-    if (!config_parse_number(value, &end, &number) || *end || number != floor(number) ||
-        number < key->minimum || number > key->maximum)
-        return key->expected;
-    *(unsigned *)field(key, config) = (unsigned)number;
-    return NULL;
-}
-
-static void print_count(const struct config_key *key, const struct config *config, FILE *to)
-{
-    fprintf(to, "%u", *(const unsigned *)const_field(key, config));
-}
-
-/* As config_parse_number() takes it: %g would give some an exponent. */
-static void print_number(double number, FILE *to)
-{
-    const int digits = number > 0 ? (int)fmax(0, 5 - floor(log10(number))) : 0;
-    char text[400];
-    int n = snprintf(text, sizeof(text), "%.*f", digits, number);
-
-    while (digits > 0 && text[n - 1] == '0')
-        n--;
-    if (text[n - 1] == '.')
-        n--;
-    fprintf(to, "%.*s", n, text);
-}
-
-static const char *parse_real(
-    const struct config_key *key, const char *value, struct config *config)
-{
-    const char *end;
-    double number;
-
-    if (!config_parse_number(value, &end, &number) || *end || number < key->minimum ||
-        number > key->maximum)
-        return key->expected;
-    *(double *)field(key, config) = number;
-    return NULL;
-}
-
-static void print_real(const struct config_key *key, const struct config *config, FILE *to)
-{
-    print_number(*(const double *)const_field(key, config), to);
-}
-
-/* As max-rate, and with a unit. */
-static const char *parse_ppm(const struct config_key *key, const char *value, struct config *config)
-{
-    const char *end;
-    double number;
-
-    if (!config_parse_number(value, &end, &number) || number < key->minimum ||
-        number > key->maximum)
-        return key->expected;
-    end += strspn(end, " ");
-    if (*end && strcmp(end, "ppm") != 0)
-        return key->expected;
-    *(double *)field(key, config) = number;
-    return NULL;
-}
-
-static void print_ppm(const struct config_key *key, const struct config *config, FILE *to)
-{
-    print_number(*(const double *)const_field(key, config), to);
-    fputs("ppm", to);
-}
-
-static const char *parse_bool(
-    const struct config_key *key, const char *value, struct config *config)
-{
-    const bool yes = strcmp(value, "yes") == 0;
-
-    if (!yes && strcmp(value, "no") != 0)
-        return key->expected;
-    *(bool *)field(key, config) = yes;
-    return NULL;
-}
-
-static void print_bool(const struct config_key *key, const struct config *config, FILE *to)
-{
-    fputs(*(const bool *)const_field(key, config) ? "yes" : "no", to);
 }
 
 static const char *const step_names[] = {"always", "forward", "never"};
@@ -273,25 +78,6 @@ static void print_step(const struct config_key *key, const struct config *config
     fputs(step_names[config->tracker.recovery.step], to);
 }
 
-/* Whole numbers separated by `separator`, nothing behind the last. */
-static bool parse_integers(const char *value, char separator, unsigned n, long *ret_numbers)
-{
-    for (unsigned i = 0; i < n; i++) {
-        char *end;
-
-        if (isspace((unsigned char)*value) && separator != ' ')
-            return false;
-        errno = 0;
-        ret_numbers[i] = strtol(value, &end, 10);
-        if (end == value || errno)
-            return false;
-        if (i + 1 < n ? *end != separator : *end != '\0')
-            return false;
-        value = end + 1;
-    }
-    return true;
-}
-
 static const char *parse_makestep(
     const struct config_key *key, const char *value, struct config *config)
 {
@@ -306,7 +92,7 @@ static const char *parse_makestep(
         return NULL;
     }
     if (!config_parse_number(value, &rest, &threshold) || *rest != ' ' ||
-        !parse_integers(rest + 1 + strspn(rest + 1, " "), ' ', 1, &limit) ||
+        !config_value_parse_integers(rest + 1 + strspn(rest + 1, " "), ' ', 1, &limit) ||
         threshold > key->maximum || limit < -1 || limit > 1000000)
         return key->expected;
     r->makestep_threshold_sec = threshold;
@@ -323,7 +109,7 @@ static void print_makestep(const struct config_key *key, const struct config *co
         fputs("none", to);
         return;
     }
-    print_number(r->makestep_threshold_sec, to);
+    config_value_print_number(r->makestep_threshold_sec, to);
     fprintf(to, " %" PRId32, r->makestep_limit);
 }
 
@@ -337,8 +123,8 @@ static const char *parse_burst(
         r->burst_good = r->burst_total = 0;
         return NULL;
     }
-    if (!parse_integers(value, '/', 2, numbers) || numbers[0] < 1 || numbers[1] < numbers[0] ||
-        numbers[1] > (long)key->maximum)
+    if (!config_value_parse_integers(value, '/', 2, numbers) || numbers[0] < 1 ||
+        numbers[1] < numbers[0] || numbers[1] > (long)key->maximum)
         return key->expected;
     r->burst_good = (int32_t)numbers[0];
     r->burst_total = (int32_t)numbers[1];
@@ -374,8 +160,8 @@ bool config_parse_server(const char *value, struct recovery_server *ret_server)
     else
         return false;
     value += n + strspn(value + n, " ");
-    if (!parse_integers(value, ' ', 2, polls) || polls[0] < POLL_MIN || polls[1] < polls[0] ||
-        polls[1] > POLL_MAX)
+    if (!config_value_parse_integers(value, ' ', 2, polls) || polls[0] < POLL_MIN ||
+        polls[1] < polls[0] || polls[1] > POLL_MAX)
         return false;
     server.minpoll = (int32_t)polls[0];
     server.maxpoll = (int32_t)polls[1];
@@ -496,15 +282,18 @@ static const char *parse_refid(
 #define AT(member) offsetof(struct config, member)
 #define PATH(name, default_text, member, beside, max, expected)                                    \
     {                                                                                              \
-        name, parse_path, print_text, default_text, AT(member), beside, max, expected, false       \
+        name, config_value_parse_path, config_value_print_text, default_text, AT(member), beside,  \
+            max, expected, false                                                                   \
     }
 #define DURATION(name, default_text, member, min, max, expected)                                   \
     {                                                                                              \
-        name, parse_duration, print_duration, default_text, AT(member), min, max, expected, false  \
+        name, config_value_parse_duration, config_value_print_duration, default_text, AT(member),  \
+            min, max, expected, false                                                              \
     }
 #define BOOL(name, default_text, member)                                                           \
     {                                                                                              \
-        name, parse_bool, print_bool, default_text, AT(member), 0, 0, "yes or no", false           \
+        name, config_value_parse_bool, config_value_print_bool, default_text, AT(member), 0, 0,    \
+            "yes or no", false                                                                     \
     }
 
 const struct config_key config_keys[] = {
@@ -519,18 +308,18 @@ const struct config_key config_keys[] = {
     {"metrics-file", parse_metrics_file, print_metrics_file, "none", AT(metrics_file), 0,
         REPLACED_MAX, "an absolute path that ends in .prom, or none", false},
     DURATION("watch-interval", "10ms", tracker.watch_interval_ns, 1e6, 10e9,
-        "a duration of 1ms to 10s, " UNITS),
+        "a duration of 1ms to 10s, " CONFIG_VALUE_UNITS),
     DURATION("sample-interval", "50ms", tracker.sample_interval_ns, 1e6, 60e9,
-        "a duration of 1ms to 60s, " UNITS),
-    {"readings", parse_count, print_count, "16", AT(readings), 1, CROSS_TIMESTAMPS_MAX,
-        "a whole number from 1 to 64", false},
+        "a duration of 1ms to 60s, " CONFIG_VALUE_UNITS),
+    {"readings", config_value_parse_count, config_value_print_count, "16", AT(readings), 1,
+        CROSS_TIMESTAMPS_MAX, "a whole number from 1 to 64", false},
     {"step", parse_step, print_step, "always", 0, 0, 0, "always, forward or never", false},
     BOOL("correct-frequency", "yes", tracker.correct_frequency),
     BOOL("correct-at-start", "yes", tracker.correct_at_start),
     DURATION("max-step", "3650d", tracker.recovery.step_max_ns, 1e3, 36500 * 86400e9,
-        "a duration of 1us to 36500d, " UNITS),
-    {"max-rate", parse_real, print_real, "1000", AT(tracker.recovery.rate_max_ppm), 0.001, 100000,
-        "ppm, from 0.001 to 100000", false},
+        "a duration of 1us to 36500d, " CONFIG_VALUE_UNITS),
+    {"max-rate", config_value_parse_real, config_value_print_real, "1000",
+        AT(tracker.recovery.rate_max_ppm), 0.001, 100000, "ppm, from 0.001 to 100000", false},
     {"chrony-conf", parse_chrony_conf, print_chrony_conf, "auto", AT(chrony_conf), 0,
         CONFIG_PATH_MAX, "an absolute path, or auto", false},
     {"makestep", parse_makestep, print_makestep, "1 3", 0, 0, 1e9,
@@ -547,17 +336,18 @@ const struct config_key config_keys[] = {
         "auto, none, or the absolute path of a PTP clock and utc, tai or by how many seconds it is "
         "ahead of UTC",
         false},
-    {"clock-file", parse_optional_path, print_optional_path, "/run/vmclockd/clock", AT(clock_file),
-        0, CONFIG_PATH_MAX, "an absolute path, or none", false},
-    {"clockbound", parse_optional_path, print_optional_path, "none", AT(clockbound), 0,
-        CONFIG_PATH_MAX, "an absolute path, or none", false},
+    {"clock-file", config_value_parse_optional_path, config_value_print_optional_path,
+        "/run/vmclockd/clock", AT(clock_file), 0, CONFIG_PATH_MAX, "an absolute path, or none",
+        false},
+    {"clockbound", config_value_parse_optional_path, config_value_print_optional_path, "none",
+        AT(clockbound), 0, CONFIG_PATH_MAX, "an absolute path, or none", false},
     BOOL("clockbound-marker", "no", clockbound_marker),
-    {"max-drift", parse_ppm, print_ppm, "50ppm", AT(tracker.max_drift_ppm), 0.001, 100000,
-        "ppm, from 0.001 to 100000, as 50ppm", false},
+    {"max-drift", config_value_parse_ppm, config_value_print_ppm, "50ppm",
+        AT(tracker.max_drift_ppm), 0.001, 100000, "ppm, from 0.001 to 100000, as 50ppm", false},
     BOOL("accept-freerunning", "yes", tracker.reader.accept_freerunning),
     DURATION("max-error", "0", tracker.max_error_ns, 0, 86400e9,
-        "0 for no limit, or a duration of at most 1d, " UNITS),
-    {"refid", parse_refid, print_text, "VMCL", AT(refid), 0, 0,
+        "0 for no limit, or a duration of at most 1d, " CONFIG_VALUE_UNITS),
+    {"refid", parse_refid, config_value_print_text, "VMCL", AT(refid), 0, 0,
         "1 to 4 printable characters but # and ;", false},
 };
 
@@ -568,10 +358,10 @@ _Static_assert(sizeof(config_keys) / sizeof(config_keys[0]) <= CONFIG_KEYS_MAX,
 
 const char *config_key_path(const struct config_key *key, const struct config *config)
 {
-    const char *path = const_field(key, config);
+    const char *path = (const char *)config + key->offset;
 
-    if (key->parse != parse_path && key->parse != parse_metrics_file &&
-        key->parse != parse_optional_path)
+    if (key->parse != config_value_parse_path && key->parse != parse_metrics_file &&
+        key->parse != config_value_parse_optional_path)
         return NULL;
     return path[0] ? path : NULL;
 }
