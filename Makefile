@@ -298,7 +298,7 @@ soak-virtual: packages-check
 
 bench: packages-check
 	@$(MAKE) --no-print-directory all $(addprefix $(BUILD)/bench/,bench_now detect empty_timer lock_memory.so)
-	BUILD=$(BUILD) tests/bench/run.py
+	BUILD=$(BUILD) tests/bench/bench_daemon.py
 	BUILD=$(BUILD) tests/bench/bench_now.py
 	tests/vm/setup.sh
 	tests/bench/bench_recovery.py

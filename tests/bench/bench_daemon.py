@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Benchmarks on this machine, each beside what it is to be compared with.
 
-    run.py [--seconds N] [--long] [NAME...]        NAME: detection noise realtime cost start
+    bench_daemon.py [--seconds N] [--long] [NAME...]        NAME: detection noise realtime cost start
 
 BUILD names the directory with the programs. Exits with 1 only where something could not be
 measured: a target that is missed on a busy machine is said, not punished.
