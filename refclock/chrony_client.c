@@ -214,6 +214,11 @@ void chrony_client_pretend(struct chrony_client *c, enum exchange_owner owner,
     c->exchange.deadline_ns = now_ns;
 }
 
+void chrony_client_start_over(struct chrony_client *c)
+{
+    exchange_start_over(&c->exchange);
+}
+
 void chrony_client_give_up(struct chrony_client *c)
 {
     c->exchange.owner = EXCHANGE_NONE;

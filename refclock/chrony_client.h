@@ -81,6 +81,9 @@ size_t chrony_client_send(struct chrony_client *c, enum exchange_owner owner,
 void chrony_client_pretend(struct chrony_client *c, enum exchange_owner owner,
     const struct chrony_command *command, int64_t now_ns);
 
+/* A recovery begins: late replies to the resets of earlier ones, and silence then, do not count. */
+void chrony_client_start_over(struct chrony_client *c);
+
 /* Whatever is under way is given up. */
 void chrony_client_give_up(struct chrony_client *c);
 bool chrony_client_is_busy(const struct chrony_client *c);

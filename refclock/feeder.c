@@ -4,9 +4,9 @@
 #include <assert.h>
 #include <math.h>
 
-void feeder_init(struct feeder *f, int64_t now_ns)
+void feeder_init(struct feeder *f, int64_t now_ns, uint64_t sent)
 {
-    *f = (struct feeder){.due_ns = now_ns};
+    *f = (struct feeder){.due_ns = now_ns, .sent = sent};
 }
 
 void feeder_hurry(struct feeder *f, int64_t now_ns)

@@ -38,8 +38,8 @@ struct feeder_view {
     const struct offset *offset;
 };
 
-/* The first sample is due at once. `now_ns`: CLOCK_MONOTONIC. */
-void feeder_init(struct feeder *f, int64_t now_ns);
+/* The first sample is due at once, CLOCK_MONOTONIC; `sent`: by the vmclockd before. */
+void feeder_init(struct feeder *f, int64_t now_ns, uint64_t sent);
 
 /* The present interval is as long as an earlier configuration said: begin a new one. */
 void feeder_hurry(struct feeder *f, int64_t now_ns);

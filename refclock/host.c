@@ -19,6 +19,24 @@ void host_remember(struct host *h, uint64_t marker, uint64_t flags, uint64_t vm_
     h->page.vm_generation = vm_generation;
 }
 
+void host_remember_counts(
+    struct host *h, uint64_t disruptions, uint64_t generation_changes, uint64_t contradictions)
+{
+    h->disruptions = disruptions;
+    h->generation_changes = generation_changes;
+    h->contradictions = contradictions;
+}
+
+void host_recovered(struct host *h, bool trusted)
+{
+    formula_recovered(&h->formula, trusted);
+}
+
+void host_is_late(struct host *h)
+{
+    formula_is_late(&h->formula);
+}
+
 bool host_in_trouble(const struct host *h)
 {
     return h->lost || h->busy || h->page_verdict != PAGE_OK;

@@ -74,9 +74,19 @@ void host_init(struct host *h);
 /* The marker that was confirmed last, and what else the last page before the start had. */
 void host_remember(struct host *h, uint64_t marker, uint64_t flags, uint64_t vm_generation);
 
+/* What was counted before the start. */
+void host_remember_counts(
+    struct host *h, uint64_t disruptions, uint64_t generation_changes, uint64_t contradictions);
+
 /* Take what a look at the page has brought; changes are reported. What it means for recoveries. */
 enum host_news host_see(struct host *h, struct reporter *reporter,
     const struct clock_reader *reader, const struct host_view *view);
+
+/* A recovery begins by its formula; `trusted`: what has moved is followed. */
+void host_recovered(struct host *h, bool trusted);
+
+/* A recovery goes on without knowing whose formula it is. */
+void host_is_late(struct host *h);
 
 /* The page cannot be seen: what is known of it is what it was. */
 bool host_in_trouble(const struct host *h);

@@ -113,3 +113,9 @@ void own_servers_add(const struct own_servers *o, struct recovery_config *recove
     for (unsigned i = 0; i < o->n_found; i++)
         recovery->servers[recovery->n_servers++] = o->found[i];
 }
+
+void own_servers_remove(const struct own_servers *o, struct recovery_config *recovery)
+{
+    assert(recovery->n_servers >= o->n_found);
+    recovery->n_servers -= o->n_found;
+}

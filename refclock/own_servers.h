@@ -51,7 +51,8 @@ struct chrony_command own_servers_next(const struct own_servers *o);
 bool own_servers_take(struct own_servers *o, const struct own_servers_config *config,
     enum chrony_command_id id, const struct chrony_reply *reply, int64_t now_ns);
 
-/* Put those that were found behind those that `recovery` has. */
+/* Put those that were found behind those that `recovery` has, and take them away again. */
 void own_servers_add(const struct own_servers *o, struct recovery_config *recovery);
+void own_servers_remove(const struct own_servers *o, struct recovery_config *recovery);
 
 #endif

@@ -8,9 +8,15 @@
 #define PAUSE_NS INT64_C(1000000000)  /* between resets, after that many */
 #define LATE_NS  INT64_C(10000000000) /* a reset that is not confirmed is trouble */
 
-void recoveries_init(struct recoveries *rs, uint64_t confirmed_marker)
+void recoveries_init(
+    struct recoveries *rs, uint64_t confirmed_marker, uint64_t count, uint64_t failed)
 {
-    *rs = (struct recoveries){.recovery.remaining_sec = NAN, .confirmed_marker = confirmed_marker};
+    *rs = (struct recoveries){
+        .recovery.remaining_sec = NAN,
+        .confirmed_marker = confirmed_marker,
+        .count = count,
+        .failed = failed,
+    };
 }
 
 void recoveries_need_none(struct recoveries *rs, uint64_t marker)

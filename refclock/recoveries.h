@@ -33,8 +33,9 @@ struct recoveries_view {
     bool dry_run;               /* nothing comes of what is ordered */
 };
 
-/* There was no recovery yet; `confirmed_marker` is of the vmclockd before, 0: none. */
-void recoveries_init(struct recoveries *rs, uint64_t confirmed_marker);
+/* There was no recovery yet; the marker, 0: none, and the counts are of the vmclockd before. */
+void recoveries_init(
+    struct recoveries *rs, uint64_t confirmed_marker, uint64_t count, uint64_t failed);
 
 /* The first page that was ever seen: there was no disruption before it. */
 void recoveries_need_none(struct recoveries *rs, uint64_t marker);

@@ -17,6 +17,7 @@
 static const struct {
     const char *name;
     bool holds_samples;
+    bool asks; /* its command changes nothing: unanswered, it has done no harm */
     recovery_action *act;
     enum recovery_state ok, invalid, refused, silence;
     unsigned tries;
@@ -24,24 +25,24 @@ static const struct {
 } table[RECOVERY_N_STATES] = {
 /* clang-format off */
 #define S(x) RECOVERY_##x
-    /*                     name       holds  act               ok               invalid         refused         silence        tries, gives up */
-    [S(IDLE)]         = { "idle",    false, NULL,             S(IDLE),         S(IDLE),        S(IDLE),        S(IDLE),       0, S(IDLE) },
-    [S(RESET)]        = { "reset",   true,  recovery_act_reset,        S(CONFIRMED),    S(RESET),       S(RESET),       S(CONFIRM),    8, S(UNCONFIRMED) },
-    [S(CONFIRM)]      = { "confirm", true,  recovery_act_ask,          S(JUDGE_RESET),  S(JUDGE_RESET), S(JUDGE_RESET), S(MUTE),       0, S(IDLE) },
-    [S(AWAIT_PAGE)]   = { "host",    true,  recovery_act_await_page,   S(AWAIT_PAGE),   S(AWAIT_PAGE),  S(AWAIT_PAGE),  S(AWAIT_PAGE), 0, S(IDLE) },
-    [S(ASK)]          = { "ask",     true,  recovery_act_ask,          S(RATE),         S(RATE),        S(RATE),        S(ASK),        4, S(AWAIT_SYNC) },
-    [S(RATE)]         = { "rate",    true,  recovery_act_rate,         S(OFFSET),       S(NO_COMMAND),  S(SETTLE),      S(PROBE),      0, S(IDLE) },
-    [S(OFFSET)]       = { "offset",  true,  recovery_act_offset,       S(STEP),         S(NO_COMMAND),  S(SETTLE),      S(PROBE),      0, S(IDLE) },
-    [S(STEP)]         = { "step",    true,  recovery_act_step,         S(STEP_RESIDUE), S(CANNOT_STEP), S(CANNOT_STEP), S(PROBE),      0, S(IDLE) },
-    [S(STEP_RESIDUE)] = { "flush",   true,  recovery_act_step_residue, S(OFFSET),       S(OFFSET),      S(OFFSET),      S(PROBE),      0, S(IDLE) },
-    [S(SLEW)]         = { "slew",    true,  recovery_act_ask,          S(JUDGE_SLEW),   S(JUDGE_SLEW),  S(JUDGE_SLEW),  S(SLEW),       4, S(AWAIT_SYNC) },
-    [S(PROBE)]        = { "probe",   true,  recovery_act_ask,          S(JUDGE_LOST),   S(JUDGE_LOST),  S(JUDGE_LOST),  S(PROBE),      4, S(AWAIT_SYNC) },
-    [S(REARM)]        = { "rearm",   false, recovery_act_rearm,        S(MINPOLL),      S(MINPOLL),     S(MINPOLL),     S(REARM),      2, S(MINPOLL) },
-    [S(MINPOLL)]      = { "minpoll", false, recovery_act_poll,         S(MAXPOLL),      S(MAXPOLL),     S(MAXPOLL),     S(MINPOLL),    2, S(MAXPOLL) },
-    [S(MAXPOLL)]      = { "maxpoll", false, recovery_act_poll,         S(NEXT_SERVER),  S(NEXT_SERVER), S(NEXT_SERVER), S(MAXPOLL),    2, S(NEXT_SERVER) },
-    [S(BURST)]        = { "burst",   false, recovery_act_burst,        S(AWAIT_SYNC),   S(AWAIT_SYNC),  S(AWAIT_SYNC),  S(AWAIT_SYNC), 0, S(IDLE) },
-    [S(AWAIT_SYNC)]   = { "sync",    false, recovery_act_await_sync,   S(JUDGE_SYNC),   S(AWAIT_SYNC),  S(AWAIT_SYNC),  S(AWAIT_SYNC), 0, S(IDLE) },
-    [S(REFINE)]       = { "refine",  false, recovery_act_refine,       S(RATE),         S(AWAIT_SYNC),  S(AWAIT_SYNC),  S(AWAIT_SYNC), 0, S(IDLE) },
+    /*                     name       holds  asks   act                        ok               invalid         refused         silence        tries  gives up */
+    [S(IDLE)]         = { "idle",    false, false, NULL,                      S(IDLE),         S(IDLE),        S(IDLE),        S(IDLE),       0,     S(IDLE) },
+    [S(RESET)]        = { "reset",   true,  false, recovery_act_reset,        S(CONFIRMED),    S(RESET),       S(RESET),       S(CONFIRM),    8,     S(UNCONFIRMED) },
+    [S(CONFIRM)]      = { "confirm", true,  true,  recovery_act_ask,          S(JUDGE_RESET),  S(JUDGE_RESET), S(JUDGE_RESET), S(MUTE),       0,     S(IDLE) },
+    [S(AWAIT_PAGE)]   = { "host",    true,  false, recovery_act_await_page,   S(AWAIT_PAGE),   S(AWAIT_PAGE),  S(AWAIT_PAGE),  S(AWAIT_PAGE), 0,     S(IDLE) },
+    [S(ASK)]          = { "ask",     true,  true,  recovery_act_ask,          S(RATE),         S(RATE),        S(RATE),        S(ASK),        4,     S(AWAIT_SYNC) },
+    [S(RATE)]         = { "rate",    true,  false, recovery_act_rate,         S(OFFSET),       S(NO_COMMAND),  S(SETTLE),      S(PROBE),      0,     S(IDLE) },
+    [S(OFFSET)]       = { "offset",  true,  false, recovery_act_offset,       S(STEP),         S(NO_COMMAND),  S(SETTLE),      S(PROBE),      0,     S(IDLE) },
+    [S(STEP)]         = { "step",    true,  false, recovery_act_step,         S(STEP_RESIDUE), S(CANNOT_STEP), S(CANNOT_STEP), S(PROBE),      0,     S(IDLE) },
+    [S(STEP_RESIDUE)] = { "flush",   true,  false, recovery_act_step_residue, S(OFFSET),       S(OFFSET),      S(OFFSET),      S(PROBE),      0,     S(IDLE) },
+    [S(SLEW)]         = { "slew",    true,  true,  recovery_act_ask,          S(JUDGE_SLEW),   S(JUDGE_SLEW),  S(JUDGE_SLEW),  S(SLEW),       4,     S(AWAIT_SYNC) },
+    [S(PROBE)]        = { "probe",   true,  true,  recovery_act_ask,          S(JUDGE_LOST),   S(JUDGE_LOST),  S(JUDGE_LOST),  S(PROBE),      4,     S(AWAIT_SYNC) },
+    [S(REARM)]        = { "rearm",   false, false, recovery_act_rearm,        S(MINPOLL),      S(MINPOLL),     S(MINPOLL),     S(REARM),      2,     S(MINPOLL) },
+    [S(MINPOLL)]      = { "minpoll", false, false, recovery_act_poll,         S(MAXPOLL),      S(MAXPOLL),     S(MAXPOLL),     S(MINPOLL),    2,     S(MAXPOLL) },
+    [S(MAXPOLL)]      = { "maxpoll", false, false, recovery_act_poll,         S(NEXT_SERVER),  S(NEXT_SERVER), S(NEXT_SERVER), S(MAXPOLL),    2,     S(NEXT_SERVER) },
+    [S(BURST)]        = { "burst",   false, false, recovery_act_burst,        S(AWAIT_SYNC),   S(AWAIT_SYNC),  S(AWAIT_SYNC),  S(AWAIT_SYNC), 0,     S(IDLE) },
+    [S(AWAIT_SYNC)]   = { "sync",    false, true,  recovery_act_await_sync,   S(JUDGE_SYNC),   S(AWAIT_SYNC),  S(AWAIT_SYNC),  S(AWAIT_SYNC), 0,     S(IDLE) },
+    [S(REFINE)]       = { "refine",  false, true,  recovery_act_refine,       S(RATE),         S(AWAIT_SYNC),  S(AWAIT_SYNC),  S(AWAIT_SYNC), 0,     S(IDLE) },
     /* Acted on at once, without a command. */
     [S(CONFIRMED)]   = { .name = "confirmed",   .holds_samples = true, .act = recovery_confirmed },
     [S(JUDGE_RESET)] = { .name = "judge reset", .holds_samples = true, .act = recovery_judge_reset },
@@ -204,8 +205,6 @@ static void retry_later(struct recovery *r, int64_t now_ns)
 static void handle_reply(
     struct recovery *r, enum recovery_event event, int64_t now_ns, struct recovery_order *order)
 {
-    const bool asks = table[r->state].act == recovery_act_ask || r->state == RECOVERY_AWAIT_SYNC ||
-                      r->state == RECOVERY_REFINE;
     enum recovery_state next;
 
     switch (event) {
@@ -217,7 +216,8 @@ static void handle_reply(
     }
     if (event == RECOVERY_SILENCE && r->state == RECOVERY_RESET)
         r->unanswered_resets++;
-    else if (event == RECOVERY_SILENCE && !asks && r->unanswered++ == UNANSWERED_MAX) {
+    else if (event == RECOVERY_SILENCE && !table[r->state].asks &&
+             r->unanswered++ == UNANSWERED_MAX) {
         next = RECOVERY_AWAIT_SYNC;
         r->refinement.due_ns = 0;
     }

@@ -75,11 +75,11 @@ static void take_servers(struct step *s, enum recovery_event event)
 {
     struct tracker *t = s->t;
     const struct exchange *exchange = &t->client.exchange;
-    const unsigned n_before = t->own_servers.n_found;
+    const struct own_servers before = t->own_servers;
 
     if (own_servers_take(&t->own_servers, &t->config.own_servers, exchange->id,
             event == RECOVERY_SILENCE ? NULL : &exchange->reply, s->seen->now_ns)) {
-        t->config.recovery.n_servers -= n_before;
+        own_servers_remove(&before, &t->config.recovery);
         own_servers_add(&t->own_servers, &t->config.recovery);
         s->orders->save = true;
     }
@@ -152,7 +152,7 @@ static void meet_another_chronyd(struct step *s)
 
     recoveries_meet_another(&t->recoveries);
     aftercare_end(&t->aftercare);
-    t->config.recovery.n_servers -= t->own_servers.n_found;
+    own_servers_remove(&t->own_servers, &t->config.recovery);
     own_servers_init(&t->own_servers, &t->config.own_servers, s->seen->now_ns);
 }
 

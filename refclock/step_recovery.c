@@ -30,10 +30,10 @@ void step_begin_recovery(struct step *s, enum recovery_cause cause)
     recoveries_begin(
         &t->recoveries, &t->reporter, cause, t->config.watch_interval_ns, queued, t->stopping);
     if (!queued)
-        exchange_start_over(&t->client.exchange);
+        chrony_client_start_over(&t->client);
     ptp_clock_disrupted(&t->ptp, s->seen->now_ns);
     if (cause != RECOVERY_CAUSE_MARKER)
-        formula_recovered(&t->host.formula, cause != RECOVERY_CAUSE_START);
+        host_recovered(&t->host, cause != RECOVERY_CAUSE_START);
     if (cause == RECOVERY_CAUSE_START)
         chrony_client_start_done(&t->client);
     if (t->stopping)
@@ -160,7 +160,7 @@ void step_recover(struct step *s, enum recovery_event event)
     recoveries_step(
         &t->recoveries, &t->reporter, &t->config.recovery, event, &view, &beside, &order);
     if (order.news & RECOVERY_NEWS_HOST_LATE)
-        formula_is_late(&t->host.formula);
+        host_is_late(&t->host);
     if ((order.news & done) && !t->config.dry_run)
         chrony_client_was_reset(&t->client);
     if ((order.news & (done | RECOVERY_NEWS_DENIED | RECOVERY_NEWS_ENDED)) && !t->config.dry_run)

@@ -76,18 +76,15 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
         &t->client, sequence_seed, saved->chronyd_id, saved->chronyd_had_reference, now_ns);
     ptp_clock_init(&t->ptp, &config->ptp, &saved->ptp, now_ns);
     own_servers_init(&t->own_servers, &config->own_servers, now_ns);
-    recoveries_init(&t->recoveries, saved->valid ? saved->confirmed_marker : 0);
-    feeder_init(&t->feeder, now_ns);
+    recoveries_init(&t->recoveries, saved->valid ? saved->confirmed_marker : 0,
+        saved->counts.recoveries, saved->counts.recoveries_failed);
+    feeder_init(&t->feeder, now_ns, saved->counts.samples_sent);
     bound_init(&t->bound);
     if (saved->valid)
         host_remember(
             &t->host, saved->confirmed_marker, saved->flags & SAVED_FLAGS, saved->vm_generation);
-    t->host.disruptions = saved->counts.disruptions;
-    t->host.contradictions = saved->counts.contradictions;
-    t->host.generation_changes = saved->counts.generation_changes;
-    t->recoveries.count = saved->counts.recoveries;
-    t->recoveries.failed = saved->counts.recoveries_failed;
-    t->feeder.sent = saved->counts.samples_sent;
+    host_remember_counts(&t->host, saved->counts.disruptions, saved->counts.generation_changes,
+        saved->counts.contradictions);
     t->restore = saved->restore;
     restore_reconfigure(&t->restore, &config->recovery);
     restore_hurry(&t->restore, now_ns);

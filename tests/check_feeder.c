@@ -26,7 +26,7 @@ static void setup(void)
         .measured = true,
         .offset = &offset,
     };
-    feeder_init(&feeder, view.now_ns);
+    feeder_init(&feeder, view.now_ns, 0);
 }
 
 static bool step_after(int64_t ns)
