@@ -126,7 +126,7 @@ static int show_status(const struct config *config, const struct arguments *argu
     return state_file_all_is_well(&state) ? EXIT_SUCCESS : EXIT_NOT_SO;
 }
 
-/* Anew in place, on a terminal; else one below the other. Until it cannot be written any more. */
+/* In place on a terminal, else one below the other, until it cannot be written. */
 static int command_status(const struct config *config, const struct arguments *arguments)
 {
     const struct timespec pause = {.tv_sec = (time_t)arguments->seconds,

@@ -6,9 +6,9 @@
 
 #define BURSTS_MORE    4                   /* beside the recovery's own */
 #define BURST_FIRST_NS INT64_C(8000000000) /* after that; twice as long before each further one */
-#define BURSTS_LEAST   3   /* left after two more than the recovery's own: half a minute */
-#define RATES          3   /* that bursts tell */
-#define GOOD_PPM       1.0 /* 64 us until the next poll, by the default of minpoll */
+#define BURSTS_LEAST   3                   /* so many left: two have been sent, in half a minute */
+#define RATES          3                   /* that bursts tell */
+#define GOOD_PPM       1.0 /* makes 64 us until the next poll, at the default minpoll */
 
 void aftercare_begin(struct aftercare *a, int64_t now_ns)
 {

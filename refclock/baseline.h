@@ -30,9 +30,9 @@ void baseline_forget(struct baseline *b);
 
 /*
  * Take a batch of n readings. Those with a bracket over twice the narrowest were disturbed, and do
- * not count. A clock that went back, or two that moved apart by more than 0.1 ms and a thousandth of
- * the time between, as in a suspended machine, start a new baseline. It grows to a minute, and moves
- * on.
+ * not count. A clock that went back, or two that moved apart by more than 0.1 ms and a thousandth
+ * of the time between, as in a suspended machine, start a new baseline. It grows to a minute, and
+ * moves on.
  */
 void baseline_take(struct baseline *b, const struct cross_timestamp *readings, size_t n);
 

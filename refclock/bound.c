@@ -26,8 +26,8 @@ static void forget(struct bound *b)
 }
 
 /*
- * CLOCK_MONOTONIC stood still meanwhile: what is known has grown older than it tells. Or somebody
- * has stepped the clock, of which chronyd learns by its next measurement.
+ * After a suspend CLOCK_MONOTONIC does not show how old the figures are. After a step by others
+ * they are of another clock, until the page or chronyd has measured it.
  */
 static void watch_clocks(struct bound *b, const struct bound_view *view)
 {
@@ -95,7 +95,7 @@ static void take_tracking(struct bound *b, const struct bound_view *view)
 
 /* --- what follows ----------------------------------------------------------------------------- */
 
-/* chronyd and the page announce it until it has come; it matters for some time after that. */
+/* chronyd and the page announce a leap second until it occurs; it matters for some time after. */
 static void watch_leap(struct bound *b, const struct bound_view *view)
 {
     const int64_t sec = realtime_sec(view);

@@ -25,8 +25,8 @@ void chrony_client_init(struct chrony_client *c, uint32_t sequence_seed, uint64_
 }
 
 /*
- * What TRACKING told, of a chronyd that may be another one by now. If it is, its id tells: until
- * then, what this one needs no more stays so.
+ * Forget what TRACKING told: by now it may be another chronyd. Whether it is, its id will show;
+ * until then a start that was dealt with stays so.
  */
 static void forget_tracking(struct known_chronyd *known)
 {

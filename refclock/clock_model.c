@@ -192,8 +192,8 @@ static bool is_near(int64_t from_sec, int64_t until_sec, int64_t sec, uint64_t f
 }
 
 /*
- * What a leap second between the reference and `time`, which goes on from it without one, does to
- * it. The leap may be ahead of the reference, or behind it with a counter from before both.
+ * Correct `time`, which counts on from the reference without a leap second, by one between the two.
+ * It may be ahead of the reference; or behind it, where the counter is from before both.
  */
 static enum clock_verdict apply_leap(
     const struct clock_model *model, struct clock_time *time, bool *ret_ambiguous)

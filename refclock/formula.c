@@ -5,7 +5,7 @@
 #define JUMP_NS        INT64_C(1000000000)
 #define STEADY_NS      INT64_C(10000000000)
 #define MOVED_NS       INT64_C(60000000000)
-#define RECOVERIES_MAX 3 /* for one disruption: each measures other people's servers */
+#define RECOVERIES_MAX 3 /* for one disruption: each has other people's servers measured */
 
 void formula_disrupted(struct formula *f, uint64_t counter)
 {
@@ -71,7 +71,7 @@ static void watch_whole_seconds(struct formula *f, const struct clock_model *bef
     }
 }
 
-/* A host corrects its formula now and then; one that does so all the time has lost it. */
+/* A host corrects its formula now and then. One that does so all the time is broken. */
 static void count_jump(struct formula *f, int64_t now_ns)
 {
     if (now_ns - f->jumped_ns > JUMP_NS && !is_unsteady(f, now_ns))
@@ -94,7 +94,7 @@ bool formula_take(struct formula *f, const struct clock_model *model,
         f->believed = *model;
         f->has_believed = true;
     }
-    /* Seen together with the next marker it may be of a host between the two. */
+    /* Seen together with the next marker, it may belong to an intermediate host. */
     if (before->marker_changed) {
         f->late = f->late || (before->was_unproven && !f->unproven);
         return false;

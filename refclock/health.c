@@ -104,7 +104,7 @@ int64_t health_reference_ns(const struct health *h, int64_t now_ns)
         (h->reference.pace > 0 && interval_sec < INTERVAL_SEC))
         interval_sec = INTERVAL_SEC;
     limit_ns = (int64_t)(INTERVALS * interval_sec * (double)SECOND_NS);
-    if (limit_ns < WITHHELD_NS) /* a reference that is fed is not to be judged before its feeder */
+    if (limit_ns < WITHHELD_NS) /* judge the samples first: the reference goes by them */
         limit_ns = WITHHELD_NS;
     return ns > limit_ns ? ns : 0;
 }

@@ -236,7 +236,7 @@ enum clock_verdict host_offset(const struct host *h, const struct cross_timestam
     verdict = cross_timestamp_offset(reading, &h->model, ret_offset);
     if (verdict != CLOCK_OK)
         return verdict;
-    /* A kernel that was not told has 0, or what the leap seconds since it was booted made of it. */
+    /* Where nobody has set it, the kernel has 0 and the leap seconds since it was booted. */
     if (page_has(&h->page, VMCLOCK_FLAG_TAI_OFFSET_VALID) &&
         clock_tai_offset_is_plausible(kernel_tai) &&
         kernel_tai != h->page.tai_offset_sec + ret_offset->tai_step)

@@ -40,8 +40,8 @@ static bool was_found(const struct own_servers *o, const struct chrony_address *
 }
 
 /*
- * Its poll is of that line. One that was boosted is polled as it was for a while after it has got
- * its polls back, so that one that was found stays so.
+ * Its present poll is within that line's. For a while after a recovery chronyd still shows the
+ * boosted poll: a server that was found before stays found.
  */
 static void take_name(
     struct own_servers *o, const struct own_servers_config *config, const char *name)

@@ -244,14 +244,15 @@ void recovery_send(struct recovery *r, struct recovery_order *order, struct chro
 }
 /* --- one step --------------------------------------------------------------------------------- */
 
-/* Of one that had ended before its reset was confirmed. */
+/* The outcome of a recovery that ended before its reset was confirmed. */
 static void learn_outcome(struct recovery *r)
 {
     if (r->synchronised) {
         r->outcome = outcome_of(r);
         return;
     }
-    /* chronyd was not asked, unless for the whole minute: that ends at once. */
+    /* Ask now whether chronyd is synchronised; where the minute for that is over, it ends at once.
+     */
     r->outcome = RECOVERY_OUTCOME_RUNNING;
     r->ended_ns = 0;
     recovery_enter(r, RECOVERY_AWAIT_SYNC);
@@ -269,8 +270,8 @@ static void handle_late_reset(struct recovery *r, int64_t now_ns, struct recover
 }
 
 /*
- * chronyd has ended: the next one at the command socket has none of our commands. Where nobody
- * comes back there, chronyd may be reached by the SOCK alone: samples serve it better than none.
+ * chronyd has ended: the next one at the command socket has none of our commands. Where none comes
+ * back there, chronyd may still read its SOCK, and samples are better than none.
  */
 static void handle_gone(struct recovery *r, int64_t now_ns)
 {

@@ -49,8 +49,8 @@ static bool has_waited(const struct recovery *r, const struct recovery_view *vie
 }
 
 /*
- * A measurement for this step: ordered where there is none, and once more a little later where none
- * came, as the page is being written, until it is time to go on without.
+ * Have a measurement made for this step. Where none came, because the page was being written, have
+ * another one made a little later, until it is time to go on without.
  */
 static enum reading read_clock(struct recovery *r, const struct turn *turn)
 {
@@ -83,7 +83,7 @@ void recovery_act_rate(struct recovery *r, const struct turn *turn)
     const struct recovery_view *view = turn->view;
     enum reading reading;
 
-    /* It is as well known as by the last reading: take one more. */
+    /* The rate is known as of the last reading: take one more. */
     if (r->refinement.runs && (reading = read_clock(r, turn)) != READING_HAD) {
         if (reading == READING_FAILED)
             rest(r);
@@ -116,15 +116,15 @@ static bool allows_step(const struct recovery_config *config, double offset)
     return false;
 }
 
-/* Whether the one that was measured may be, rather than slewed. */
+/* Whether the measured one may be stepped, rather than slewed. */
 static bool may_step(const struct recovery *r, const struct recovery_config *config, double offset)
 {
     return allows_step(config, offset) && (r->round == 0 || config->step == RECOVERY_STEP_ALWAYS);
 }
 
 /*
- * At first an offset is corrected that is beyond what the source is good for. From then on the
- * clock goes by the source, and only the noise of its readings counts.
+ * At first only an offset beyond the source's error is corrected. From then on the clock goes by
+ * the source, and only the noise of its readings counts.
  */
 static bool is_good_enough(const struct recovery *r, const struct turn *turn, bool shrinks)
 {
@@ -146,7 +146,7 @@ static void corrected(struct recovery *r, const struct turn *turn)
     if (!r->refinement.runs) {
         r->corrected_ns = turn->view->now_ns;
         turn->order->news |= RECOVERY_NEWS_CORRECTED;
-        /* A clock that does not follow is not told more. */
+        /* The clock does not follow: send no more. */
         if (r->offset_sent &&
             fabs(r->remaining_sec) > fmax(SLEW_ENOUGH_SEC, fabs(r->offset_sec) / 2))
             r->refinement.due_ns = 0;
@@ -158,7 +158,7 @@ static void corrected(struct recovery *r, const struct turn *turn)
     rest(r);
 }
 
-/* The page is gone, is written or about to change, it is a leap second, or the PTP clock fails. */
+/* No offset can be measured: by the page, or in a leap second, or by the PTP clock. */
 static void go_on_without(struct recovery *r)
 {
     if (!r->refinement.runs && r->source == RECOVERY_CORRECTOR_PTP) {
@@ -194,8 +194,7 @@ void recovery_act_offset(struct recovery *r, const struct turn *turn)
     r->source = turn->view->source;
     if (!r->refinement.runs && r->round == 1 && r->rate_ppm == 0 && r->refinement.due_ns != 0 &&
         is_rate_worth(turn->view)) {
-        recovery_enter(
-            r, RECOVERY_RATE); /* it has become known since the first offset was measured */
+        recovery_enter(r, RECOVERY_RATE); /* known since the first offset was measured */
         return;
     }
     shrinks = isnan(r->remaining_sec) || fabs(offset) < fabs(r->remaining_sec) / 2;
@@ -247,7 +246,7 @@ void recovery_act_step(struct recovery *r, const struct turn *turn)
 
 void recovery_act_step_residue(struct recovery *r, const struct turn *turn)
 {
-    /* What is left may be a step back; of a small offset it is next to nothing. */
+    /* What is left may be a step back; after a small offset nothing worth a command is left. */
     if (turn->config->step != RECOVERY_STEP_ALWAYS || fabs(r->remaining_sec) < RESIDUE_LEAST_SEC)
         recovery_enter(r, RECOVERY_OFFSET);
     else

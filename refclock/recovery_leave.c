@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a chronyd is told that is left to measure by itself. */
+/* What chronyd is told where it has to measure by itself. */
 #include "refclock/recovery_turn.h"
 
 #include <math.h>

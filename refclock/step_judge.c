@@ -31,8 +31,7 @@ void step_watch_health(const struct step *s)
         });
 }
 
-/* Until a disrupted clock is right again: by the page, which tells how far, or by chronyd's word.
- */
+/* From a disruption until the clock is right again, by the page or by chronyd's word. */
 static bool is_disrupted(const struct tracker *t)
 {
     const struct recovery *r = &t->recoveries.recovery;
@@ -61,8 +60,8 @@ static int64_t smears_sec(const struct vmclock_page *page)
 }
 
 /*
- * What chronyd's own estimates leave out, which are of before the disruption at first: how far the
- * rate is from what it has measured since, and how well it can have measured that.
+ * What chronyd's own estimates leave out, for they date from before the disruption at first: how
+ * far the rate is from what it has measured since, and how well it can have measured that.
  */
 static double chronyd_rate_doubt(const struct tracker *t, int64_t now_ns)
 {

@@ -183,7 +183,8 @@ void step_recover(struct step *s, enum recovery_event event)
         s->orders->wake_at_ns = order.wake_at_ns;
 }
 
-/* Whether chronyd's time is one to compare with: not while it slews much, for its report is old. */
+/* Whether chronyd's time is one to compare with: not in a large slew, of which its report is old.
+ */
 bool step_ptp_is_comparable(const struct tracker *t)
 {
     const struct known_chronyd *known = &t->client.known;
