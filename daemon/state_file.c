@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,8 +158,8 @@ static bool parse_makestep(const char *text, double *ret_threshold_sec, int32_t 
     const double threshold_sec = strtod(text, &rest);
     const long limit = strtol(rest, &end, 10);
 
-    if (rest == text || end == rest || *end || !(threshold_sec >= 0 && threshold_sec <= 1e9) ||
-        limit < -1 || limit > INT32_MAX)
+    if (rest == text || end == rest || *end || isnan(threshold_sec) || limit < -1 ||
+        limit > INT32_MAX)
         return false;
     *ret_threshold_sec = threshold_sec;
     *ret_limit = (int32_t)limit;

@@ -100,13 +100,12 @@ static void watch_leap(struct bound *b, const struct bound_view *view)
 {
     const int64_t sec = realtime_sec(view);
 
-    if (sec <= LEAP_AROUND_SEC)
-        b->leap_at_sec = 0;
-    else if (b->leap_is_announced || view->page_announces_leap)
+    if (sec > LEAP_AROUND_SEC && (b->leap_is_announced || view->page_announces_leap))
         b->leap_at_sec =
             calendar_month_of((sec - LEAP_AROUND_SEC) / CALENDAR_DAY_SEC).next_first_day *
             CALENDAR_DAY_SEC;
-    else if (sec < b->leap_at_sec - 1 || sec > b->leap_at_sec + CALENDAR_DAY_SEC)
+    else if (sec <= LEAP_AROUND_SEC || sec < b->leap_at_sec - 1 ||
+             sec > b->leap_at_sec + CALENDAR_DAY_SEC)
         b->leap_at_sec = 0;
 }
 
@@ -149,6 +148,10 @@ static void judge_chronyd(struct bound *b, const struct bound_view *view, bool b
     const double age_sec = (double)(realtime_sec(view) - b->reference_sec);
     const double late_sec = fmax(LATE_INTERVALS * b->interval_sec, LATE_LEAST_SEC);
 
+    if (is_leap(b, view, LEAP_AROUND_SEC + view->smears_sec)) { /* its servers may smear it */
+        say(b, BOUND_UNKNOWN, BOUND_LEAP);
+        return;
+    }
     if (!value.known && b->status == BOUND_DISRUPTED) {
         say(b, BOUND_DISRUPTED, b->reason); /* right again, maybe, but who knows how far */
         return;
@@ -190,8 +193,6 @@ static void judge(struct bound *b, const struct bound_view *view)
             view->max_drift + b->rate_bound + (view->goes_by_others ? SLEW_MAX : 0));
     } else if (view->unconfirmed) {
         say(b, BOUND_DISRUPTED, BOUND_UNCONFIRMED);
-    } else if (is_leap(b, view, LEAP_AROUND_SEC + view->smears_sec)) {
-        say(b, BOUND_UNKNOWN, BOUND_LEAP); /* chronyd's servers may smear it */
     } else {
         judge_chronyd(b, view, by_page);
     }

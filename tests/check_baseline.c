@@ -25,8 +25,8 @@ static void take(uint64_t counter, double ns_per_tick, double ahead_ns, double n
     struct cross_timestamp readings[READINGS];
 
     for (unsigned i = 0; i < READINGS; i++)
-        readings[i] =
-            reading(counter + i * 100, ns_per_tick, ahead_ns + (i % 2 ? noise_ns : -noise_ns), 50);
+        readings[i] = reading(counter + UINT64_C(100) * i, ns_per_tick,
+            ahead_ns + (i % 2 ? noise_ns : -noise_ns), 50);
     baseline_take(&b, readings, READINGS);
 }
 

@@ -265,6 +265,31 @@ START_TEST(the_state_file_is_read_back_by_the_same_boot_only)
 }
 END_TEST
 
+/* chrony.conf takes any number, and chronyd has to get it back after a restart of vmclockd. */
+START_TEST(any_threshold_of_chrony_conf_is_remembered)
+{
+    static const double thresholds[] = {-1, 0, 1e-20, 1e12, HUGE_VAL};
+    const struct tracker_saved nothing = {.valid = false};
+
+    for (size_t i = 0; i < sizeof(thresholds) / sizeof(thresholds[0]); i++) {
+        struct tracker_saved saved;
+
+        configure("");
+        config.tracker.recovery.makestep_threshold_sec = thresholds[i];
+        tracker_init(&tracker, &config.tracker, &nothing, 1, 0);
+        tracker.host.known = true;
+        ck_assert(restore_remember(
+            &tracker.restore, &config.tracker.recovery, CHRONY_MODIFY_MAKESTEP, false, 0xabc, 0));
+        state_file_describe(
+            &config, &tracker, "boot", &(struct state_marks){.running = true}, &state);
+        saved = state_file_saved(&state, "boot", &config.tracker.recovery);
+        ck_assert_msg(saved.restore.makestep, "%g", thresholds[i]);
+        ck_assert_double_eq(saved.restore.makestep_threshold_sec, thresholds[i]);
+        ck_assert_int_eq(saved.restore.makestep_limit, 3);
+    }
+}
+END_TEST
+
 START_TEST(a_state_file_that_is_torn_is_not_believed)
 {
     char whole[4096];
@@ -291,7 +316,7 @@ START_TEST(a_state_file_that_is_torn_is_not_believed)
 END_TEST
 
 RUN_LOOPS("state file", {the_state_file_is_read_back_by_the_same_boot_only, 1},
-    {a_state_file_that_is_torn_is_not_believed, 1},
+    {any_threshold_of_chrony_conf_is_remembered, 1}, {a_state_file_that_is_torn_is_not_believed, 1},
     {nothing_of_a_page_that_cannot_be_seen_is_shown_as_of_now, 2},
     {what_a_daemon_of_0_1_0_has_saved_is_read, 1}, {a_bound_that_has_saturated_is_none, 1},
     {an_offset_that_is_not_measured_any_more_is_none, 1},

@@ -182,6 +182,29 @@ def configurations():
     yield "number-without-end", "max-rate = 1.2.3\nwatch-interval = .ms\n"
 
 
+# --- chrony's configurations ------------------------------------------------------------------
+
+def chrony_configurations():
+    yield "debian", ("confdir /etc/chrony/conf.d\npool 2.debian.pool.ntp.org iburst\n"
+                     "sourcedir /run/chrony-dhcp\nkeyfile /etc/chrony/chrony.keys\n"
+                     "driftfile /var/lib/chrony/chrony.drift\nmaxupdateskew 100.0\nrtcsync\n"
+                     "makestep 1 3\nleapsectz right/UTC\n")
+    yield "cloud", ("server 169.254.169.123 prefer iburst minpoll 4 maxpoll 4\n"
+                    "server fd00:ec2::123 minpoll -2\nserver metadata.google.internal iburst\n")
+    yield "names", "".join(f"pool {i}.example.org maxpoll {i - 8}\n" for i in range(40))
+    yield "refclocks", ("refclock SOCK /run/chrony/vmclock.sock refid VMCL poll -2 filter 16\n"
+                        "refclock PHC /dev/ptp0:nocrossts poll 0 tai offset -1e-3 stratum 2\n"
+                        "refclock PHC /dev/ptp_kvm\nrefclock PPS\n")
+    yield "makesteps", "makestep 0.1 -1\nmakestep nan 4\nmakestep 1e400 99999999999\n"
+    yield "polls", "server a minpoll 24 maxpoll -7\nserver b minpoll 99\nserver c maxpoll -9\n"
+    yield "comments", "! a\n% b\n; c\n# d\n   \nmakestep 1 3 # e\nMAKESTEP 2 2\n"
+    yield "unknown", "makestep 2 2\nshortly-to-come 1\nmakestep 3 3\n"
+    yield "itself", "include /proc/self/fd/*\nconfdir /proc/self/fd\nsourcedir /nowhere\n"
+    yield "long", "server " + "x" * 3000 + "\n" + "bindcmdaddress /" + "y" * 600 + "\n"
+    yield "nul", "makestep 1 3\0 4\nserver \0\n"
+    yield "empty", ""
+
+
 # --- state files ------------------------------------------------------------------------------
 
 BOOT_ID = "6fd2a7f2-b48c-4aaa-9a3f-c1a6b4f0a7c1"
@@ -315,7 +338,8 @@ def worlds():
 
 def main():
     for name, make in (("page", pages), ("reply", replies), ("config", configurations),
-                       ("state", states), ("tracker", worlds)):
+                       ("chrony_conf", chrony_configurations), ("state", states),
+                       ("tracker", worlds)):
         folder = os.path.join(HERE, "corpus", name)
         os.makedirs(folder, exist_ok=True)
         for title, content in make():

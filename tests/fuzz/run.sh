@@ -11,7 +11,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- page reply config state tracker
+[ $# -gt 0 ] || set -- page reply config chrony_conf state tracker
 out=${BUILD:-build}/fuzz
 mkdir -p "$out"
 failed=
