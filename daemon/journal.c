@@ -211,11 +211,13 @@ static void reset_event(const struct event *e, enum recovery_cause cause, struct
 static void corrected_event(const struct event *e, struct journal_record *r)
 {
     if (e->id == EVENT_CORRECTION_REFUSED) {
-        say(r, LINE(TOO_LARGE), e->correction.offset_sec, e->correction.ppm);
+        say(r, LINE(TOO_LARGE), e->correction.offset_sec + 0.0, 0 - e->correction.ppm);
         field_text(r, "VMCLOCK_REASON", "more than max-step or max-rate");
     } else if (e->id == EVENT_REFINED) {
         say(r, LINE(REFINED), e->correction.offset_sec + 0.0, 0 - e->correction.ppm,
             e->correction.ms);
+    } else if (isnan(e->correction.remaining_sec)) {
+        say(r, LINE(RATE_CORRECTED), 0 - e->correction.ppm, e->correction.ms);
     } else if (e->correction.offset_sec != 0 &&
                fabs(e->correction.remaining_sec) > fmax(1e-6, fabs(e->correction.offset_sec) / 2)) {
         say(r, LINE(DOES_NOT_FOLLOW), e->correction.offset_sec, 0 - e->correction.ppm,

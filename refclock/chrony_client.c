@@ -33,7 +33,7 @@ static void forget_tracking(struct known_chronyd *known)
     known->reachable = known->has_reference = known->synchronised = known->tracked = false;
     known->start_done = known->start_done && known->id != 0;
     known->frequency_ppm = known->correction_sec = known->skew_ppm = known->residual_ppm = NAN;
-    known->distance_sec = NAN;
+    known->distance_sec = known->dispersion_sec = NAN;
 }
 
 /* Another one knows nothing of what the one before was told. */
@@ -41,7 +41,7 @@ static void meet(struct chrony_client *c, uint64_t id)
 {
     if (id == 0 || id == c->known.id)
         return;
-    memset(c->exchange.silences, 0, sizeof(c->exchange.silences));
+    exchange_meet_another(&c->exchange);
     c->known = stranger;
     c->known.id = id;
 }
@@ -61,7 +61,7 @@ static void gone(struct chrony_client *c, struct reporter *reporter, int error, 
     c->trouble_reported = c->asked = true;
     c->known.silent = false;
     forget_tracking(&c->known);
-    c->exchange.owner = EXCHANGE_NONE;
+    exchange_end(&c->exchange);
     exchange_start_over(&c->exchange);
     c->poll_due_ns = now_ns + POLL_NS;
 }
@@ -160,7 +160,7 @@ struct chrony_news chrony_client_receive(
 
     meet(c, view->id);
     if (view->dry_run) {
-        c->exchange.owner = EXCHANGE_NONE;
+        exchange_end(&c->exchange);
         return (struct chrony_news){
             owner, owner == EXCHANGE_NONE ? RECOVERY_TICK : RECOVERY_REPLY_OK, false, false};
     }
@@ -192,7 +192,7 @@ struct chrony_news chrony_client_receive(
         break;
     }
     news.owner = owner;
-    c->exchange.owner = EXCHANGE_NONE;
+    exchange_end(&c->exchange);
     check(c);
     return news;
 }
@@ -211,7 +211,7 @@ void chrony_client_pretend(struct chrony_client *c, enum exchange_owner owner,
     uint8_t request[CHRONY_REQUEST_MAX];
 
     exchange_begin(&c->exchange, owner, command, now_ns, request);
-    c->exchange.deadline_ns = now_ns;
+    exchange_pretend(&c->exchange, now_ns);
 }
 
 void chrony_client_start_over(struct chrony_client *c)
@@ -221,7 +221,7 @@ void chrony_client_start_over(struct chrony_client *c)
 
 void chrony_client_give_up(struct chrony_client *c)
 {
-    c->exchange.owner = EXCHANGE_NONE;
+    exchange_end(&c->exchange);
 }
 
 bool chrony_client_is_busy(const struct chrony_client *c)

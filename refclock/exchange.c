@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "refclock/exchange.h"
 
+#include <string.h>
+
 #define REPLY_TIMEOUT_NS INT64_C(250000000) /* the median is under 0.1 ms */
 
 size_t exchange_begin(struct exchange *exchange, enum exchange_owner owner,
@@ -29,6 +31,22 @@ void exchange_start_over(struct exchange *exchange)
 {
     forget_resets(exchange);
     exchange->silences[EXCHANGE_RECOVERY] = 0;
+}
+
+void exchange_end(struct exchange *exchange)
+{
+    exchange->owner = EXCHANGE_NONE;
+    exchange->unread = false;
+}
+
+void exchange_meet_another(struct exchange *exchange)
+{
+    memset(exchange->silences, 0, sizeof(exchange->silences));
+}
+
+void exchange_pretend(struct exchange *exchange, int64_t now_ns)
+{
+    exchange->deadline_ns = now_ns;
 }
 
 static bool is_late_reset(struct exchange *exchange, const uint8_t *bytes, size_t length)

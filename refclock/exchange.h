@@ -46,6 +46,15 @@ size_t exchange_begin(struct exchange *exchange, enum exchange_owner owner,
 /* A recovery begins: late replies to the resets of earlier ones, and silence then, do not count. */
 void exchange_start_over(struct exchange *exchange);
 
+/* What was under way is over, or given up. */
+void exchange_end(struct exchange *exchange);
+
+/* Another chronyd: how long the one before was silent says nothing. */
+void exchange_meet_another(struct exchange *exchange);
+
+/* In a dry run nothing is sent: chronyd is taken to have done it by now. */
+void exchange_pretend(struct exchange *exchange, int64_t now_ns);
+
 /* A datagram came from chronyd. */
 enum exchange_result exchange_receive(
     struct exchange *exchange, const uint8_t *bytes, size_t length);

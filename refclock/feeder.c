@@ -16,7 +16,8 @@ void feeder_hurry(struct feeder *f, int64_t now_ns)
 
 void feeder_hold(struct feeder *f)
 {
-    f->has_offset = f->flowing = false;
+    f->has_offset = f->flowing = f->withheld = false;
+    f->verdict = CLOCK_OK; /* a reason that lasts is told once more after the recovery */
 }
 
 bool feeder_is_due(const struct feeder *f, int64_t now_ns, int64_t slack_ns)
@@ -70,10 +71,13 @@ static void take_measurement(
     const bool over = view->verdict == CLOCK_OK && view->max_error_ns &&
                       view->offset->bound_ns > view->max_error_ns;
 
-    if ((over && !f->withheld) || (view->verdict != CLOCK_OK && view->verdict != f->verdict))
+    const bool withheld = over || view->verdict != CLOCK_OK;
+    const bool another = view->verdict != f->verdict || (over && !f->withheld); /* reason */
+
+    if (withheld && another)
         reporter_say(reporter, (struct event){.id = EVENT_SAMPLES_WITHHELD,
                                    .withheld = {view->verdict, over ? view->offset->bound_ns : 0}});
-    f->withheld = over || view->verdict != CLOCK_OK;
+    f->withheld = withheld;
     f->verdict = view->verdict;
     f->has_offset = view->verdict == CLOCK_OK;
     if (f->has_offset) {

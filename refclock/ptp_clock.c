@@ -168,10 +168,11 @@ unsigned ptp_clock_ask(struct ptp_clock *c, bool to_compare, int64_t now_ns)
     unsigned n = BATCH;
 
     assert(!c->awaited);
-    if (c->limited) {
+    if (c->limited)
+        n = BATCH_LIMITED;
+    if (c->limited && !to_compare) {
         const bool first = now_ns - c->since_ns < SECOND_NS;
 
-        n = BATCH_LIMITED;
         if (c->read_in_all + n > IN_ALL || (first && c->read_first_second + n > FIRST_SECOND))
             return 0;
         c->read_first_second += first ? n : 0;

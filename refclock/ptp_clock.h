@@ -67,11 +67,11 @@ struct ptp_clock {
 
     /* The line, since the disruption. */
     struct ptp_reading first, last;
-    unsigned n;                        /* 0: there is no line */
-    double mean_x, mean_y, xx, xy, yy; /* ns */
-    int64_t since_ns;                  /* the disruption */
-    unsigned read_first_second, read_in_all;
-    double offset_sec, offset_doubt_sec; /* of the last batch: true minus system time */
+    unsigned n;                              /* 0: there is no line */
+    double mean_x, mean_y, xx, xy, yy;       /* ns */
+    int64_t since_ns;                        /* the disruption */
+    unsigned read_first_second, read_in_all; /* to correct by: of a limited clock's budget */
+    double offset_sec, offset_doubt_sec;     /* of the last batch: true minus system time */
 };
 
 /* What outlives the process. */
@@ -102,7 +102,8 @@ double ptp_clock_good_for_sec(const struct ptp_clock *c);
 
 /*
  * Ask for a batch, to compare it with chronyd's time or to correct the clock by it: the number of
- * readings, 0: its budget is used up. It is awaited for 10 ms, or 0.2 s for a comparison.
+ * readings, 0: the budget of a limited clock, which comparisons have no part of, is used up. It is
+ * awaited for 10 ms, or 0.2 s for a comparison.
  */
 unsigned ptp_clock_ask(struct ptp_clock *c, bool to_compare, int64_t now_ns);
 int64_t ptp_clock_deadline_ns(const struct ptp_clock *c);

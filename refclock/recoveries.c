@@ -40,7 +40,7 @@ void recoveries_begin(struct recoveries *rs, struct reporter *reporter, enum rec
         return;
     rs->interrupted = recovery_holds_samples(&rs->recovery) ? rs->interrupted + 1 : 0;
     recovery_begin(&rs->recovery, cause, reporter->now_ns, earliest_ns, queued);
-    rs->counted = false;
+    rs->counted = rs->failed_counted = false;
     rs->awaiting_reported = rs->refusal_reported = false;
     if (cause != RECOVERY_CAUSE_MARKER)
         reporter_say(reporter, (struct event){.id = EVENT_RECOVERY, .cause = cause});
@@ -145,17 +145,14 @@ static void report_correction(const struct recoveries *rs, struct reporter *repo
                                    r->remaining_sec, ms_since(reporter, r->started_ns)}});
 }
 
-static void report_corrections(const struct recoveries *rs, struct reporter *reporter,
-    unsigned news, const struct recovery_view *recovery_view)
+static void report_corrections(
+    const struct recoveries *rs, struct reporter *reporter, const struct recovery_order *order)
 {
-    const struct recovery *r = &rs->recovery;
-    const bool of_rate = isnan(r->remaining_sec);
-
-    if (news & RECOVERY_NEWS_TOO_LARGE)
-        report_correction(rs, reporter, EVENT_CORRECTION_REFUSED,
-            of_rate ? recovery_view->rate_ppm : 0, of_rate ? 0 : r->remaining_sec);
-    if (news & RECOVERY_NEWS_LEFT)
-        report_correction(rs, reporter, EVENT_LEFT_TO_CHRONYD, 0, r->remaining_sec);
+    if (order->news & RECOVERY_NEWS_TOO_LARGE)
+        report_correction(rs, reporter, EVENT_CORRECTION_REFUSED, order->refused.rate_ppm,
+            order->refused.offset_sec);
+    if (order->news & RECOVERY_NEWS_LEFT)
+        report_correction(rs, reporter, EVENT_LEFT_TO_CHRONYD, 0, rs->recovery.remaining_sec);
 }
 
 void recoveries_step(struct recoveries *rs, struct reporter *reporter,
@@ -164,13 +161,14 @@ void recoveries_step(struct recoveries *rs, struct reporter *reporter,
     struct recovery_order *ret_order)
 {
     const struct recovery *r = &rs->recovery;
+    bool failed;
 
     recovery_step(&rs->recovery, config, event, recovery_view, ret_order);
     if (ret_order->news == 0 && !rs->pending && !ret_order->send)
         return;
     account_reset(rs, reporter, ret_order->news, view);
     report_trouble(rs, reporter, ret_order->news, view);
-    report_corrections(rs, reporter, ret_order->news, recovery_view);
+    report_corrections(rs, reporter, ret_order);
     if (ret_order->send && ret_order->command.id == CHRONY_RESET_SOURCES)
         rs->reset_sent_ns = reporter->now_ns;
     if (view->dry_run)
@@ -182,8 +180,10 @@ void recoveries_step(struct recoveries *rs, struct reporter *reporter,
             ret_order->refined.offset_sec);
     if (!(ret_order->news & RECOVERY_NEWS_ENDED))
         return;
-    rs->failed +=
+    failed =
         r->outcome == RECOVERY_OUTCOME_UNSYNCHRONISED || r->outcome == RECOVERY_OUTCOME_UNCONFIRMED;
+    rs->failed += failed && !rs->failed_counted;
+    rs->failed_counted = rs->failed_counted || failed;
     if (r->outcome == RECOVERY_OUTCOME_SYNCHRONISED)
         report_end(rs, reporter, EVENT_SYNCHRONISED, view);
     else if (r->outcome == RECOVERY_OUTCOME_UNSYNCHRONISED)

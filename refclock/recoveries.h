@@ -9,11 +9,11 @@
 #include "refclock/reporter.h"
 
 struct recoveries {
-    struct recovery recovery;  /* started_ns 0: there was none yet */
-    uint64_t count;            /* whose reset was confirmed, by one chronyd or more */
-    uint64_t failed;           /* that ended unconfirmed, or without a reference */
-    bool counted;              /* this one is */
-    uint64_t confirmed_marker; /* chronyd was reset for it, as far as can be known */
+    struct recovery recovery;     /* started_ns 0: there was none yet */
+    uint64_t count;               /* whose reset was confirmed, by one chronyd or more */
+    uint64_t failed;              /* that ended unconfirmed, or without a reference */
+    bool counted, failed_counted; /* this one is: it may end twice, by a late reply */
+    uint64_t confirmed_marker;    /* chronyd was reset for it, as far as can be known */
 
     bool pending; /* a disruption whose reset is not confirmed */
     int64_t pending_since_ns;

@@ -168,8 +168,8 @@ struct recovery_order {
     unsigned news; /* enum recovery_news */
     struct {
         double rate_ppm, offset_sec;
-    } refined;    /* with RECOVERY_NEWS_REFINED */
-    bool measure; /* measure and step again, at once */
+    } refined, refused; /* with RECOVERY_NEWS_REFINED, RECOVERY_NEWS_TOO_LARGE */
+    bool measure;       /* measure and step again, at once */
     bool send;
     struct chrony_command command;
     int64_t wake_at_ns; /* step again then at the latest; INT64_MAX: when something happens */

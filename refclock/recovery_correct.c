@@ -96,11 +96,14 @@ void recovery_act_rate(struct recovery *r, const struct turn *turn)
         return;
     }
     if (fabs(view->rate_ppm) > turn->config->rate_max_ppm) {
+        turn->order->refused.rate_ppm = view->rate_ppm;
         leave(r, RECOVERY_NEWS_TOO_LARGE, turn->order);
         return;
     }
-    r->rate_ppm += view->rate_ppm;
-    r->refinement.rate_ppm += view->rate_ppm;
+    if (r->refinement.rate_ppm == 0) { /* or it is sent once more, for its reply was lost */
+        r->rate_ppm += view->rate_ppm;
+        r->refinement.rate_ppm = view->rate_ppm;
+    }
     recovery_send(
         r, turn->order, (struct chrony_command){.id = CHRONY_DFREQ, .ppm = view->rate_ppm});
 }
@@ -176,7 +179,7 @@ void recovery_act_offset(struct recovery *r, const struct turn *turn)
     bool shrinks;
 
     if (r->page_grade == RECOVERY_PAGE_PERIOD) {
-        if (r->refinement.runs)
+        if (r->rate_ppm != 0)
             corrected(r, turn);
         else
             rest(r);
@@ -204,6 +207,7 @@ void recovery_act_offset(struct recovery *r, const struct turn *turn)
         return;
     }
     if (fabs(offset) * 1e9 > (double)turn->config->step_max_ns) {
+        turn->order->refused.offset_sec = offset;
         leave(r, RECOVERY_NEWS_TOO_LARGE, turn->order);
         return;
     }

@@ -6,7 +6,8 @@
 
 #define SLEWS_SEC       1e-3 /* what chronyd slews away at once */
 #define PTP_DIFFERENCES 3.0  /* of a PTP clock from chronyd's time: an offset worth correcting */
-#define WIDTH_SIGMAS    6.0  /* of a reading's bracket: its half is the most that it is off */
+#define PTP_AGAIN_NS    INT64_C(10000000)
+#define WIDTH_SIGMAS    6.0 /* of a reading's bracket: its half is the most that it is off */
 #define RESTORE_NS      INT64_C(300000000000) /* after the disruption at the latest */
 
 struct recoveries_view step_recoveries_view(const struct tracker *t)
@@ -114,11 +115,13 @@ static void measure_by_ptp(const struct step *s, struct recovery_view *view)
         view->offset_sec = 0;
 }
 
-/* Have the PTP clock read. */
+/* Have the PTP clock read; where it may not be, look again soon. */
 static void ask_ptp(struct step *s, bool to_compare)
 {
     s->orders->ptp_readings = ptp_clock_ask(&s->t->ptp, to_compare, s->seen->now_ns);
     s->orders->ptp_request = s->t->ptp.request;
+    if (s->orders->ptp_readings == 0)
+        s->orders->wake_at_ns = s->seen->now_ns + PTP_AGAIN_NS;
 }
 
 /* What has to be remembered before a command is sent. */

@@ -103,7 +103,8 @@ void tracker_reconfigure(struct tracker *t, const struct tracker_config *config)
     feeder_hurry(&t->feeder, t->started_ns);
     restore_reconfigure(&t->restore, &t->config.recovery);
     ptp_clock_reconfigure(&t->ptp, &config->ptp);
-    if (t->client.exchange.owner == EXCHANGE_RESTORE)
+    if (t->client.exchange.owner == EXCHANGE_RESTORE ||
+        (t->client.exchange.owner == EXCHANGE_OWN_SERVERS && !same_servers))
         chrony_client_give_up(&t->client);
 }
 

@@ -162,6 +162,36 @@ START_TEST(a_dry_run_sends_none_and_tells_how_many_and_within_what)
 }
 END_TEST
 
+START_TEST(each_reason_for_withholding_is_reported)
+{
+    view.max_error_ns = 1000;
+    view.verdict = CLOCK_TAI_DISAGREES;
+    ck_assert(!step_after(SECOND));
+    ck_assert(is_reported(EVENT_SAMPLES_WITHHELD));
+    ck_assert(!step_after(SECOND));
+    ck_assert(!is_reported(EVENT_SAMPLES_WITHHELD));
+    view.verdict = CLOCK_OK;
+    offset.bound_ns = 2000;
+    ck_assert(!step_after(SECOND));
+    ck_assert(is_reported(EVENT_SAMPLES_WITHHELD));
+    ck_assert(!step_after(SECOND));
+    ck_assert(!is_reported(EVENT_SAMPLES_WITHHELD));
+}
+END_TEST
+
+START_TEST(after_a_recovery_the_same_reason_is_reported_again)
+{
+    view.verdict = CLOCK_TAI_DISAGREES;
+    ck_assert(!step_after(SECOND));
+    feeder_hold(&feeder);
+    view.is_clock = view.may_feed = view.measured = false;
+    ck_assert(!step_after(SECOND));
+    view.is_clock = view.may_feed = view.measured = true;
+    ck_assert(!step_after(SECOND));
+    ck_assert(is_reported(EVENT_SAMPLES_WITHHELD));
+}
+END_TEST
+
 RUN_LOOPS_AFTER(setup, "feeder", {a_sample_is_sent_each_interval_or_a_little_before, 1},
     {intervals_that_were_missed_are_not_made_up_for, 1},
     {none_is_sent_where_none_may_be_or_nothing_was_measured, 1},
@@ -169,4 +199,6 @@ RUN_LOOPS_AFTER(setup, "feeder", {a_sample_is_sent_each_interval_or_a_little_bef
     {each_reason_to_withhold_is_reported_as_it_changes, 1},
     {samples_flow_from_the_first_that_arrives_until_they_are_held_back, 1},
     {a_page_that_is_no_clock_has_no_offset, 1},
-    {a_dry_run_sends_none_and_tells_how_many_and_within_what, 1})
+    {a_dry_run_sends_none_and_tells_how_many_and_within_what, 1},
+    {each_reason_for_withholding_is_reported, 1},
+    {after_a_recovery_the_same_reason_is_reported_again, 1})

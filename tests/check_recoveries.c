@@ -174,6 +174,32 @@ START_TEST(one_that_is_abandoned_is_reported_where_one_ran)
 }
 END_TEST
 
+/* It is opened again by a reply that comes late, and ends a second time. */
+START_TEST(a_recovery_fails_once)
+{
+    enum recovery_event event = RECOVERY_TICK;
+
+    begin(RECOVERY_CAUSE_MARKER);
+    do {
+        step(event);
+        event = recoveries.recovery.sent ? RECOVERY_SILENCE : RECOVERY_TICK;
+        now_ns += 100 * MS;
+    } while (recoveries.recovery.state != RECOVERY_IDLE);
+    ck_assert_int_eq(recoveries.recovery.outcome, RECOVERY_OUTCOME_UNCONFIRMED);
+    ck_assert_uint_eq(recoveries.failed, 1);
+    now_ns += 5 * SECOND;
+    step(RECOVERY_LATE_RESET);
+    while (recoveries.recovery.state != RECOVERY_IDLE) {
+        event = recoveries.recovery.sent ? RECOVERY_REPLY_OK : RECOVERY_TICK;
+        now_ns += 100 * MS;
+        step(event);
+    }
+    ck_assert_int_eq(recoveries.recovery.outcome, RECOVERY_OUTCOME_UNSYNCHRONISED);
+    ck_assert_uint_eq(recoveries.count, 1);
+    ck_assert_uint_eq(recoveries.failed, 1);
+}
+END_TEST
+
 RUN_LOOPS_AFTER(setup, "recoveries", {a_disruption_is_pending_until_its_reset_is_confirmed, 1},
     {a_reset_that_is_refused_to_the_end_confirms_no_marker, 1},
     {the_start_of_chronyd_is_no_disruption, 1},
@@ -181,4 +207,4 @@ RUN_LOOPS_AFTER(setup, "recoveries", {a_disruption_is_pending_until_its_reset_is
     {resets_follow_each_other_by_a_watch_interval_and_in_a_storm_by_a_second, 1},
     {a_reset_that_is_late_is_reported_once_whatever_begins_meanwhile, 1},
     {a_disruption_while_vmclockd_stops_is_left_to_the_next_start, 1},
-    {one_that_is_abandoned_is_reported_where_one_ran, 1})
+    {one_that_is_abandoned_is_reported_where_one_ran, 1}, {a_recovery_fails_once, 1})

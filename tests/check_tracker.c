@@ -214,6 +214,26 @@ START_TEST(foreign_datagrams_are_said_once)
 }
 END_TEST
 
+START_TEST(a_reload_without_own_servers_ends_the_questions)
+{
+    config.own_servers = (struct own_servers_config){.n = 1,
+        .addresses = {{.bytes = {169, 254, 169, 123}, .family = 1}},
+        .n_names = 1,
+        .names = {{MODEL_OWN_NAME, 6, 10}}};
+    virtual_init(&vm, 5);
+    vm.chronyd.n_named = 1;
+    virtual_start(&vm, &config, nothing_saved);
+    while (vm.orders.command_id != CHRONY_SOURCE_DATA || !vm.orders.awaits_reply)
+        virtual_run(&vm, 1000);
+    config.own_servers = (struct own_servers_config){.n = 0};
+    tracker_reconfigure(&vm.tracker, &config);
+    virtual_run(&vm, VIRTUAL_SEC);
+    vm.n_commands = 0;
+    virtual_run(&vm, 30 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_N_SOURCES), 0);
+}
+END_TEST
+
 RUN_LOOPS_AFTER(setup, "tracker", {an_idle_tracker_is_stepped_only_when_something_is_due, 1},
     {at_long_intervals_chronyd_is_asked_once_a_second_and_samples_are_sent_when_due, 1},
     {a_reload_with_a_shorter_interval_does_not_wait_for_the_longer_one, 1},
@@ -223,4 +243,4 @@ RUN_LOOPS_AFTER(setup, "tracker", {an_idle_tracker_is_stepped_only_when_somethin
     {another_reference_than_ours_is_a_reference_and_chronyds_own_clock_is_none, 1},
     {any_reference_will_do_for_a_marker_alone_and_none_is_said_after_a_minute, 1},
     {samples_flow_though_chronyd_does_not_answer_at_the_start, 1},
-    {foreign_datagrams_are_said_once, 1})
+    {foreign_datagrams_are_said_once, 1}, {a_reload_without_own_servers_ends_the_questions, 1})

@@ -210,6 +210,20 @@ START_TEST(a_new_generation_alone_is_no_disruption)
 }
 END_TEST
 
+/* At any phase of its polls. */
+START_TEST(a_chronyd_that_was_stopped_is_reported_once)
+{
+    start_converged(5);
+    virtual_run(&vm, 5 * VIRTUAL_SEC + _i * 100 * VIRTUAL_MS);
+    vm.frozen = true;
+    virtual_run(&vm, 1500 * VIRTUAL_MS);
+    vm.frozen = false;
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_CHRONYD_SILENT), 1);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_CHRONYD_BACK), 1);
+}
+END_TEST
+
 RUN_LOOPS_AFTER(setup, "tracker: never miss, never invent",
     {a_chronyd_that_is_away_gets_one_reset_for_the_newest_marker, 1},
     {a_chronyd_that_was_away_for_minutes_has_its_minute_to_be_synchronised, 1},
@@ -222,4 +236,4 @@ RUN_LOOPS_AFTER(setup, "tracker: never miss, never invent",
     {a_page_that_the_host_never_finishes_yields_no_sample, 1},
     {a_device_that_goes_away_and_comes_back_with_another_marker_is_a_disruption, 1},
     {what_the_flags_said_before_a_restart_is_no_news_after_it, 1},
-    {a_new_generation_alone_is_no_disruption, 1})
+    {a_new_generation_alone_is_no_disruption, 1}, {a_chronyd_that_was_stopped_is_reported_once, 10})

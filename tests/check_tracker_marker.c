@@ -147,6 +147,20 @@ START_TEST(a_monotonic_page_gives_its_period_and_never_a_sample)
 }
 END_TEST
 
+START_TEST(a_rate_that_is_corrected_by_a_period_is_reported)
+{
+    start_converged(5);
+    vm.host.page.time_type = VMCLOCK_TIME_MONOTONIC;
+    model_chronyd_add_ntp(&vm.chronyd);
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    virtual_migrate(&vm, 0, 60);
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 1);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_CORRECTED), 1);
+    ck_assert(isnan(vm.tracker.recoveries.recovery.remaining_sec));
+}
+END_TEST
+
 START_TEST(a_period_that_chronyd_cannot_be_told_leaves_it_the_marker)
 {
     start_converged(5);
@@ -184,4 +198,5 @@ RUN_LOOPS_AFTER(setup, "tracker: less than a full page",
     {a_server_that_a_reload_brings_into_a_recovery_is_put_back_too, 1},
     {a_monotonic_page_gives_its_period_and_never_a_sample, 1},
     {a_period_that_chronyd_cannot_be_told_leaves_it_the_marker, 1},
-    {a_period_that_is_not_good_to_1e_8_is_not_told_to_chronyd, 1})
+    {a_period_that_is_not_good_to_1e_8_is_not_told_to_chronyd, 1},
+    {a_rate_that_is_corrected_by_a_period_is_reported, 1})

@@ -52,7 +52,7 @@ START_TEST(a_comparison_that_comes_to_nothing_is_made_again)
     vm.ptp_latency_ns = 500 * VIRTUAL_MS;
     virtual_run(&vm, 10 * VIRTUAL_SEC);
     ck_assert(!ptp_clock_is_trusted(&vm.tracker.ptp));
-    ck_assert_uint_le(vm.n_ptp_readings, 4 * 8);
+    ck_assert_uint_le(vm.n_ptp_readings, UINTMAX_C(32));
     vm.ptp_latency_ns = 100 * VIRTUAL_MS;
     virtual_run(&vm, 10 * VIRTUAL_SEC);
     ck_assert(ptp_clock_is_trusted(&vm.tracker.ptp));
@@ -212,6 +212,55 @@ START_TEST(trust_is_saved_for_the_next_start)
 }
 END_TEST
 
+/* ENA's: a recovery may read it a hundred times, and a minute has a comparison of three. */
+START_TEST(a_limited_clock_is_compared_for_as_long_as_it_is_there)
+{
+    start(1, 1e-6);
+    vm.ptp_limited = true;
+    virtual_run(&vm, 3600 * VIRTUAL_SEC);
+    vm.ptp_error_sec = 0.05;
+    virtual_run(&vm, 120 * VIRTUAL_SEC);
+    ck_assert_double_gt(ptp_clock_good_for_sec(&vm.tracker.ptp), 0.04);
+    vm.clock.error_sec = 0;
+    migrate(0, 0);
+    virtual_run(&vm, 300 * VIRTUAL_MS);
+    assert_error_below(1e-6);
+}
+END_TEST
+
+START_TEST(a_limited_clock_that_gives_no_reading_holds_no_samples)
+{
+    start(1, 1e-6);
+    vm.ptp_limited = true;
+    vm.ptp_latency_ns = 500 * VIRTUAL_MS;
+    migrate(0.005, 40);
+    virtual_run(&vm, 250 * VIRTUAL_MS);
+    ck_assert(!recovery_holds_samples(&vm.tracker.recoveries.recovery));
+}
+END_TEST
+
+static struct event refused;
+
+static void keep_refused(struct virtual_machine *m)
+{
+    for (unsigned i = 0; i < m->orders.n_events; i++)
+        if (m->orders.events[i].id == EVENT_CORRECTION_REFUSED)
+            refused = m->orders.events[i];
+}
+
+START_TEST(a_rate_beyond_max_rate_is_reported_as_a_rate)
+{
+    config.recovery.rate_max_ppm = 20;
+    start(1, 0);
+    vm.before_step = keep_refused;
+    migrate(0.005, 60);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_int_eq(refused.id, EVENT_CORRECTION_REFUSED);
+    ck_assert_double_eq_tol(fabs(refused.correction.ppm), 60, 3);
+    ck_assert_double_eq(refused.correction.offset_sec, 0);
+}
+END_TEST
+
 RUN_LOOPS_AFTER(setup, "tracker: a PTP clock",
     {it_is_trusted_once_it_has_agreed_with_chronyds_time, 1},
     {a_comparison_that_comes_to_nothing_is_made_again, 1},
@@ -222,4 +271,7 @@ RUN_LOOPS_AFTER(setup, "tracker: a PTP clock",
     {a_clock_that_refuses_every_second_reading_serves, 1},
     {a_limited_clock_corrects_the_rate_to_the_end, 4},
     {a_host_that_is_off_is_followed_for_offsets_well_above_that, 2}, {noise_is_averaged_out, 4},
-    {trust_is_saved_for_the_next_start, 1})
+    {trust_is_saved_for_the_next_start, 1},
+    {a_limited_clock_is_compared_for_as_long_as_it_is_there, 1},
+    {a_limited_clock_that_gives_no_reading_holds_no_samples, 1},
+    {a_rate_beyond_max_rate_is_reported_as_a_rate, 1})

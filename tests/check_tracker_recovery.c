@@ -268,6 +268,18 @@ START_TEST(a_chronyd_that_restarts_in_the_middle_is_recovered)
 }
 END_TEST
 
+START_TEST(a_rate_whose_command_was_lost_is_counted_once)
+{
+    start_converged(5);
+    vm.fates[0] = VIRTUAL_ANSWERED; /* the reset */
+    vm.fates[1] = VIRTUAL_COMMAND_LOST;
+    virtual_migrate(&vm, 0.005, 60);
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_commands(&vm, CHRONY_DFREQ), 2);
+    ck_assert_double_eq_tol(fabs(vm.tracker.recoveries.recovery.rate_ppm), 60, 1);
+}
+END_TEST
+
 RUN_LOOPS_AFTER(setup, "tracker: full recovery",
     {a_disruption_is_corrected_by_the_exact_sequence, 1},
     {hours_of_offset_are_corrected_as_well, 1},
@@ -285,4 +297,5 @@ RUN_LOOPS_AFTER(setup, "tracker: full recovery",
     {an_offset_beyond_max_step_is_left_to_chronyd, 1},
     {a_rate_beyond_max_rate_is_left_to_chronyd, 1}, {a_request_recovers_and_is_no_disruption, 1},
     {a_second_disruption_in_the_middle_starts_over, 100},
-    {a_chronyd_that_restarts_in_the_middle_is_recovered, 200})
+    {a_chronyd_that_restarts_in_the_middle_is_recovered, 200},
+    {a_rate_whose_command_was_lost_is_counted_once, 1})
