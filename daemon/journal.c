@@ -316,8 +316,7 @@ static void dry_run_event(
     say(r, LINE(WOULD_SEND), name, arguments);
 }
 
-/* --- chronyd and the samples --------------------------------------------------------------------
- */
+/* --- chronyd and the samples ------------------------------------------------------------------ */
 
 static void chronyd_event(
     const struct config *config, const struct event *e, struct journal_record *r)

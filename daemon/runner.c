@@ -108,8 +108,7 @@ static void publish_news(struct runner *r)
     publisher_tell_service_manager(&r->publisher);
 }
 
-/* --- the loop's handlers -----------------------------------------------------------------------
- */
+/* --- the loop's handlers ---------------------------------------------------------------------- */
 
 /* How every handler ends: it ends the loop, or what a tick would be too late for is woken for. */
 static void wait_for_next(struct runner *r, int64_t now_ns)
@@ -263,8 +262,7 @@ static void on_signal(int number, void *context)
     look_and_go_on(r, &seen);
 }
 
-/* --- the steps of a start, in order: each returns 0, or the status to exit with -----------------
- */
+/* --- the steps of a start, in order: each returns 0, or the status to exit with --------------- */
 
 static int cannot_start(const char *step, int error)
 {

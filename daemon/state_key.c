@@ -204,8 +204,7 @@ static void boost(const struct state_source *source, char *ret_value)
     }
 }
 
-/* --- the host and its samples ------------------------------------------------------------------
- */
+/* --- the host and its samples ----------------------------------------------------------------- */
 
 static void mode(const struct state_source *source, char *ret_value)
 {
@@ -270,8 +269,7 @@ static void health_reference(const struct state_source *source, char *ret_value)
     print_seconds(ret_value, health_reference_ns(&source->tracker->health, source->now_ns));
 }
 
-/* --- the last recovery, and chronyd --------------------------------------------------------------
- */
+/* --- the last recovery, and chronyd ----------------------------------------------------------- */
 
 static const struct recovery *last_recovery(const struct state_source *source)
 {
@@ -483,7 +481,7 @@ const struct state_key state_keys[] = {
     {"error_bound_ns", STATE_INTEGER, COUNT(feeder.offset.bound_ns), WHEN(error_bound), JSON,
         GAUGE("error_bound_seconds", "The host's bound of that, and the reading's.", 1e-9)},
     {"last_known.offset_ns", STATE_INTEGER, INTEGER(feeder.offset.ns), WHEN(lost_offset)},
-    {"last_known.offset_age_s", STATE_REAL, AGE(feeder.offset_ns), WHEN(lost_offset)},
+    {"last_known.offset_age_s", STATE_REAL, AGE(feeder.measured_ns), WHEN(lost_offset)},
     {"disruptions", STATE_INTEGER, COUNT(host.disruptions), JSON,
         COUNTER("disruptions_total", "Changes of the disruption marker.")},
     {"recoveries", STATE_INTEGER, COUNT(recoveries.count), JSON,

@@ -5,8 +5,7 @@
 
 #define FRESH_NS INT64_C(1000000000) /* for how long a reading may be late */
 
-/* --- what the next start goes by ----------------------------------------------------------------
- */
+/* --- what the next start goes by -------------------------------------------------------------- */
 
 bool state_known_saved(const struct state_source *source)
 {
@@ -25,8 +24,7 @@ bool state_known_owed_server(const struct state_source *source)
     return state_known_owed(source) && restore->polls && source->index < restore->n_servers;
 }
 
-/* --- the host -----------------------------------------------------------------------------------
- */
+/* --- the host --------------------------------------------------------------------------------- */
 
 bool state_known_host(const struct state_source *source)
 {
@@ -83,15 +81,14 @@ bool state_known_disruption(const struct state_source *source)
     return source->tracker->host.disruption.at_ns != 0;
 }
 
-/* --- the samples --------------------------------------------------------------------------------
- */
+/* --- the samples ------------------------------------------------------------------------------ */
 
 bool state_known_offset(const struct state_source *source)
 {
     const struct tracker *t = source->tracker;
     const int64_t fresh_ns = t->config.sample_interval_ns + FRESH_NS;
 
-    return t->feeder.has_offset && source->now_ns - t->feeder.offset_ns <= fresh_ns;
+    return t->feeder.has_offset && source->now_ns - t->feeder.measured_ns <= fresh_ns;
 }
 
 bool state_known_error_bound(const struct state_source *source)
@@ -104,7 +101,7 @@ bool state_known_error_bound(const struct state_source *source)
 
 bool state_known_lost_offset(const struct state_source *source)
 {
-    return !state_known_offset(source) && source->tracker->feeder.offset_ns;
+    return !state_known_offset(source) && source->tracker->feeder.measured_ns;
 }
 
 const char *state_known_withheld_str(const struct state_source *source)

@@ -540,8 +540,7 @@ static inline bool look_at_page(
 
 #endif
 
-/* --- all of it --------------------------------------------------------------------------------
- */
+/* --- all of it -------------------------------------------------------------------------------- */
 
 __attribute__((always_inline)) static inline int read_clock(
     struct vmclock *c, struct vmclock_interval *ret, uint32_t *ret_reason)

@@ -19,14 +19,14 @@ struct known_chronyd {
     bool has_reference; /* any, other than its own clock */
     bool had_reference; /* at any time */
     bool synchronised;  /* the reference is the one that we wait for */
-    bool start_done;    /* it needs no start treatment, or no more */
+    bool start_done;    /* it needs no correction at its start */
     uint32_t refid;
     struct chrony_address reference;      /* its address; family 0: it is no server */
     double frequency_ppm, correction_sec; /* NAN: it did not say */
     /* How far its frequency may be off by its own estimate, and is by the reference's measurements.
      */
     double skew_ppm, residual_ppm;       /* NAN: as above */
-    double distance_sec, dispersion_sec; /* half the root delay and the root dispersion, and this */
+    double distance_sec, dispersion_sec; /* root delay / 2 + root dispersion; root dispersion */
     int leap;              /* as in its protocol: 1 insert, 2 delete at the end of the month */
     double root_delay_sec; /* of its last reference but ours; NAN: there was none */
     struct chrony_time reference_time;
@@ -64,7 +64,7 @@ struct chrony_news {
     bool referenced;           /* and says that it has a reference */
 };
 
-/* `id` and `had_reference` are of the last start, 0 where nothing is known. */
+/* `id` and `had_reference` are from the state file, 0 where nothing is known. */
 void chrony_client_init(struct chrony_client *c, uint32_t sequence_seed, uint64_t id,
     bool had_reference, int64_t now_ns);
 

@@ -209,7 +209,6 @@ static void decode_tracking(const uint8_t *data, struct chrony_tracking *ret)
     *ret = (struct chrony_tracking){
         .refid = get32(data),
         .address = get_address(data + 4),
-        .stratum = get16(data + 24),
         .leap = get16(data + 26),
         .reference_time = {(uint64_t)get32(data + 28) << 32 | get32(data + 32), get32(data + 36)},
         .correction_sec = chrony_float_decode(get32(floats)),

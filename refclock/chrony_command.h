@@ -74,8 +74,7 @@ struct chrony_time {
 
 struct chrony_tracking {
     uint32_t refid;
-    struct chrony_address address; /* of the reference; family 0: it is no server */
-    uint16_t stratum;
+    struct chrony_address address;     /* of the reference; family 0: it is no server */
     uint16_t leap;                     /* 3: not synchronised */
     struct chrony_time reference_time; /* of the last update */
     double correction_sec;             /* still to be slewed; positive: the clock is ahead */

@@ -58,7 +58,17 @@ bool clock_verdict_is_marker_only(enum clock_verdict verdict)
 
 bool clock_verdict_has_period(enum clock_verdict verdict)
 {
-    return verdict == CLOCK_OK || (verdict >= CLOCK_TIME_MONOTONIC && verdict <= CLOCK_LEAP_NOW);
+    switch (verdict) {
+    case CLOCK_OK:
+    case CLOCK_TIME_MONOTONIC:
+    case CLOCK_TIME_SMEARED:
+    case CLOCK_TIME_TYPE_INVALID:
+    case CLOCK_NO_TAI_OFFSET:
+    case CLOCK_BAD_TAI_OFFSET:
+    case CLOCK_LEAP_INVALID:
+    case CLOCK_LEAP_NOW: return true;
+    default: return false;
+    }
 }
 
 static enum clock_verdict check_status(const struct vmclock_page *page, bool accept_freerunning)

@@ -76,8 +76,9 @@ const char *clock_verdict_str(enum clock_verdict verdict);
 bool clock_verdict_is_marker_only(enum clock_verdict verdict);
 
 /*
- * True where the page has no time (it is monotonic, smeared, or its TAI offset is missing) but
- * its counter's period can be relied on: *ret_model of clock_model_init() then has the period.
+ * True where the counter's period can be relied on, though the page may have no time (monotonic,
+ * smeared or of another type, without a good TAI offset or leap indicator, or in a leap second):
+ * *ret_model of clock_model_init() then has the period.
  */
 bool clock_verdict_has_period(enum clock_verdict verdict);
 

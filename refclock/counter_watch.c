@@ -30,7 +30,7 @@ void counter_watch_take_source(
     if (w->source == source)
         return;
     w->source = source;
-    w->rate = (struct raw_rate){.known = false};
+    raw_rate_forget(&w->rate);
     baseline_forget(&w->baseline);
     w->due_ns = now_ns;
 }
@@ -42,7 +42,7 @@ void counter_watch_take(struct counter_watch *w, const struct cross_timestamp *r
     if (!w->read)
         w->value = readings[0].counter_before;
     w->read = true;
-    w->back = cross_timestamp_goes_back(readings, n, &w->value) || w->back;
+    w->back = cross_timestamp_watch_back(readings, n, &w->value) || w->back;
 }
 
 void counter_watch_take_raw(

@@ -4,9 +4,9 @@
  * CLOCK_MONOTONIC_RAW run by it, which TAI offset has the kernel?
  *
  * Where the counter is the kernel's clock source, that rate is one of the kernel's own numbers:
- * known without an error after a second, and the same through every disruption. Another clock
- * source has another rate on each host, which is measured after each disruption; so is the kernel's
- * number until it is known.
+ * known to 1 ppb after a second, or 15 s for a slow counter, and the same through every disruption.
+ * Another clock source has another rate on each host, which is measured after each disruption; so
+ * is the kernel's number until it is known.
  */
 #ifndef REFCLOCK_COUNTER_WATCH_H
 #define REFCLOCK_COUNTER_WATCH_H

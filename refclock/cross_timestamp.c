@@ -6,7 +6,7 @@ static uint64_t width(const struct cross_timestamp *reading)
     return reading->counter_after - reading->counter_before;
 }
 
-bool cross_timestamp_goes_back(const struct cross_timestamp *readings, size_t n, uint64_t *last)
+bool cross_timestamp_watch_back(const struct cross_timestamp *readings, size_t n, uint64_t *last)
 {
     bool back = false;
 

@@ -25,7 +25,7 @@ struct cross_timestamp {
  * *last, which is brought up to date. CPUs whose counters are not synchronised look like that, to
  * a reader that was moved between them; the number of the CPU would say less.
  */
-bool cross_timestamp_goes_back(const struct cross_timestamp *readings, size_t n, uint64_t *last);
+bool cross_timestamp_watch_back(const struct cross_timestamp *readings, size_t n, uint64_t *last);
 
 /*
  * The narrowest of n, or NULL where none can be used: the counter went backwards in it, or the

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What happened, as the tracker reports it; daemon/journal.c has the words. */
+/* What happened, as the tracker reports it; daemon/messages.def has the words, event_str() short
+ * ones. */
 #ifndef REFCLOCK_EVENT_H
 #define REFCLOCK_EVENT_H
 

@@ -82,7 +82,7 @@ static void take_measurement(
     f->has_offset = view->verdict == CLOCK_OK;
     if (f->has_offset) {
         f->offset = *view->offset;
-        f->offset_ns = view->now_ns;
+        f->measured_ns = view->now_ns;
     }
 }
 

@@ -16,8 +16,8 @@ struct feeder {
     bool withheld;              /* the last one was, for this: */
     enum clock_verdict verdict; /* CLOCK_OK: its bound is over max-error */
     bool has_offset;            /* `offset` is as it is now */
-    struct offset offset;       /* of the last sample */
-    int64_t offset_ns;          /* CLOCK_MONOTONIC, when that was measured; 0: it was not */
+    struct offset offset;       /* as last measured */
+    int64_t measured_ns;        /* CLOCK_MONOTONIC, when that was; 0: it was not */
     int error;                  /* errno of the last one that was sent */
     uint64_t sent;
     struct {
@@ -32,7 +32,7 @@ struct feeder_view {
     uint64_t max_error_ns; /* 0: no limit */
     bool dry_run;
     bool is_clock; /* the page is one, and no recovery holds samples back */
-    bool may_feed; /* and nothing else does */
+    bool may_feed; /* and vmclockd neither starts nor stops, and the host does not write */
     bool measured; /* in this step; the two that follow are valid */
     enum clock_verdict verdict;
     const struct offset *offset;

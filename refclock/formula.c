@@ -4,7 +4,7 @@
 #define JUMPS_MAX      10 /* in a row, each within */
 #define JUMP_NS        INT64_C(1000000000)
 #define STEADY_NS      INT64_C(10000000000)
-#define MOVED_NS       INT64_C(60000000000)
+#define DISBELIEF_NS   INT64_C(60000000000)
 #define RECOVERIES_MAX 3 /* for one disruption: each has other people's servers measured */
 
 void formula_disrupted(struct formula *f, uint64_t counter)
@@ -38,7 +38,7 @@ enum clock_verdict formula_verdict(const struct formula *f, int64_t now_ns)
 {
     if (is_unsteady(f, now_ns))
         return CLOCK_UNSTEADY;
-    if (f->moved_ns != 0 && now_ns - f->moved_ns < MOVED_NS)
+    if (f->moved_ns != 0 && now_ns - f->moved_ns < DISBELIEF_NS)
         return CLOCK_SECONDS_MOVED;
     return CLOCK_OK;
 }

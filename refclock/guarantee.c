@@ -13,6 +13,11 @@ static double drift_sec(const struct clock_model *model, uint64_t counter)
     return ldexp(fabs(ticks) * (double)model->period_maxerror, -64 - model->period_shift);
 }
 
+void guarantee_forget(struct guarantee *g)
+{
+    g->known = false;
+}
+
 bool guarantee_add(struct guarantee *g, const struct clock_model *later)
 {
     const double own_sec = (double)later->time_maxerror_ns * 1e-9;

@@ -15,6 +15,9 @@ struct guarantee {
     double low_sec, high_sec;
 };
 
+/* The next page is of another host. */
+void guarantee_forget(struct guarantee *g);
+
 /*
  * Take in a page's model, where it has bounds. False: no time is left that it and all before it
  * allow; it stands alone then.

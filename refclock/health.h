@@ -24,7 +24,7 @@ struct health_view {
     bool has_reference; /* of which it says: */
     struct chrony_time reference_time;
     double update_interval_sec; /* anything; chronyd has 0 before the second update */
-    bool has_bursts; /* the reference is a server, which may be polled fast for a while */
+    bool has_bursts; /* the page is no clock, so that chronyd's servers may be polled fast */
     bool boosted;    /* it is now, by our doing */
 };
 
@@ -36,21 +36,21 @@ struct health {
 
     struct {
         bool known, answers;
-        bool gained; /* it is none that we found: chronyd has started, or was reset */
+        bool gained; /* seen to be selected, not there from our start */
         struct chrony_time time;
         int64_t changed_ns; /* when `time` changed last */
         double interval_sec;
-        unsigned pace; /* updates to see before the interval can be none of a burst */
+        unsigned pace; /* updates until the interval is that of normal polls */
     } reference;
 };
 
-/* After each step: since when is what not as it should be? */
+/* After each step: note what is wrong, and since when. */
 void health_take(struct health *h, const struct health_view *view);
 
 /*
- * For how long, in ns, something has been so that is not well; 0: it has not been for long enough.
- * Samples are withheld: 5 s. The offset is over ten times its bound and over 10 us, over 100 us
- * where there is no bound: 10 s. chronyd's reference was not updated: eight of its update
+ * For how long something has been wrong, in ns; 0: it is well, or not wrong for long enough to
+ * tell. Samples are withheld: 5 s. The offset is over ten times its bound and over 10 us, over 100
+ * us where there is no bound: 10 s. chronyd's reference was not updated: eight of its update
  * intervals, and 5 s.
  */
 int64_t health_withheld_ns(const struct health *h, int64_t now_ns);

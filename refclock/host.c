@@ -79,7 +79,7 @@ static void disrupted(struct host *h, struct reporter *reporter, const struct vm
     h->disruption.marker_before = h->marker;
     h->disruption.kind = kind_of(&h->page, page);
     h->marker = page->disruption_marker;
-    h->guarantee.known = false;
+    guarantee_forget(&h->guarantee);
     formula_disrupted(&h->formula, view->counter);
 }
 
@@ -90,7 +90,7 @@ static enum maintenance maintenance_of(const struct vmclock_page *page)
                                                             : MAINTENANCE_NONE;
 }
 
-static void report_flags(
+static void take_changes(
     struct host *h, struct reporter *reporter, const struct vmclock_page *page, bool marker_changed)
 {
     const struct vmclock_page *before = &h->page;
@@ -173,7 +173,7 @@ static enum host_news take_page(struct host *h, struct reporter *reporter,
     h->lost = h->busy = false;
     h->page_verdict = PAGE_OK;
     h->busy_since_ns = 0;
-    report_flags(h, reporter, view->page, marker_changed);
+    take_changes(h, reporter, view->page, marker_changed);
     if (marker_changed)
         disrupted(h, reporter, view->page, view);
     if (first)

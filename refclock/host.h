@@ -34,7 +34,7 @@ enum host_news {
     HOST_QUIET,
     HOST_FIRST_PAGE,
     HOST_DISRUPTED,
-    HOST_FORMULA_LATE, /* what chronyd was told is of another host */
+    HOST_FORMULA_LATE, /* the clock was corrected by the old host's formula */
 };
 
 /* What a change of the marker was, by the VM generation, which a migration leaves alone. */

@@ -16,7 +16,7 @@ void own_servers_init(
 
 struct chrony_command own_servers_next(const struct own_servers *o)
 {
-    if (o->names)
+    if (o->asks_name)
         return (struct chrony_command){.id = CHRONY_SOURCE_NAME, .address = o->source.address};
     if (o->counted)
         return (struct chrony_command){.id = CHRONY_SOURCE_DATA, .index = o->next};
@@ -61,7 +61,7 @@ static void take_name(
 
 static void wait(struct own_servers *o, int64_t now_ns)
 {
-    o->counted = o->names = false;
+    o->counted = o->asks_name = false;
     o->due_ns = now_ns + o->again_ns;
     o->again_ns = o->again_ns < AGAIN_MAX_NS / 2 ? 2 * o->again_ns : AGAIN_MAX_NS;
 }
@@ -95,13 +95,13 @@ bool own_servers_take(struct own_servers *o, const struct own_servers_config *co
         o->next = o->n_seen = 0;
         memset(o->seen, 0, sizeof(o->seen));
     } else if (id == CHRONY_SOURCE_DATA && answered && is_own(config, &reply->source)) {
-        o->names = true;
+        o->asks_name = true;
         o->source = reply->source;
         return false;
     } else { /* or it has gone meanwhile */
         if (id == CHRONY_SOURCE_NAME && answered)
             take_name(o, config, reply->name);
-        o->names = false;
+        o->asks_name = false;
         o->next++;
     }
     return o->next >= o->n_sources && end_round(o, now_ns);

@@ -32,11 +32,11 @@ struct own_servers_config {
 struct own_servers {
     int64_t due_ns;              /* CLOCK_MONOTONIC; INT64_MAX: chronyd is not asked */
     int64_t again_ns;            /* from the end of a round to the next one */
-    bool counted;                /* N_SOURCES was answered: */
+    bool counted;                /* n_sources is known */
     unsigned n_sources, next;    /* the source that is asked for next */
-    bool names;                  /* that one has an own address, and is asked for its name */
-    struct chrony_source source; /* it */
-    unsigned n_seen, n_found;    /* in this round, and in the last whole one: */
+    bool asks_name;              /* SOURCE_NAME of `source` is next */
+    struct chrony_source source; /* one that has an own address */
+    unsigned n_seen, n_found;    /* own servers of this round, and of the last complete one */
     struct recovery_server seen[OWN_SERVERS_MAX], found[OWN_SERVERS_MAX];
 };
 

@@ -137,7 +137,7 @@ bool ptp_clock_compare(struct ptp_clock *c, double correction_sec, int64_t now_n
     return c->state != before;
 }
 
-bool ptp_clock_is_due(struct ptp_clock *c, bool synchronised, int64_t now_ns)
+bool ptp_clock_take_due(struct ptp_clock *c, bool synchronised, int64_t now_ns)
 {
     const bool now_is = synchronised && !c->was_synchronised;
 
@@ -192,7 +192,7 @@ int64_t ptp_clock_deadline_ns(const struct ptp_clock *c)
     return c->asked_ns + (c->compares ? COMPARE_WAIT_NS : AWAIT_NS);
 }
 
-bool ptp_clock_is_late(struct ptp_clock *c, int64_t now_ns)
+bool ptp_clock_expire(struct ptp_clock *c, int64_t now_ns)
 {
     if (!c->awaited || now_ns < ptp_clock_deadline_ns(c))
         return false;

@@ -109,7 +109,7 @@ unsigned ptp_clock_ask(struct ptp_clock *c, bool to_compare, int64_t now_ns);
 int64_t ptp_clock_deadline_ns(const struct ptp_clock *c);
 
 /* The end of what is awaited, where the time for it is over. True: it has just come to nothing. */
-bool ptp_clock_is_late(struct ptp_clock *c, int64_t now_ns);
+bool ptp_clock_expire(struct ptp_clock *c, int64_t now_ns);
 
 /*
  * The readings of request number `request`. False: they are of an older one. Without one that is
@@ -125,7 +125,7 @@ bool ptp_clock_take(
 bool ptp_clock_compare(struct ptp_clock *c, double correction_sec, int64_t now_ns);
 
 /* Whether to compare now, where chronyd is synchronised or not. */
-bool ptp_clock_is_due(struct ptp_clock *c, bool synchronised, int64_t now_ns);
+bool ptp_clock_take_due(struct ptp_clock *c, bool synchronised, int64_t now_ns);
 
 /* By how many ppm the system's clock runs fast, and the standard deviation of that. */
 bool ptp_clock_rate_error(

@@ -25,6 +25,11 @@ static int clocksource_shift(double ns_per_tick)
     return shift;
 }
 
+void raw_rate_forget(struct raw_rate *rate)
+{
+    *rate = (struct raw_rate){.known = false};
+}
+
 void raw_rate_disrupted(struct raw_rate *rate)
 {
     rate->anchored = false;

@@ -28,6 +28,9 @@ struct raw_rate {
  */
 void raw_rate_observe(struct raw_rate *rate, const struct cross_timestamp *raw);
 
+/* Another clock source: nothing is known. */
+void raw_rate_forget(struct raw_rate *rate);
+
 /* The counter was disrupted: start a new baseline, keep what is known. */
 void raw_rate_disrupted(struct raw_rate *rate);
 

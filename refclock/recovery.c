@@ -9,7 +9,8 @@
 #define UNANSWERED_MAX 3            /* other commands; after one more chronyd is told nothing */
 
 /*
- * The machine. `act` is the state's turn: it sends a command, has a measurement made, waits, or
+ * The machine. `name` is the state's in the state file and in JSON, which keep the first release's.
+ * `act` is the state's turn: it sends a command, has a measurement made, waits, or
  * enters another state. `ok`, `invalid`, `refused` and `silence` name the state that the command's
  * end leads to; where that is the state itself, it acts again a little later, up to `tries` times
  * in a row (0: no limit), and then leads to `gives_up`.
@@ -242,6 +243,7 @@ void recovery_send(struct recovery *r, struct recovery_order *order, struct chro
     order->command = command;
     r->sent = true;
 }
+
 /* --- one step --------------------------------------------------------------------------------- */
 
 /* The outcome of a recovery that ended before its reset was confirmed. */

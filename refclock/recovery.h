@@ -3,8 +3,8 @@
  * What chronyd is told after a disruption, one command at a time, each awaited before the next:
  * a table of states and events. It decides from what it is shown and never looks for itself.
  *
- * There are three ways: with a clock, the page or a PTP clock; with one where steps are not
- * allowed; with less:
+ * There are three ways: by a clock, the page or a PTP clock, with steps; the same by slewing; and
+ * without a clock:
  *
  *     RESET -> AWAIT_PAGE -> ASK -> RATE -> OFFSET -> STEP -> STEP_RESIDUE -> OFFSET ... -> BURST
  *       |          |                                   `--> SLEW -----------> OFFSET ... -> BURST
@@ -15,8 +15,8 @@
  *
  * The offset does not wait for the rate. Where the rate is not known to the end when the offset is
  * corrected, it gets better with the time that it is measured over: REFINE corrects it about 3, 10,
- * 25, 50, 100, 200 and 500 ms, 1 and 4 s after the reset, with what the offset has grown to, each
- * where it is more than its own uncertainty.
+ * 25, 50, 100, 200 and 500 ms, 1 and 4 s after the page is there, with what the offset has grown
+ * to, each where it is more than its own uncertainty.
  *
  * After four unanswered commands beside RESET, any state leads to AWAIT_SYNC. So does the end,
  * unconfirmed, when a reply to RESET comes late.
@@ -61,7 +61,7 @@ enum recovery_state {
     RECOVERY_JUDGE_SLEW,  /* how much is left of it? */
     RECOVERY_JUDGE_SYNC,  /* is chronyd synchronised? */
     RECOVERY_NO_COMMAND,  /* this chronyd has no DFREQ or DOFFSET2 */
-    RECOVERY_SETTLE,      /* for less than the page is good for */
+    RECOVERY_SETTLE,      /* go on without rate and offset */
     RECOVERY_CANNOT_STEP, /* chronyd refuses MAKESTEP: it slews */
     RECOVERY_NEXT_SERVER,
     RECOVERY_N_STATES,
@@ -84,12 +84,12 @@ enum recovery_event {
     RECOVERY_GONE,          /* nobody is at the command socket */
 };
 
-/* What the page is good for, as far as the recovery is concerned. */
+/* What the source of time, page or PTP clock, is good for in a recovery. */
 enum recovery_page {
     RECOVERY_PAGE_MARKER_ONLY,
     RECOVERY_PAGE_NOT_YET, /* a clock that cannot be relied on now */
     RECOVERY_PAGE_PERIOD,  /* the period alone */
-    RECOVERY_PAGE_TIME,    /* time, but no period good to 1e-8 */
+    RECOVERY_PAGE_TIME,    /* time, and no period that may be used */
     RECOVERY_PAGE_FULL,
 };
 
@@ -99,9 +99,10 @@ enum recovery_step_policy { RECOVERY_STEP_ALWAYS, RECOVERY_STEP_FORWARD, RECOVER
 enum recovery_outcome {
     RECOVERY_OUTCOME_RUNNING,
     RECOVERY_OUTCOME_SYNCHRONISED,
-    RECOVERY_OUTCOME_UNSYNCHRONISED, /* chronyd had not chosen a reference within a minute */
-    RECOVERY_OUTCOME_ABANDONED,      /* vmclockd ended, or chronyd did at its own start */
-    RECOVERY_OUTCOME_UNCONFIRMED,    /* chronyd never confirmed the reset */
+    RECOVERY_OUTCOME_UNSYNCHRONISED, /* chronyd selected no reference within a minute */
+    RECOVERY_OUTCOME_ABANDONED,   /* vmclockd stopped; at a start, chronyd or the page's clock was
+                                     gone */
+    RECOVERY_OUTCOME_UNCONFIRMED, /* chronyd never confirmed the reset */
 };
 
 /* Whose time the clock was corrected by. */
@@ -158,7 +159,7 @@ enum recovery_news {
     RECOVERY_NEWS_NO_COMMAND = 1 << 6,  /* chronyd has no DFREQ or DOFFSET2 */
     RECOVERY_NEWS_CANNOT_STEP = 1 << 7, /* chronyd refuses MAKESTEP */
     RECOVERY_NEWS_TOO_LARGE = 1 << 8,   /* beyond max-step or max-rate */
-    RECOVERY_NEWS_LEFT = 1 << 9,        /* not to be stepped, and long to slew */
+    RECOVERY_NEWS_LEFT = 1 << 9,        /* may not be stepped, and is too large to slew */
     RECOVERY_NEWS_CORRECTED = 1 << 10,
     RECOVERY_NEWS_REFINED = 1 << 11, /* after that, by `refined` */
     RECOVERY_NEWS_ENDED = 1 << 12,
@@ -211,7 +212,7 @@ struct recovery {
     struct {
         bool runs;
         int64_t since_ns, due_ns;    /* due 0: not any more, or not at all */
-        double rate_ppm, offset_sec; /* of what was corrected, by the one that runs */
+        double rate_ppm, offset_sec; /* sent in this one; or in the first correction */
     } refinement;
 };
 
@@ -240,10 +241,10 @@ void recovery_abandon(struct recovery *r, int64_t now_ns);
  */
 bool recovery_holds_samples(const struct recovery *r);
 
-/* None is taken now, for the correction is being refined. */
+/* No sample is taken while a correction is refined. */
 bool recovery_pauses_samples(const struct recovery *r);
 
-/* It has begun to correct the clock: a page that changes now was not the new host's. */
+/* It corrects the clock by the page: if the page jumps now, it was the old host's. */
 bool recovery_uses_page(const struct recovery *r);
 
 /* It has told chronyd all that it has to: settings may be given back. */

@@ -5,7 +5,7 @@
 #include <math.h>
 
 #define PTP_WAIT_NS       (200 * MS) /* a clock that gives no reading by then is left alone */
-#define READING_WAIT_NS   (10 * MS)  /* until one that was ordered is asked for once more */
+#define READING_WAIT_NS   (10 * MS)  /* how often to look for an ordered reading */
 #define SLEW_POLL_NS      (100 * MS)
 #define SLEW_HOLD_NS      (60000 * MS) /* of all slews; then samples flow beside what is left */
 #define SLEW_MIN_SEC      1.0          /* the least that chronyd takes for one */
@@ -22,8 +22,8 @@
 #define OFFSET_SIGMAS     3.0
 #define ROUNDS_MAX        3
 
-/* The clock is as right as it can be made now. */
-static void rest(struct recovery *r)
+/* No more to correct now: on to the burst, or back to the wait. */
+static void finish(struct recovery *r)
 {
     if (r->refinement.runs)
         recovery_enter(r, RECOVERY_AWAIT_SYNC);
@@ -86,7 +86,7 @@ void recovery_act_rate(struct recovery *r, const struct turn *turn)
     /* The rate is known as of the last reading: take one more. */
     if (r->refinement.runs && (reading = read_clock(r, turn)) != READING_HAD) {
         if (reading == READING_FAILED)
-            rest(r);
+            finish(r);
         return;
     }
     if (view->rate_known && view->rate_doubt_ppm <= RATE_FINAL_PPM)
@@ -158,7 +158,7 @@ static void corrected(struct recovery *r, const struct turn *turn)
         turn->order->refined.rate_ppm = r->refinement.rate_ppm;
         turn->order->refined.offset_sec = r->refinement.offset_sec;
     }
-    rest(r);
+    finish(r);
 }
 
 /* No offset can be measured: by the page, or in a leap second, or by the PTP clock. */
@@ -182,7 +182,7 @@ void recovery_act_offset(struct recovery *r, const struct turn *turn)
         if (r->rate_ppm != 0)
             corrected(r, turn);
         else
-            rest(r);
+            finish(r);
         return;
     }
     reading = read_clock(r, turn);

@@ -43,7 +43,8 @@ recovery_action recovery_act_rate, recovery_act_offset, recovery_act_step,
 /* recovery_leave.c */
 recovery_action recovery_act_rearm, recovery_act_poll, recovery_next_server, recovery_act_burst;
 
-/* For the page: a host that is late is given its time once chronyd has been reset. */
+/* Since the reset, or since the beginning where it is not confirmed: what page or PTP clock have
+ * had. */
 static inline int64_t waited_ns(const struct recovery *r, const struct recovery_view *view)
 {
     return view->now_ns - (r->reset_ns ? r->reset_ns : r->started_ns);

@@ -7,6 +7,14 @@
 #define RETRY_NS           INT64_C(1000000000)
 #define TRIES_MAX          3
 
+void restore_init(struct restore *r, const struct restore *saved,
+    const struct recovery_config *config, int64_t now_ns)
+{
+    *r = *saved;
+    restore_reconfigure(r, config);
+    restore_hurry(r, now_ns);
+}
+
 bool restore_is_pending(const struct restore *r)
 {
     return r->makestep || r->polls;

@@ -16,16 +16,20 @@
 struct restore {
     bool makestep, polls; /* what was changed; neither: nothing is to be given back */
     int64_t due_ns;       /* CLOCK_MONOTONIC */
-    bool makestep_used;   /* its limit was used up before: 0 of it is left */
+    bool makestep_used;   /* chronyd had used up its limit: restore 0 */
     uint64_t chronyd_id;  /* whose settings they are; 0: not known */
     unsigned next;        /* the setting that is next: makestep, then minpoll and maxpoll of each */
     unsigned tries;       /* of that one, without a reply */
-    unsigned passed_over; /* settings that had as many as there are */
+    unsigned passed_over; /* settings that were given up after so many */
     int32_t makestep_limit;
     double makestep_threshold_sec;
     unsigned n_servers;
     struct recovery_server servers[RECOVERY_SERVERS_MAX];
 };
+
+/* With what the vmclockd before left of it: that is due at once. */
+void restore_init(struct restore *r, const struct restore *saved,
+    const struct recovery_config *config, int64_t now_ns);
 
 /* Something is to be given back. */
 bool restore_is_pending(const struct restore *r);

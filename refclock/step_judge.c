@@ -17,7 +17,7 @@ void step_watch_health(const struct step *s)
             .feeding = s->is_clock,
             /* Or the page changes during each reading, so that there is none at all. */
             .withheld = f->withheld || now_ns - f->due_ns > t->config.sample_interval_ns,
-            .measured = f->has_offset && f->offset_ns == now_ns,
+            .measured = f->has_offset && f->measured_ns == now_ns,
             .offset_ns = f->offset.ns,
             .bound_ns = f->offset.has_bound ? f->offset.bound_ns : UINT64_MAX,
             .asked = t->client.asked && (known->tracked || !known->reachable),
@@ -90,7 +90,7 @@ void step_tell_applications(const struct step *s)
             .sees_page = !host_in_trouble(&t->host),
             .disrupted = is_disrupted(t),
             .unconfirmed = t->recoveries.unconfirmed,
-            .measured = f->has_offset && f->offset_ns == s->seen->now_ns,
+            .measured = f->has_offset && f->measured_ns == s->seen->now_ns,
             .is_clock = s->is_clock,
             .goes_by_others = known->has_reference && known->refid != t->config.refid,
             .offset_sec = f->offset.sec,

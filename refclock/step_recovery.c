@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#define SLEWS_SEC       1e-3 /* what chronyd slews away at once */
+#define SLEWS_SEC       1e-3 /* a slew that TRACKING tells well enough */
 #define PTP_DIFFERENCES 3.0  /* of a PTP clock from chronyd's time: an offset worth correcting */
 #define PTP_AGAIN_NS    INT64_C(10000000)
 #define WIDTH_SIGMAS    6.0 /* of a reading's bracket: its half is the most that it is off */
@@ -208,7 +208,7 @@ void step_compare_ptp(struct step *s)
         reporter_say(&t->reporter,
             (struct event){.id = EVENT_PTP_CLOCK, .ptp = {t->ptp.state, t->ptp.difference_sec}});
     }
-    if (ptp_clock_is_due(&t->ptp, step_ptp_is_comparable(t), s->seen->now_ns))
+    if (ptp_clock_take_due(&t->ptp, step_ptp_is_comparable(t), s->seen->now_ns))
         ask_ptp(s, true);
 }
 

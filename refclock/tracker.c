@@ -6,14 +6,13 @@
 #include "refclock/step.h"
 
 #define SLACK_NS     INT64_C(5000000)
-#define MOVED_NS     INT64_C(20000)
+#define STEPPED_NS   INT64_C(20000)      /* a step that applications are told of at once */
 #define FIRST_ASK_NS INT64_C(1000000000) /* what chronyd is given to answer at the start */
 #define SAVED_FLAGS                                                                                \
     (VMCLOCK_FLAG_DISRUPTION_SOON | VMCLOCK_FLAG_DISRUPTION_IMMINENT |                             \
         VMCLOCK_FLAG_VM_GENERATION_PRESENT)
 
-/* --- what it is, in words and for the next start ------------------------------------------------
- */
+/* --- what it is, in words and for the next start ---------------------------------------------- */
 
 const char *tracker_state_str(enum tracker_state state)
 {
@@ -85,9 +84,7 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
             &t->host, saved->confirmed_marker, saved->flags & SAVED_FLAGS, saved->vm_generation);
     host_remember_counts(&t->host, saved->counts.disruptions, saved->counts.generation_changes,
         saved->counts.contradictions);
-    t->restore = saved->restore;
-    restore_reconfigure(&t->restore, &config->recovery);
-    restore_hurry(&t->restore, now_ns);
+    restore_init(&t->restore, &saved->restore, &config->recovery, now_ns);
 }
 
 void tracker_reconfigure(struct tracker *t, const struct tracker_config *config)
@@ -135,8 +132,8 @@ static bool clocks_have_moved(const struct tracker_orders *orders, const struct 
 {
     const int64_t step_ns = seen->realtime_less_ns - orders->realtime_less_ns;
 
-    return step_ns > MOVED_NS || step_ns < -MOVED_NS ||
-           seen->suspended_ns - orders->suspended_ns > MOVED_NS;
+    return step_ns > STEPPED_NS || step_ns < -STEPPED_NS ||
+           seen->suspended_ns - orders->suspended_ns > STEPPED_NS;
 }
 
 bool tracker_must_step(const struct tracker_config *config, const struct tracker_orders *orders,
@@ -147,8 +144,7 @@ bool tracker_must_step(const struct tracker_config *config, const struct tracker
            tracker_is_due(config, orders, seen->now_ns);
 }
 
-/* --- what was observed --------------------------------------------------------------------------
- */
+/* --- what was observed ------------------------------------------------------------------------ */
 
 static void take_look(struct step *s)
 {
@@ -196,7 +192,7 @@ static void take_readings(struct step *s)
     ptp_clock_meet(&t->ptp, seen->ptp_id, seen->ptp_limited, t->counter.kernel_tai);
     s->ptp_measured =
         (seen->ptp_read && ptp_clock_take(&t->ptp, seen->ptp_request, seen->ptp, seen->n_ptp)) ||
-        ptp_clock_is_late(&t->ptp, seen->now_ns);
+        ptp_clock_expire(&t->ptp, seen->now_ns);
 }
 
 static void stop(struct step *s)
@@ -211,8 +207,7 @@ static void stop(struct step *s)
     chrony_client_give_up(&t->client);
 }
 
-/* --- the samples --------------------------------------------------------------------------------
- */
+/* --- the samples ------------------------------------------------------------------------------ */
 
 static bool is_clock(const struct tracker *t)
 {
@@ -225,7 +220,7 @@ static bool may_feed(const struct tracker *t, int64_t now_ns)
            (t->client.asked || t->config.dry_run || now_ns - t->started_ns > FIRST_ASK_NS);
 }
 
-/* A sample might lead to a step that the configuration does not allow any more. */
+/* makestep is still armed, and the configuration forbids steps: restore it before a sample. */
 static bool disarms_makestep(const struct tracker *t, int64_t now_ns)
 {
     return t->config.recovery.step != RECOVERY_STEP_ALWAYS && t->restore.makestep &&

@@ -51,7 +51,7 @@ struct tracker_saved {
     struct restore restore; /* what is still to be given back to chronyd */
     uint64_t chronyd_id;    /* the one that was there, and whether it had a reference */
     bool chronyd_had_reference;
-    uint64_t flags; /* of the last page: maintenance, and whether it had what follows */
+    uint64_t flags; /* of the last page: maintenance, generation present */
     uint64_t vm_generation;
     struct ptp_clock_saved ptp;
     struct {
@@ -129,7 +129,7 @@ struct tracker_orders {
 };
 
 enum tracker_state {
-    TRACKER_STARTING, /* no valid page seen yet */
+    TRACKER_STARTING, /* no valid page seen yet, in this boot */
     TRACKER_WATCHING, /* marker only, or a clock that was never good yet */
     TRACKER_FEEDING,
     TRACKER_RECOVERING,
@@ -137,8 +137,8 @@ enum tracker_state {
 };
 
 struct tracker {
-    struct tracker_config config;
-    int64_t slack_ns; /* by which a step may come early: of the configuration */
+    struct tracker_config config; /* and of own_servers, what it has found */
+    int64_t slack_ns;             /* by which a step may come early: of the configuration */
     int64_t started_ns;
     bool stopping;
     struct reporter reporter;
@@ -169,7 +169,7 @@ int64_t tracker_slack_ns(const struct tracker_config *config);
 bool tracker_is_due(
     const struct tracker_config *config, const struct tracker_orders *orders, int64_t now_ns);
 
-/* After a step and what came of its orders, `next`: whether to step again at once. */
+/* Whether to step again at once; `next` has the results of the last orders. */
 bool tracker_goes_on(
     const struct tracker_orders *orders, const struct observation *next, int64_t now_ns);
 

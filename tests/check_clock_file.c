@@ -244,8 +244,7 @@ START_TEST(the_end_is_told)
 }
 END_TEST
 
-/* --- the writer, instruction by instruction -----------------------------------------------------
- */
+/* --- the writer, instruction by instruction --------------------------------------------------- */
 
 #if !defined(__SANITIZE_ADDRESS__)
 /* As ClockBound's clients: 0, for the last copy is good, while it is being written. */

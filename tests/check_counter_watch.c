@@ -137,8 +137,7 @@ START_TEST(it_is_not_known_by_a_frequency_that_cannot_be_or_a_counter_that_went_
 }
 END_TEST
 
-/* --- a clock source that is not the counter -----------------------------------------------------
- */
+/* --- a clock source that is not the counter --------------------------------------------------- */
 
 #define READINGS 32
 

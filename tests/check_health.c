@@ -48,8 +48,7 @@ static void update_reference(void)
     take_for(0);
 }
 
-/* --- samples -----------------------------------------------------------------------------------
- */
+/* --- samples ---------------------------------------------------------------------------------- */
 
 START_TEST(samples_are_withheld_for_too_long_after_five_seconds)
 {
@@ -92,8 +91,7 @@ START_TEST(a_recovery_and_a_page_that_is_no_clock_end_what_is_known_of_samples)
 }
 END_TEST
 
-/* --- the offset --------------------------------------------------------------------------------
- */
+/* --- the offset ------------------------------------------------------------------------------- */
 
 static const struct {
     int64_t offset_ns;
@@ -165,8 +163,7 @@ START_TEST(an_offset_that_is_not_measured_is_what_it_was)
 }
 END_TEST
 
-/* --- chronyd's reference -----------------------------------------------------------------------
- */
+/* --- chronyd's reference ---------------------------------------------------------------------- */
 
 static bool is_old(int64_t after_ns)
 {
@@ -298,8 +295,7 @@ START_TEST(the_interval_of_a_burst_is_not_taken_for_the_references)
 }
 END_TEST
 
-/* --- within the tracker ------------------------------------------------------------------------
- */
+/* --- within the tracker ----------------------------------------------------------------------- */
 
 static struct virtual_machine vm;
 static struct tracker_config config;

@@ -351,8 +351,7 @@ START_TEST(a_makestep_without_a_limit_is_given_back_without_one)
 }
 END_TEST
 
-/* --- what outlives what it was known of ---------------------------------------------------------
- */
+/* --- what outlives what it was known of ------------------------------------------------------- */
 
 START_TEST(the_old_hosts_jumps_do_not_delay_the_recovery_on_the_new_one)
 {

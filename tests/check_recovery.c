@@ -11,8 +11,7 @@ static const struct recovery *recovery(void)
     return &vm.tracker.recoveries.recovery;
 }
 
-/* --- the page of the new host ------------------------------------------------------------------
- */
+/* --- the page of the new host ----------------------------------------------------------------- */
 
 /* The host writes while the clock is measured for the first time. */
 static void write_while_measuring(struct virtual_machine *v)
@@ -103,8 +102,7 @@ START_TEST(without_any_reply_a_formula_that_never_comes_is_not_waited_for)
 }
 END_TEST
 
-/* --- the reset ---------------------------------------------------------------------------------
- */
+/* --- the reset -------------------------------------------------------------------------------- */
 
 START_TEST(a_queued_reset_is_confirmed_by_what_it_did_for_the_second_disruption)
 {
@@ -215,8 +213,7 @@ START_TEST(a_command_socket_that_comes_back_gets_the_whole_recovery)
 }
 END_TEST
 
-/* --- a reply that is late ----------------------------------------------------------------------
- */
+/* --- a reply that is late --------------------------------------------------------------------- */
 
 /* The reply to the last reset, now. */
 static void reply_to_reset(void)
@@ -288,8 +285,7 @@ START_TEST(a_late_reply_does_not_change_how_an_abandoned_recovery_ended)
 }
 END_TEST
 
-/* --- slews -------------------------------------------------------------------------------------
- */
+/* --- slews ------------------------------------------------------------------------------------ */
 
 /* Somebody puts the clock back whenever a slew is nearly over. */
 static void put_back(struct virtual_machine *v)

@@ -35,7 +35,7 @@ static void feed(void)
     vm.host.page.vm_generation = 0x1234;
     virtual_start(&vm, &tracker, (struct tracker_saved){.valid = false});
     virtual_run(&vm, 5 * VIRTUAL_SEC);
-    vm.tracker.feeder.offset_ns = system_clock_monotonic_ns(); /* by which it is described */
+    vm.tracker.feeder.measured_ns = system_clock_monotonic_ns(); /* by which it is described */
     vm.tracker.health = (struct health){0};
     describe();
 }
@@ -125,7 +125,7 @@ END_TEST
 START_TEST(an_offset_that_is_not_measured_any_more_is_none)
 {
     feed();
-    vm.tracker.feeder.offset_ns -= 2 * VIRTUAL_SEC;
+    vm.tracker.feeder.measured_ns -= 2 * VIRTUAL_SEC;
     describe();
     ck_assert(!has("offset_ns") && has("last_known.offset_ns"));
 }

@@ -78,8 +78,7 @@ START_TEST(it_corrects_offset_and_rate_within_milliseconds)
 }
 END_TEST
 
-/* --- truths that are wrong: no worse than without, but by what it was known to be off ------------
- */
+/* --- truths that are wrong: no worse than without, but by what it was known to be off --------- */
 
 START_TEST(a_clock_that_never_agreed_is_not_used)
 {

@@ -4,8 +4,8 @@
  *
  *     RUN_SUITE("page", a_test, another_test)
  *     RUN_SUITE_WITHIN(300, ...)                            a test may take so many seconds
- *     RUN_LOOPS("page", {a_test, 3}, {another_test, 1})     so many times, with another _i each
- * time RUN_LOOPS_AFTER(setup, ...)                           setup() before each
+ *     RUN_LOOPS("page", {a_test, 3}, {another_test, 1})     so many times, each with another _i
+ *     RUN_LOOPS_AFTER(setup, ...)                           setup() before each
  *     RUN_LOOPS_BETWEEN(setup, teardown, ...)               and teardown() after it
  *
  * run_suite() is for a program that has to say more.

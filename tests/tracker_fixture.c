@@ -43,5 +43,6 @@ void assert_commands(const enum chrony_command_id *expected, unsigned n)
 
 void assert_error_below(double sec)
 {
-    ck_assert_msg(fabs(vm.clock.error_sec) < sec, "the clock is off by %.1f ns", vm.clock.error_sec * 1e9);
+    ck_assert_msg(
+        fabs(vm.clock.error_sec) < sec, "the clock is off by %.1f ns", vm.clock.error_sec * 1e9);
 }

@@ -414,8 +414,7 @@ static void arrive(const struct node *n)
     table[at] = (uint32_t)++n_nodes;
 }
 
-/* --- what must be true after every step ----------------------------------------------------------
- */
+/* --- what must be true after every step ------------------------------------------------------- */
 
 static uint8_t clock_command(enum recovery_state state)
 {
