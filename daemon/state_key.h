@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The keys of the state file: where each is taken from, when it is known, and where else it is
- * seen. A new figure is one line of the table: the state file, the JSON and the text of status, the
- * metrics and watch have it then.
+ * seen. A new figure is one line of the table, and one in vmclockctl(8): the state file has it then
+ * and, where the line says so, JSON, a line of its own in status, the metrics, and watch.
  */
 #ifndef DAEMON_STATE_KEY_H
 #define DAEMON_STATE_KEY_H

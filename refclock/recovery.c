@@ -10,10 +10,10 @@
 
 /*
  * The machine. `name` is the state's in the state file and in JSON, which keep the first release's.
- * `act` is the state's turn: it sends a command, has a measurement made, waits, or
- * enters another state. `ok`, `invalid`, `refused` and `silence` name the state that the command's
- * end leads to; where that is the state itself, it acts again a little later, up to `tries` times
- * in a row (0: no limit), and then leads to `gives_up`.
+ * `act` is the state's turn: it sends a command, has a measurement made, waits, or enters another
+ * state. `ok`, `invalid`, `refused` and `silence` name the state that the command's end leads to;
+ * where that is the state itself, it acts again a little later, up to `tries` times in a row (0: no
+ * limit), and then leads to `gives_up`.
  */
 static const struct {
     const char *name;

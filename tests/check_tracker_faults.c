@@ -214,7 +214,7 @@ END_TEST
 START_TEST(a_chronyd_that_was_stopped_is_reported_once)
 {
     start_converged(5);
-    virtual_run(&vm, 5 * VIRTUAL_SEC + _i * 100 * VIRTUAL_MS);
+    virtual_run(&vm, 5 * VIRTUAL_SEC + 100 * VIRTUAL_MS * _i);
     vm.frozen = true;
     virtual_run(&vm, 1500 * VIRTUAL_MS);
     vm.frozen = false;
