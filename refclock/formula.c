@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "refclock/formula.h"
 
+#include <assert.h>
+
 #define JUMPS_MAX      10 /* in a row, each within */
 #define JUMP_NS        INT64_C(1000000000)
 #define STEADY_NS      INT64_C(10000000000)
@@ -109,5 +111,7 @@ bool formula_take(struct formula *f, const struct clock_model *model,
     f->recoveries += recover;
     if (proven || (!jumped && !f->unproven && is_later(f, model, before)))
         f->late = false;
+    assert(!f->unproven || f->has_believed);
+    assert(f->recoveries <= RECOVERIES_MAX);
     return recover;
 }

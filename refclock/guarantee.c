@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "refclock/guarantee.h"
 
+#include <assert.h>
 #include <math.h>
 
 #define ROUNDED_SEC 1e-9 /* what a host may lose when it writes a time down */
@@ -35,6 +36,7 @@ bool guarantee_add(struct guarantee *g, const struct clock_model *later)
     }
     if (!agrees)
         sum = (struct guarantee){true, *later, -own_sec, own_sec};
+    assert(sum.low_sec <= sum.high_sec);
     *g = sum;
     return agrees;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "refclock/raw_rate.h"
 
+#include <assert.h>
 #include <math.h>
 
 #define BASELINE_MIN_NS 950e6 /* an observation is ordered each second */
@@ -46,11 +47,46 @@ static double width(const struct cross_timestamp *raw)
     return (double)(raw->counter_after - raw->counter_before);
 }
 
+static void learn(struct raw_rate *rate, double ns_per_tick)
+{
+    assert(ns_per_tick > 0);
+    rate->known = true;
+    rate->contradictions = 0;
+    rate->ns_per_tick = ns_per_tick;
+}
+
+/*
+ * What a baseline of `ticks` and `ns` tells, whose ends' brackets differ by twice `unlike` ticks.
+ * True: it has told all that it can.
+ */
+static bool judge(struct raw_rate *rate, double ticks, double ns, double unlike)
+{
+    const int shift = clocksource_shift(ns / ticks);
+    const double mult = ldexp(ns / ticks, shift), whole = rint(mult);
+
+    if (READING_NS / ns * mult >= WIDTH_MAX) {
+        /* A slow counter: neighbouring mults are too near to be told apart. */
+        if (ns >= BASELINE_ANY_NS && unlike / ticks * ns <= READING_NS)
+            learn(rate, ns / ticks);
+        return false;
+    }
+    /* Narrow brackets of one width are off by one and the same amount, which cancels. */
+    if (unlike / ticks * mult > WIDTH_MAX)
+        return false;
+    if (fabs(mult - whole) <= NEAR_INTEGER) {
+        learn(rate, ldexp(whole, -shift));
+        return true;
+    }
+    if (++rate->contradictions < CONTRADICTIONS)
+        return false;    /* noise, or a disturbed reading: a longer baseline will tell */
+    rate->known = false; /* the clock source is not the counter, or no longer this one */
+    rate->contradictions = 0;
+    return true;
+}
+
 void raw_rate_observe(struct raw_rate *rate, const struct cross_timestamp *raw)
 {
-    double ticks, ns, mult, doubt, whole;
-    bool can_round;
-    int shift;
+    double ticks, ns;
 
     if (!rate->anchored) {
         anchor(rate, raw);
@@ -71,36 +107,8 @@ void raw_rate_observe(struct raw_rate *rate, const struct cross_timestamp *raw)
         anchor(rate, raw);
         return;
     }
-
-    shift = clocksource_shift(ns / ticks);
-    mult = ldexp(ns / ticks, shift);
-    /* Narrow brackets of one width are off by one and the same amount, which cancels. */
-    doubt = fabs(width(raw) - width(&rate->anchor)) / 2 / ticks * mult;
-    whole = rint(mult);
-    can_round = READING_NS / ns * mult < WIDTH_MAX;
-    if (!can_round) { /* a slow counter: neighbouring mults are too near to be told apart */
-        if (ns >= BASELINE_ANY_NS && doubt / mult * ns <= READING_NS) {
-            rate->known = true;
-            rate->contradictions = 0;
-            rate->ns_per_tick = ns / ticks;
-        }
-        if (ns > BASELINE_MAX_NS)
-            anchor(rate, raw);
-        return;
-    }
-    if (doubt <= WIDTH_MAX && fabs(mult - whole) <= NEAR_INTEGER) {
-        rate->known = true;
-        rate->contradictions = 0;
-        rate->ns_per_tick = ldexp(whole, -shift);
+    if (judge(rate, ticks, ns, fabs(width(raw) - width(&rate->anchor)) / 2) || ns > BASELINE_MAX_NS)
         anchor(rate, raw);
-    } else if (doubt <= WIDTH_MAX && ++rate->contradictions >= CONTRADICTIONS) {
-        rate->known = false; /* the clock source is not the counter, or no longer this one */
-        rate->contradictions = 0;
-        anchor(rate, raw);
-    } else if (ns > BASELINE_MAX_NS) {
-        anchor(rate, raw);
-    }
-    /* Otherwise it was noise, or a reading that was disturbed: a longer baseline will tell. */
 }
 
 double raw_rate_error_ppm(double ns_per_tick, const struct clock_model *model, double frequency_ppm)

@@ -91,7 +91,7 @@ static void report_reset(struct reporter *reporter, enum event_id id, int64_t si
 }
 
 /* The reset has an end: confirmed, taken as done, or refused. */
-static void account_reset(struct recoveries *rs, struct reporter *reporter, unsigned news,
+static void end_reset(struct recoveries *rs, struct reporter *reporter, unsigned news,
     const struct recoveries_view *view)
 {
     const bool confirmed = news & RECOVERY_NEWS_CONFIRMED, denied = news & RECOVERY_NEWS_DENIED;
@@ -166,7 +166,7 @@ void recoveries_step(struct recoveries *rs, struct reporter *reporter,
     recovery_step(&rs->recovery, config, event, recovery_view, ret_order);
     if (ret_order->news == 0 && !rs->pending && !ret_order->send)
         return;
-    account_reset(rs, reporter, ret_order->news, view);
+    end_reset(rs, reporter, ret_order->news, view);
     report_trouble(rs, reporter, ret_order->news, view);
     report_corrections(rs, reporter, ret_order);
     if (ret_order->send && ret_order->command.id == CHRONY_RESET_SOURCES)

@@ -74,7 +74,7 @@ struct world {
     struct tracker_orders orders;
     struct tracker_config config;
     struct tracker_saved saved;
-    struct observation carried;
+    struct observation last_results;
 
     int64_t now_ns;
     struct model_clock clock;
@@ -265,16 +265,17 @@ static void check_command(struct world *w)
          * By chronyd's frequency as of this reply, or of the one before the measurement; or by what
          * chronyd has measured since, and does not believe.
          */
-        must(!w->uncertain && (w->tracker.client.exchange.owner == EXCHANGE_RATE ||
-                                  (by_measurement ? (w->carried.measured & both) == both
-                                                  : w->carried.chronyd == CHRONY_REPLY &&
-                                                        w->carried.reply[5] == CHRONY_TRACKING)));
+        must(!w->uncertain &&
+             (w->tracker.client.exchange.owner == EXCHANGE_RATE ||
+                 (by_measurement ? (w->last_results.measured & both) == both
+                                 : w->last_results.chronyd == CHRONY_REPLY &&
+                                       w->last_results.reply[5] == CHRONY_TRACKING)));
         must(fabs(number) <= r->rate_max_ppm * (1 + 1e-6));
         must(w->config.correct_frequency || w->reconfigured);
         w->uncertain = true;
         break;
     case CHRONY_DOFFSET2:
-        must((w->carried.measured & both) == both && !w->uncertain);
+        must((w->last_results.measured & both) == both && !w->uncertain);
         must(fabs(number) * 1e9 <= (double)r->step_max_ns * (1 + 1e-6));
         w->uncertain = true;
         w->stepping_forward = number < 0;
@@ -314,7 +315,7 @@ static void check_sample(struct world *w)
     must(!w->dry_run && !w->stop);
     must(!rs->pending || rs->recovery.away); /* nobody has been at the command socket for long */
     must(!recovery_holds_samples(&rs->recovery));
-    must(w->carried.measured & TRACKER_MEASURE_REALTIME);
+    must(w->last_results.measured & TRACKER_MEASURE_REALTIME);
     must(!w->busy && !w->lost);
     model_host_encode(&w->host, raw);
     must(page_decode(raw, &page) == PAGE_OK);
@@ -492,7 +493,7 @@ static void execute(struct world *w)
         if (w->sock_error == 0 && w->server.alive && w->chronyd != CHRONYD_FROZEN)
             model_chronyd_take_sample(&w->server, &w->clock, w->now_ns, &orders->sample);
     }
-    w->carried = next;
+    w->last_results = next;
 }
 
 /* As the runner's step(): until something has to be waited for. */
@@ -504,7 +505,7 @@ static void step(struct world *w)
 
     do {
         const bool known = w->tracker.host.known;
-        struct observation *seen = &w->carried;
+        struct observation *seen = &w->last_results;
 
         w->now_ns += US;
         look(w, seen, &page);
@@ -526,15 +527,15 @@ static void step(struct world *w)
         check_orders(w);
         execute(w);
         must(++at_once < MEASURES_MAX);
-        more = tracker_goes_on(&w->orders, &w->carried, w->now_ns);
+        more = tracker_goes_on(&w->orders, &w->last_results, w->now_ns);
     } while (more);
 }
 
 static void receive(struct world *w, const uint8_t *datagram, size_t length)
 {
-    w->carried.chronyd = CHRONY_REPLY;
-    w->carried.reply = datagram;
-    w->carried.reply_length = length;
+    w->last_results.chronyd = CHRONY_REPLY;
+    w->last_results.reply = datagram;
+    w->last_results.reply_length = length;
     step(w);
 }
 
@@ -622,7 +623,7 @@ static void configure(struct world *w, struct bytes *in)
 static void restart(struct world *w)
 {
     tracker_init(&w->tracker, &w->config, &w->saved, 0x1000, w->now_ns);
-    memset(&w->carried, 0, sizeof(w->carried));
+    memset(&w->last_results, 0, sizeof(w->last_results));
     memset(&w->orders, 0, sizeof(w->orders));
     w->orders.wake_at_ns = w->now_ns;
     /* The old process's socket is gone with its replies. */
@@ -705,8 +706,8 @@ static void act(struct world *w, struct bytes *in)
     case ACT_GARBAGE: receive_garbage(w, in); break;
     case ACT_REFERENCE: w->reference = take_u8(in) & 3; break;
     case ACT_SOCK_ERROR: w->sock_error = take_u8(in); break;
-    case ACT_REQUEST: w->carried.request = true; break;
-    case ACT_STOP: w->stop = w->carried.stop = true; break;
+    case ACT_REQUEST: w->last_results.request = true; break;
+    case ACT_STOP: w->stop = w->last_results.stop = true; break;
     case ACT_RECONFIGURE:
         configure(w, in);
         tracker_reconfigure(&w->tracker, &w->config);
@@ -791,7 +792,7 @@ static void settle(struct world *w)
     w->reference = 0;
     w->sock_error = w->readings = 0;
     w->clock_source = CLOCK_SOURCE_COUNTER;
-    w->carried.stop = w->stop;
+    w->last_results.stop = w->stop;
     /* Nothing but a disruption makes that good again, and a page without a clock hides it. */
     if (w->tracker.counter.back || w->counter_jumped)
         add_marker(w);
@@ -808,7 +809,7 @@ static void settle(struct world *w)
         if (w->samples > samples_before && w->tracker.recoveries.recovery.state == RECOVERY_IDLE &&
             restore_is_pending(&w->tracker.restore) && w->tracker.client.known.synchronised)
             wait_until(w, w->tracker.restore.due_ns);
-        w->carried.stop = w->stop;
+        w->last_results.stop = w->stop;
         turn(w);
     }
     check_rest(w);
