@@ -210,13 +210,16 @@ static void reset_event(const struct event *e, enum recovery_cause cause, struct
 
 static void corrected_event(const struct event *e, struct journal_record *r)
 {
+    const bool is_rate_alone =
+        e->id == EVENT_CORRECTED && isnan(e->correction.remaining_sec); /* nothing was measured */
+
     if (e->id == EVENT_CORRECTION_REFUSED) {
         say(r, LINE(TOO_LARGE), e->correction.offset_sec + 0.0, 0 - e->correction.ppm);
         field_text(r, "VMCLOCK_REASON", "more than max-step or max-rate");
     } else if (e->id == EVENT_REFINED) {
         say(r, LINE(REFINED), e->correction.offset_sec + 0.0, 0 - e->correction.ppm,
             e->correction.ms);
-    } else if (isnan(e->correction.remaining_sec)) {
+    } else if (is_rate_alone) {
         say(r, LINE(RATE_CORRECTED), 0 - e->correction.ppm, e->correction.ms);
     } else if (e->correction.offset_sec != 0 &&
                fabs(e->correction.remaining_sec) > fmax(1e-6, fabs(e->correction.offset_sec) / 2)) {
@@ -228,7 +231,7 @@ static void corrected_event(const struct event *e, struct journal_record *r)
             rint(e->correction.remaining_sec * 1e9) + 0.0, e->correction.ms);
     }
     field_text(r, "VMCLOCK_CORRECTED_BY", recovery_corrector_str(e->correction.by));
-    field_nsec(r, "VMCLOCK_OFFSET_NSEC", e->correction.offset_sec);
+    field_nsec(r, "VMCLOCK_OFFSET_NSEC", is_rate_alone ? (double)NAN : e->correction.offset_sec);
     log_field(&r->fields, "VMCLOCK_FREQUENCY_PPM", "%.6f", 0 - e->correction.ppm);
     if (e->id != EVENT_CORRECTION_REFUSED) {
         field_nsec(r, "VMCLOCK_REMAINING_NSEC", e->correction.remaining_sec);

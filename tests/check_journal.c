@@ -3,6 +3,7 @@
  */
 #include "tests/suite.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "daemon/journal.h"
@@ -105,5 +106,34 @@ START_TEST(the_status_of_the_hosts_clock_decides_the_message)
 }
 END_TEST
 
+START_TEST(a_rate_that_is_corrected_alone_has_no_offset)
+{
+    const struct event event = {.id = EVENT_CORRECTED,
+        .correction = {
+            .by = RECOVERY_CORRECTOR_PAGE, .ppm = 40, .remaining_sec = (double)NAN, .ms = 12.5}};
+    const struct journal_record record = describe(&event);
+
+    ck_assert_str_eq(record.text,
+        "the clock's rate is corrected by -40.0000 ppm, after 12.500 ms; its offset is left to "
+        "chronyd");
+    ck_assert_str_eq(field(&record, "VMCLOCK_EVENT"), "corrected");
+    ck_assert_str_eq(field(&record, "VMCLOCK_OFFSET_NSEC"), "");
+    ck_assert_str_eq(field(&record, "VMCLOCK_FREQUENCY_PPM"), "-40.000000");
+}
+END_TEST
+
+/* Both positive: it was behind, and ran slow. */
+START_TEST(a_correction_and_its_refusal_have_the_same_signs)
+{
+    struct event event = {.id = EVENT_CORRECTED,
+        .correction = {.ppm = -40, .offset_sec = 2, .remaining_sec = 0, .ms = 1}};
+
+    ck_assert_ptr_nonnull(strstr(describe(&event).text, "+2.000000000 s and +40.0000 ppm"));
+    event.id = EVENT_CORRECTION_REFUSED;
+    ck_assert_ptr_nonnull(strstr(describe(&event).text, "+2.000000000 s and +40.0000 ppm"));
+}
+END_TEST
+
 RUN_SUITE("journal", every_event_has_a_line_of_its_own, an_id_comes_with_its_name_and_fields,
-    what_nobody_alerts_on_has_no_id, the_status_of_the_hosts_clock_decides_the_message)
+    what_nobody_alerts_on_has_no_id, the_status_of_the_hosts_clock_decides_the_message,
+    a_rate_that_is_corrected_alone_has_no_offset, a_correction_and_its_refusal_have_the_same_signs)
