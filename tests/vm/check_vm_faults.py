@@ -62,7 +62,10 @@ def set_at_rest(report, here, guest):
         what, before, samples = f"set by {step_ns / S} s", Counts(guest), guest.status()["samples_sent"]
         disturb(guest, step_ns, 0)
         chronyd_knows(guest, step_ns)
-        error, more = error_ns(here, guest), guest.status()["samples_sent"] - samples
+        error = error_ns(here, guest)
+        # The state is a second old at most.
+        told = guest.wait_status("samples are sent", lambda now: now["samples_sent"] > samples, 5)
+        more = told["samples_sent"] - samples
         report.check(abs(error) > abs(step_ns) / 2 and more > 0,
                      f"{what}: {more} samples say so, chronyd slews, {error / S:+.3f} s are left")
         expect_none(report, guest, before, what)
