@@ -13,6 +13,7 @@ static const struct known_chronyd stranger = {.frequency_ppm = NAN,
     .skew_ppm = NAN,
     .residual_ppm = NAN,
     .distance_sec = NAN,
+    .dispersion_sec = NAN,
     .root_delay_sec = NAN};
 
 void chrony_client_init(struct chrony_client *c, uint32_t sequence_seed, uint64_t id,
@@ -24,16 +25,23 @@ void chrony_client_init(struct chrony_client *c, uint32_t sequence_seed, uint64_
     c->known.had_reference = had_reference;
 }
 
+/* What it reported before may be so no more. */
+static void forget_figures(struct known_chronyd *known)
+{
+    known->tracked = false;
+    known->frequency_ppm = known->correction_sec = known->skew_ppm = known->residual_ppm = NAN;
+    known->distance_sec = known->dispersion_sec = NAN;
+}
+
 /*
  * Forget what TRACKING told: by now it may be another chronyd. Whether it is, its id will show;
  * until then a start that was dealt with stays so.
  */
 static void forget_tracking(struct known_chronyd *known)
 {
-    known->reachable = known->has_reference = known->synchronised = known->tracked = false;
+    forget_figures(known);
+    known->reachable = known->has_reference = known->synchronised = false;
     known->start_done = known->start_done && known->id != 0;
-    known->frequency_ppm = known->correction_sec = known->skew_ppm = known->residual_ppm = NAN;
-    known->distance_sec = known->dispersion_sec = NAN;
 }
 
 /* Another one knows nothing of what the one before was told. */
@@ -83,9 +91,9 @@ static bool take_tracking(struct chrony_client *c, const struct chrony_client_vi
     const struct chrony_tracking *tracking = &reply->tracking;
     struct known_chronyd *known = &c->known;
 
-    if (reply->status != CHRONY_OK) { /* what it reported before may be so no more */
-        known->frequency_ppm = known->correction_sec = known->skew_ppm = known->residual_ppm = NAN;
-        known->tracked = known->synchronised = false;
+    if (reply->status != CHRONY_OK) { /* that it has lost its reference would be too much to say */
+        forget_figures(known);
+        known->synchronised = false;
         return false;
     }
     known->tracked = true;
