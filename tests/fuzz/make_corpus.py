@@ -229,6 +229,7 @@ def states():
     yield "long-value", "k = " + "v" * 256 + "\nend = yes\n"
     yield "too-large", "k = " + "v" * 200 + "\n" + "a = b\n" * 800 + "end = yes\n"
     yield "nul", "boot_id = \0\nend = yes\n"
+    yield "counts", good.replace("0x7", "0x6").replace("end =", "disruptions = 6\nrecoveries = 5\nend =")
 
 
 # --- the tracker ------------------------------------------------------------------------------
