@@ -287,7 +287,7 @@ fuzz-sources: # what every harness is linked with
 fuzz: packages-fuzz
 	BUILD=$(BUILD) tests/fuzz/run.sh $(SECONDS)
 
-# The recovery's states with a reload in each, which takes minutes; and what check does a few thousand
+# The recovery's states with a reload in each, which takes forty minutes; and what check does a few thousand
 # times. RUNS of each of two kinds, of which one has three disruptions on average: a million and more.
 RUNS ?= 300000
 
