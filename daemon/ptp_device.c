@@ -142,12 +142,15 @@ int ptp_device_ahead(const char *path, int *ret_sec)
     return 0;
 }
 
-static uint64_t id_of(const char *name)
+/* Another path may lead to another clock of the same name. */
+static uint64_t id_of(const char *name, const char *path)
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325);
 
     for (; *name; name++)
         h = (h ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+    for (; *path; path++)
+        h = (h ^ (unsigned char)*path) * UINT64_C(0x100000001b3);
     return h ? h : 1;
 }
 
@@ -173,13 +176,13 @@ static bool find_by_name(const char *name, char *ret_path, size_t size)
 }
 
 /* Where it is now: at its path, unless another clock is there that it was not. */
-static bool find(const struct ptp_device *device, const char *path, char *ret_path, size_t size)
+static bool find(const struct ptp_device *device, char *ret_path, size_t size)
 {
     char name[PTP_NAME_MAX];
 
-    if (ptp_device_name(path, name) == 0 &&
+    if (ptp_device_name(device->path, name) == 0 &&
         (device->name[0] == '\0' || strcmp(name, device->name) == 0)) {
-        snprintf(ret_path, size, "%s", path);
+        snprintf(ret_path, size, "%s", device->path);
         return true;
     }
     return device->name[0] && find_by_name(device->name, ret_path, size);
@@ -194,37 +197,62 @@ static bool is_open(const struct ptp_device *device, const char *path)
            opened.st_rdev == there.st_rdev;
 }
 
-static bool lose(struct ptp_device *device, const char *path)
+/* A descriptor, or -1: it cannot be opened, or is not to be used. */
+static int open_clock(const char *path, bool host_only, char ret_name[PTP_NAME_MAX])
 {
-    if (device->fd < 0)
-        return false;
-    message_log(LINE(PTP_GONE), path);
-    ptp_device_close(device);
-    return true;
-}
-
-bool ptp_device_check(struct ptp_device *device, const char *path, bool host_only)
-{
-    char found[sizeof("/dev/") + 256], name[PTP_NAME_MAX] = "";
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat status;
 
-    if (!path[0] || !find(device, path, found, sizeof(found)))
-        return lose(device, path);
-    if (is_open(device, found))
-        return false;
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &status) == 0 && name_of(&status, ret_name) == 0 &&
+        (!host_only || ptp_device_follows_host(ret_name)))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static void lose(struct ptp_device *device)
+{
+    if (device->fd >= 0)
+        message_log(LINE(PTP_GONE), device->path);
     ptp_device_close(device);
-    device->fd = open(found, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (device->fd < 0 || fstat(device->fd, &status) < 0 || name_of(&status, name) < 0) {
-        ptp_device_close(device);
-        return false;
+}
+
+/* The clock of another setting, and its name, say nothing of this one. */
+static void take_setting(struct ptp_device *device, const char *path, bool host_only)
+{
+    if (strcmp(device->path, path) == 0 && device->host_only == host_only)
+        return;
+    ptp_device_close(device);
+    device->name[0] = '\0';
+    snprintf(device->path, sizeof(device->path), "%s", path);
+    device->host_only = host_only;
+}
+
+void ptp_device_check(struct ptp_device *device, const char *path, bool host_only)
+{
+    char found[sizeof("/dev/") + 256], name[PTP_NAME_MAX] = "";
+    int fd;
+
+    take_setting(device, path, host_only);
+    if (!path[0])
+        return;
+    if (!find(device, found, sizeof(found))) {
+        lose(device);
+        return;
     }
-    if (host_only && !ptp_device_follows_host(name)) {
-        ptp_device_close(device);
-        return false;
+    if (is_open(device, found))
+        return;
+    fd = open_clock(found, host_only, name);
+    if (fd < 0) {
+        lose(device);
+        return;
     }
+    ptp_device_close(device);
+    device->fd = fd;
     memcpy(device->name, name, sizeof(name));
-    device->id = id_of(name);
+    device->id = id_of(name, path);
     device->limited = strncmp(name, "ena-ptp-", 8) == 0;
     message_log(LINE(PTP_FOUND), found, name);
-    return true;
 }

@@ -13,9 +13,11 @@
 #define PTP_PATH_MAX 64
 
 struct ptp_device {
+    char path[256];          /* as ptp-clock says; empty: none is wanted */
+    bool host_only;          /* only a clock that follows the host */
+    char name[PTP_NAME_MAX]; /* of the clock that was found by the path once; empty: none was */
     int fd;                  /* -1: it is not there */
-    char name[PTP_NAME_MAX]; /* of the clock, which was there once; empty: none was */
-    uint64_t id;             /* of that name; 0 where it is not there */
+    uint64_t id;             /* of name and path; 0 where it is not there */
     bool limited;            /* it refuses to be read often, and blocks meanwhile */
 };
 
@@ -38,9 +40,9 @@ bool ptp_device_find_host(char ret_path[PTP_PATH_MAX]);
 int ptp_device_ahead(const char *path, int *ret_sec);
 
 /*
- * Is it there? It is opened where it is; with `host_only` only one that follows the host. True:
- * that has changed, and is logged.
+ * Open the clock at `path` (empty: none), or close one that is gone; either is logged. With
+ * `host_only` only one that follows the host. Another path or `host_only` begins with nothing.
  */
-bool ptp_device_check(struct ptp_device *device, const char *path, bool host_only);
+void ptp_device_check(struct ptp_device *device, const char *path, bool host_only);
 
 #endif

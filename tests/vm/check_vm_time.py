@@ -186,9 +186,20 @@ def case_ptp(report, lab):
     last = guest.wait_status("recovered", lambda s: s["recoveries"] > before and
                              s["last_recovery"]["outcome"] == "synchronised")["last_recovery"]
     report.check(last["corrected_by"] == "chronyd", "a clock of another time scale is not used")
+    another_ptp_clock(report, guest)
     report.quote(guest.log_lines())
     guest.end_vmclockd()
     ptp_hangs(report, here, guest)
+
+
+def another_ptp_clock(report, guest):
+    """A reload with another ptp-clock ends the use of the one before."""
+    for setting in "/dev/ptp9", "/dev/ptp0 37", "none":
+        guest.reload(f"ptp-clock = {setting}")
+        wanted = {"/dev/ptp9": "absent", "none": None}.get(setting, "trusted")
+        seen = guest.wait_status(f"ptp-clock = {setting}", lambda s, w=wanted: (s["ptp"] or {}).get("state") == w, 90)
+        report.check(True, f"ptp-clock = {setting}: {seen['ptp']}")
+    report.check(not guest.log_lines("is gone"), "none of them is said to be gone")
 
 
 def ptp_hangs(report, here, guest):

@@ -121,6 +121,12 @@ class Guest:
         """Its exit status, 128 + the number of the signal that it died of."""
         return self.sh(f"kill -{signal} $vmclockd; wait $vmclockd", check=False)[0]
 
+    def reload(self, config):
+        before = len(self.log_lines("was read again"))
+        self.vm.write("/etc/vmclockd.conf", config)
+        self.sh("kill -HUP $vmclockd")
+        wait_for("the configuration is read again", lambda: len(self.log_lines("was read again")) > before, 20)
+
     def status(self):
         code, output = self.sh("vmclockctl status --json", check=False)
         status = json.loads(output) if code in (0, 1) and output else None
