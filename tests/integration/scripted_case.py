@@ -61,7 +61,13 @@ class ScriptedCase(Case):
         return made.start(*options, environment=environment, wrapper=wrapper)
 
     def prepared(self, **settings):
-        settings = {"device": self.path("page"), **self.settings, **settings}
+        # Not that of a chrony that is installed.
+        default = self.path("default.chrony.conf")
+        with open(default, "w", encoding="ascii") as file:
+            file.write("makestep 1 3\n")
+        settings = {
+            "device": self.path("page"), "chrony_conf": default, **self.settings, **settings
+        }  # fmt: skip
         device = settings.pop("device")
         return self.witness(
             Daemon(

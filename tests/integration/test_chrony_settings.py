@@ -78,7 +78,7 @@ class ChronySettingsTest(ScriptedCase):
         self.addCleanup(process.kill)
         with open(self.path("chrony/chronyd.pid"), "w", encoding="ascii") as file:
             print(process.pid, file=file)
-        daemon = self.prepared()
+        daemon = self.prepared(chrony_conf=None)
         done = subprocess.run(
             ["strace", "-e", "trace=/^(open|readlink)", harness.program("vmclockd"),
              "-t", "-c", daemon.configuration],
