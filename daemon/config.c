@@ -4,11 +4,13 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ini.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "daemon/config_key.h"
 #include "daemon/config_path.h"
@@ -206,27 +208,48 @@ static int refuse(const struct reader *reader, const char *path, int error)
 {
     char sentence[CONFIG_PATH_MAX + 128];
 
-    snprintf(
-        sentence, sizeof(sentence), "%s: cannot read the configuration: %s", path, strerror(error));
+    snprintf(sentence, sizeof(sentence), "%s: cannot read the configuration: %s", path,
+        error == ESPIPE ? "it is not a regular file" : strerror(error));
     reader->complain(sentence);
     return -error;
+}
+
+/* A file, or /dev/null: no pipe, for which somebody might have to be waited. 0 or errno. */
+static int open_file(const char *path, FILE **ret_stream)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat status, null;
+    int error = 0;
+
+    *ret_stream = NULL;
+    if (fd < 0)
+        return errno;
+    if (fstat(fd, &status) < 0)
+        error = errno;
+    else if (S_ISDIR(status.st_mode))
+        error = EISDIR;
+    else if (!S_ISREG(status.st_mode) &&
+             (stat("/dev/null", &null) < 0 || status.st_rdev != null.st_rdev))
+        error = ESPIPE;
+    if (error == 0)
+        *ret_stream = fdopen(fd, "r");
+    if (error == 0 && !*ret_stream)
+        error = errno;
+    if (error)
+        close(fd);
+    return error;
 }
 
 static int read_file(struct reader *reader, const char *path, bool may_be_missing)
 {
     struct config *config = reader->config;
-    struct stat status;
-    int error = 0;
+    int error;
 
     if (strlen(path) >= CONFIG_PATH_MAX)
         return refuse(reader, path, ENAMETOOLONG);
-    reader->stream = fopen(path, "re");
-    if (!reader->stream && errno == ENOENT && may_be_missing)
+    error = open_file(path, &reader->stream);
+    if (error == ENOENT && may_be_missing)
         return 0;
-    if (!reader->stream || fstat(fileno(reader->stream), &status) < 0)
-        error = errno;
-    else if (S_ISDIR(status.st_mode))
-        error = EISDIR;
     if (error == 0) {
         snprintf(config->files[config->n_files], CONFIG_PATH_MAX, "%s", path);
         reader->name = config->files[config->n_files++];
@@ -288,14 +311,16 @@ static int read_dropins(struct reader *reader, const char *file)
     return r;
 }
 
-static void complain_of_collisions(struct reader *reader)
+int config_check_paths(const struct config *config, void (*complain)(const char *sentence))
 {
     char sentence[CONFIG_SENTENCE_MAX];
+    unsigned n = 0;
 
-    for (unsigned i = 0; config_path_collision(reader->config, i, sentence); i++) {
-        reader->complain(sentence);
-        reader->mistakes++;
+    while (config_path_collision(config, n, sentence)) {
+        complain(sentence);
+        n++;
     }
+    return n > 0 ? -EINVAL : 0;
 }
 
 int config_salvage(
@@ -315,8 +340,8 @@ int config_salvage(
     ret_config->file_read = r == 0;
     if (r < 0 || dropins < 0)
         return r < 0 ? r : dropins;
-    complain_of_collisions(&reader);
-    return reader.mistakes ? -EINVAL : 0;
+    r = config_check_paths(ret_config, complain);
+    return reader.mistakes ? -EINVAL : r;
 }
 
 int config_read(const char *file, void (*complain)(const char *sentence), struct config *ret_config)

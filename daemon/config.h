@@ -61,6 +61,9 @@ int config_read(
 int config_salvage(
     const char *file, void (*complain)(const char *sentence), struct config *ret_config);
 
+/* Does each path have a place of its own? 0 or -EINVAL; each that has none is complained of. */
+int config_check_paths(const struct config *config, void (*complain)(const char *sentence));
+
 /* Is the value of this key a mistake, or one of two? */
 bool config_is_mistaken(const struct config *config, const char *key);
 

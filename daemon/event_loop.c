@@ -189,10 +189,28 @@ static int open_timer(struct event_loop *loop, enum timer timer)
         loop, &loop->timers[timer], loop->timer_fds[timer], EV_READ | EV_PERSIST, callbacks[timer]);
 }
 
+static sigset_t held(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    return set;
+}
+
+void event_loop_hold_signals(void)
+{
+    const sigset_t set = held();
+
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 int event_loop_create(const struct event_loop_handlers *handlers, struct event_loop **ret_loop)
 {
     struct event_loop *loop = calloc(1, sizeof(*loop));
     struct event_config *config = event_config_new();
+    const sigset_t set = held();
     int r = -ENOMEM;
 
     event_set_log_callback(on_complaint);
@@ -212,11 +230,13 @@ int event_loop_create(const struct event_loop_handlers *handlers, struct event_l
         r = open_timer(loop, i);
     for (size_t i = 0; r == 0 && i < N_SIGNALS; i++)
         r = watch(loop, &loop->signals[i], signals[i], EV_SIGNAL | EV_PERSIST, on_signal);
-    if (r < 0)
+    if (r < 0) {
         event_loop_destroy(loop);
-    else
-        *ret_loop = loop;
-    return r;
+        return r;
+    }
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    *ret_loop = loop;
+    return 0;
 }
 
 void event_loop_destroy(struct event_loop *loop)

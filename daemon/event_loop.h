@@ -19,7 +19,13 @@ struct event_loop_handlers {
     void *context;
 };
 
-/* Nothing ticks yet. 0 or -errno. */
+/*
+ * SIGHUP and SIGUSR1 that come before there is a loop are kept for it, rather than end the process:
+ * once, at the start of main().
+ */
+void event_loop_hold_signals(void);
+
+/* Nothing ticks yet; from now on signals are taken. 0 or -errno. */
 int event_loop_create(const struct event_loop_handlers *handlers, struct event_loop **ret_loop);
 void event_loop_destroy(struct event_loop *loop);
 

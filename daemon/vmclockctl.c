@@ -20,6 +20,7 @@
 #include "daemon/now_report.h"
 #include "daemon/page_report.h"
 #include "daemon/process.h"
+#include "daemon/standard_streams.h"
 #include "daemon/state_reader.h"
 #include "daemon/status_report.h"
 #include "daemon/system_clock.h"
@@ -454,6 +455,8 @@ int main(int argc, char **argv)
     int c;
 
     signal(SIGPIPE, SIG_IGN); /* the exit status tells */
+    if (standard_streams_open() < 0)
+        return EXIT_FAILURE;
     while ((c = getopt_long(argc, argv, "c:jwhV", options, NULL)) != -1) {
         switch (c) {
         case 'c': file = optarg; break;

@@ -8,10 +8,12 @@
 
 #include "daemon/chrony_settings.h"
 #include "daemon/config.h"
+#include "daemon/event_loop.h"
 #include "daemon/exit_status.h"
 #include "daemon/log.h"
 #include "daemon/message.h"
 #include "daemon/runner.h"
+#include "daemon/standard_streams.h"
 
 static const char usage[] =
     "usage: vmclockd [-c FILE] [-n] [-t] [-v]\n"
@@ -45,6 +47,10 @@ int main(int argc, char **argv)
     struct config config;
     int c, r;
 
+    /* Nobody is left to be told. */
+    if (standard_streams_open() < 0)
+        return EXIT_FAILURE;
+    event_loop_hold_signals();
     while ((c = getopt_long(argc, argv, "c:tnvhV", options, NULL)) != -1) {
         switch (c) {
         case 'c': file = optarg; break;

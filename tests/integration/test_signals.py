@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import time
@@ -124,6 +125,48 @@ class SignalTest(ScriptedCase):
         self.assertEqual(daemon.stop(), 0)
 
 
+class EarlySignalTest(ScriptedCase):
+    """What comes before the loop is there."""
+
+    def starting(self, number):
+        """Sent while the configuration is being read."""
+        self.clock()
+        daemon = self.prepared()
+        trace = self.path("trace")
+        daemon.start(
+            wrapper=["strace", "-D", "-o", trace, "-P", daemon.configuration, "-e", "trace=openat",
+                     "-e", "inject=openat:delay_exit=300000"],
+        )  # fmt: skip
+        eventually(lambda: os.path.exists(trace) and os.path.getsize(trace), every=0.005)
+        daemon.send(number)
+        return daemon
+
+    def test_a_reload_waits_for_it(self):
+        if not shutil.which("strace"):
+            self.skipTest("no strace")
+        self.starting(signal.SIGHUP).says("was read again")
+        self.feeding()
+
+    def test_a_request_waits_for_it(self):
+        if not shutil.which("strace"):
+            self.skipTest("no strace")
+        daemon = self.starting(signal.SIGUSR1)
+        status = self.recovered(daemon)
+        self.assertEqual(status["last_recovery"]["cause"], "request")
+
+    def test_what_is_closed_is_not_given_to_another_file(self):
+        """Descriptors 0 to 2 closed: no log line ends up in a file of ours, or in chronyd's socket."""
+        self.clock()
+        daemon = self.prepared()
+        daemon.start("-v", wrapper=["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"])
+        self.feeding()
+        eventually(lambda: os.path.exists(self.path("chrony/vmclockd.chronyd.sock.lock")))
+        for name in "state.lock", "chrony/vmclockd.chronyd.sock.lock":
+            self.assertEqual(os.path.getsize(self.path(name)), 0)
+        for number in "012":
+            self.assertEqual(os.readlink(f"/proc/{daemon.pid()}/fd/{number}"), "/dev/null")
+
+
 class ReloadTest(ScriptedCase):
     def interval(self):
         """The mean time between the newest samples."""
@@ -138,6 +181,30 @@ class ReloadTest(ScriptedCase):
         daemon.send(signal.SIGHUP)
         eventually(lambda: self.interval() > 0.15)
         self.assertEqual(self.resets(), [])
+
+    def test_a_path_that_stays_until_the_next_start_still_takes_its_place(self):
+        self.clock()
+        daemon = self.daemon(state_file=self.path("state.prom"))
+        self.feeding()
+        daemon.configure(state_file=self.path("another"), metrics_file=self.path("state.prom"))
+        daemon.send(signal.SIGHUP)
+        daemon.says("metrics-file", "the same place as state-file")
+        daemon.says("the configuration is left as it was")
+        daemon.stop()
+        with open(self.path("state.prom"), encoding="utf-8") as file:
+            self.assertIn("end = yes", file.read())
+
+    def test_a_fifo_among_the_files_is_an_error_and_is_not_waited_for(self):
+        self.clock()
+        daemon = self.daemon()
+        self.feeding()
+        dropins = daemon.configuration + ".d"
+        os.mkdir(dropins)
+        os.mkfifo(os.path.join(dropins, "a.conf"))
+        daemon.send(signal.SIGHUP)
+        daemon.says("a.conf", "cannot read the configuration")
+        self.feeding(since=time.time())
+        self.assertTrue(daemon.reaches(config_rejected=True))
 
     def test_sighup_with_a_bad_configuration_keeps_the_old_one_and_says_so(self):
         self.clock()
