@@ -52,8 +52,8 @@ CPPFLAGS   += $(if $(filter no,$(SYSTEMD)),-DWITHOUT_SYSTEMD)
 ctl_libs    = inih jansson
 
 refclock = $(patsubst %.c,$(BUILD)/%.o,$(wildcard refclock/*.c))
-shared   = $(addprefix $(BUILD)/daemon/,chrony_conf.o chrony_conf_file.o chrony_conf_source.o chrony_settings.o chronyd_process.o config.o config_key.o config_path.o config_value.o edit_distance.o device.o process.o ptp_device.o message.o metrics.o replace_file.o state_file.o state_key.o state_known.o system_clock.o journal.o log.o history.o)
-daemon   = $(addprefix $(BUILD)/daemon/,announcement.o clock_file.o clockbound.o chronyd.o chronyd_link.o clock_source.o device_node.o edges.o event_loop.o exit_status.o last_process.o lock.o notifications.o notify.o ptp_reader.o publisher.o reload.o runner.o service_manager.o shared_file.o sock_sender.o vmclockd.o watched_device.o)
+shared   = $(addprefix $(BUILD)/daemon/,chrony_conf.o chrony_conf_file.o chrony_conf_source.o chrony_settings.o chronyd_process.o config.o config_key.o config_path.o config_value.o edit_distance.o device.o process.o ptp_device.o message.o metrics.o replace_file.o state_file.o state_key.o standard_streams.o state_known.o system_clock.o journal.o log.o history.o)
+daemon   = $(addprefix $(BUILD)/daemon/,announcement.o clock_file.o clockbound.o chronyd.o chronyd_link.o clock_source.o device_node.o edges.o event_loop.o exit_status.o last_process.o lock.o notifications.o notify.o ptp_reader.o publisher.o reload.o runner.o service_manager.o shared_file.o sock_sender.o vmclockd.o watched_device.o written_file.o)
 ctl      = $(addprefix $(BUILD)/daemon/,apparmor.o chronyd.o chronyd_program.o doctor.o doctor_chrony.o doctor_chronyd.o doctor_prospect.o doctor_refclock.o doctor_selinux.o doctor_system.o format.o device_node.o history_report.o now_report.o page_report.o selinux.o sock_sender.o state_reader.o status_report.o status_json.o status_warnings.o vmclockctl.o watch.o)
 fuzzers  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 models   = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/model_*.c))

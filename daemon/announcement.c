@@ -18,19 +18,29 @@
 #define TEXT_MAX 2048
 #define COUNT    "VMCLOCK_COUNT="
 
-const char *announcement_kind(const struct event *e)
+enum announcement announcement_of(const struct event *e)
 {
     switch (e->id) {
-    case EVENT_DISRUPTION: return "disruption";
+    case EVENT_DISRUPTION: return ANNOUNCEMENT_DISRUPTION;
     case EVENT_SYNCHRONISED:
     case EVENT_NOT_SYNCHRONISED:
     case EVENT_ABANDONED: /* that of a chronyd's start was never a disruption */
-        return e->end.cause == RECOVERY_CAUSE_START ? NULL : "recovery";
-    case EVENT_UNCONFIRMED: return "recovery"; /* no other end follows */
-    case EVENT_GENERATION: return "restore";
-    case EVENT_MAINTENANCE: return "maintenance";
-    default: return NULL;
+        return e->end.cause == RECOVERY_CAUSE_START ? ANNOUNCEMENT_NONE : ANNOUNCEMENT_RECOVERY;
+    case EVENT_UNCONFIRMED: return ANNOUNCEMENT_RECOVERY; /* no other end follows */
+    case EVENT_GENERATION: return ANNOUNCEMENT_RESTORE;
+    case EVENT_MAINTENANCE: return ANNOUNCEMENT_MAINTENANCE;
+    default: return ANNOUNCEMENT_NONE;
     }
+}
+
+const char *announcement_str(enum announcement kind)
+{
+    static const char *const names[ANNOUNCEMENTS] = {[ANNOUNCEMENT_DISRUPTION] = "disruption",
+        [ANNOUNCEMENT_RECOVERY] = "recovery",
+        [ANNOUNCEMENT_RESTORE] = "restore",
+        [ANNOUNCEMENT_MAINTENANCE] = "maintenance"};
+
+    return names[kind];
 }
 
 /* Only what a shell that reads the file takes for nothing but itself. */
@@ -63,7 +73,7 @@ static void describe(const struct journal_record *record, const char *boot_id, c
 static uint64_t read_last(const char *path, char ret_rest[TEXT_MAX])
 {
     char text[TEXT_MAX];
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    const int fd = open_replaced(path);
     const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
     size_t first;
 
@@ -103,9 +113,10 @@ static int give_copies(const char *path, const char *kind, const char *text, siz
     return result;
 }
 
-int announcement_write(const char *state_file, const char *boot_id, const char *kind,
+int announcement_write(const char *state_file, const char *boot_id, enum announcement kind,
     const struct journal_record *record)
 {
+    const char *name = announcement_str(kind);
     const int directory = (int)(strrchr(state_file, '/') - state_file);
     char path[PATH_MAX], said[TEXT_MAX], last[TEXT_MAX], text[TEXT_MAX + 64];
     uint64_t count;
@@ -113,13 +124,13 @@ int announcement_write(const char *state_file, const char *boot_id, const char *
 
     snprintf(path, sizeof(path), "%.*s", directory, state_file);
     make_public_directory(path);
-    snprintf(path, sizeof(path), "%.*s/events/%s", directory, state_file, kind);
+    snprintf(path, sizeof(path), "%.*s/events/%s", directory, state_file, name);
     describe(record, boot_id, said);
     count = read_last(path, last);
-    if (strcmp(said, last) == 0)
+    if (kind != ANNOUNCEMENT_RECOVERY && strcmp(said, last) == 0)
         return 0;
     n = snprintf(text, sizeof(text), COUNT "%" PRIu64 "\n%s", count + 1, said);
     r = replace_file(path, text, (size_t)n);
-    n = give_copies(path, kind, text, (size_t)n);
+    n = give_copies(path, name, text, (size_t)n);
     return r < 0 ? r : n;
 }

@@ -11,15 +11,28 @@
 
 #define ANNOUNCEMENT_SUBSCRIBERS_MAX 64
 
-/* The kind that the event is of; NULL: it is not announced. */
-const char *announcement_kind(const struct event *event);
+enum announcement {
+    ANNOUNCEMENT_NONE,
+    ANNOUNCEMENT_DISRUPTION,
+    ANNOUNCEMENT_RECOVERY,
+    ANNOUNCEMENT_RESTORE,
+    ANNOUNCEMENT_MAINTENANCE,
+    ANNOUNCEMENTS,
+};
+
+/* The kind that the event is of; ANNOUNCEMENT_NONE: it is not announced. */
+enum announcement announcement_of(const struct event *event);
+
+/* The name of the file, and of its copies. */
+const char *announcement_str(enum announcement kind);
 
 /*
- * Announce an event of this kind. One that says what the last one said is not announced again: the
- * daemon was killed before it could save that it had. 0, or the last -errno; then it went on with
- * the other files.
+ * Announce an event of this kind. What a vmclockd announced that was killed before it could save
+ * that it had is not announced again: but for a recovery's end, an event that says what the last
+ * one of its kind said is the same one. 0, or the last -errno; then it went on with the other
+ * files.
  */
-int announcement_write(const char *state_file, const char *boot_id, const char *kind,
+int announcement_write(const char *state_file, const char *boot_id, enum announcement kind,
     const struct journal_record *record);
 
 #endif

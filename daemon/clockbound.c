@@ -111,6 +111,7 @@ int clockbound_write(
 
     if (!path[0]) {
         clockbound_close(c);
+        c->taken = false;
         return 0;
     }
     if (c->taken && strcmp(path, c->path) == 0)

@@ -7,6 +7,8 @@
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "daemon/replace_file.h"
 #include "daemon/system_clock.h"
@@ -66,7 +68,7 @@ static void add_ms(struct line *line, const char *name, int64_t since_ns, int64_
  * When it began, by the clock as it is now: corrected since, maybe. Not by gmtime(), which reads
  * the time zone's file.
  */
-static void add_date(struct line *line, int64_t started_ns)
+static void add_date(struct line *line, const struct clock_moment *began)
 {
     struct system_clocks clocks;
     struct calendar_month month;
@@ -74,7 +76,7 @@ static void add_date(struct line *line, int64_t started_ns)
     int of_day;
 
     system_clock_look(&clocks);
-    ns = started_ns + clocks.realtime_less_ns;
+    ns = clock_moment_realtime_ns(began, &clocks);
     sec = ns > 0 ? ns / INT64_C(1000000000) : 0;
     day = sec / CALENDAR_DAY_SEC;
     of_day = (int)(sec % CALENDAR_DAY_SEC);
@@ -84,7 +86,8 @@ static void add_date(struct line *line, int64_t started_ns)
         ns > 0 ? (int)(ns % INT64_C(1000000000)) : 0);
 }
 
-static void describe(const struct tracker *t, char ret_text[HISTORY_LINE_MAX])
+static void describe(
+    const struct tracker *t, const struct clock_moment *began, char ret_text[HISTORY_LINE_MAX])
 {
     const struct recovery *r = &t->recoveries.recovery;
     const enum recovery_corrector by = recovery_corrected_by(r);
@@ -92,7 +95,7 @@ static void describe(const struct tracker *t, char ret_text[HISTORY_LINE_MAX])
     const char *by_str = recovery_corrector_str(by);
     struct line line = {ret_text, 0};
 
-    add_date(&line, r->started_ns);
+    add_date(&line, began);
     add(&line, " cause=%s kind=%s marker=0x%" PRIx64, recovery_cause_str(r->cause),
         r->cause == RECOVERY_CAUSE_MARKER ? disruption_kind_str(t->host.disruption.kind) : "-",
         t->host.marker);
@@ -136,7 +139,7 @@ void history_take_over(struct history *h)
     h->dirty = true;
 }
 
-void history_take(struct history *h, const struct tracker *t)
+void history_take(struct history *h, const struct tracker *t, const struct clock_moment *began)
 {
     const struct recovery *r = &t->recoveries.recovery;
     const bool another = r->started_ns != h->started_ns;
@@ -157,7 +160,7 @@ void history_take(struct history *h, const struct tracker *t)
     h->synchronised_ns = r->synchronised_ns;
     h->ended_ns = r->ended_ns;
     h->outcome = r->outcome;
-    describe(t, h->lines[h->n - 1]);
+    describe(t, began, h->lines[h->n - 1]);
 }
 
 int history_write(struct history *h, const char *state_file, const char *boot_id)
@@ -180,13 +183,22 @@ int history_write(struct history *h, const char *state_file, const char *boot_id
 int history_read(const char *state_file, const char *boot_id, struct history *ret_history)
 {
     char path[PATH_MAX], line[HISTORY_LINE_MAX], boot[STATE_BOOT_ID_MAX];
+    struct stat status;
     FILE *file;
+    int fd;
 
     memset(ret_history, 0, sizeof(*ret_history));
     snprintf(path, sizeof(path), "%s" HISTORY_SUFFIX, state_file);
-    file = fopen(path, "re");
-    if (!file)
-        return -errno;
+    fd = open_replaced(path);
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &status) == 0)
+        ret_history->owner = status.st_uid;
+    file = fdopen(fd, "r");
+    if (!file) {
+        close(fd);
+        return -ENOMEM;
+    }
     if (fgets(line, sizeof(line), file)) {
         line[strcspn(line, "\n")] = '\0';
         if (!history_value(line, "boot", boot, sizeof(boot)) || strcmp(boot, boot_id) != 0) {

@@ -14,6 +14,7 @@
 #define HISTORY_SUFFIX   ".history" /* behind the state file's path */
 
 struct history {
+    uid_t owner; /* of the file that was read */
     unsigned n;
     char lines[HISTORY_MAX][HISTORY_LINE_MAX];
     /* Of the last line, as it was described. */
@@ -37,8 +38,9 @@ int history_read(const char *state_file, const char *boot_id, struct history *re
 /* Of a vmclockd that was killed: what ran then was left. */
 void history_take_over(struct history *h);
 
-/* After each step: the recovery that runs, or ran last, as it is now. */
-void history_take(struct history *h, const struct tracker *tracker);
+/* After each step: the recovery that runs, or ran last, as it is now, and when it began. */
+void history_take(
+    struct history *h, const struct tracker *tracker, const struct clock_moment *began);
 
 /* Write it, where it has changed. 0 or -errno. */
 int history_write(struct history *h, const char *state_file, const char *boot_id);

@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/chronyd.h"
 #include "daemon/exit_status.h"
 #include "daemon/message.h"
+#include "daemon/replace_file.h"
 
 int last_process_boot_id(char ret_id[STATE_BOOT_ID_MAX])
 {
@@ -30,7 +30,7 @@ int last_process_take(const struct config *config, const char *boot_id, struct s
         message_log(LINE(LAST_RUN_UNKNOWN), config->state_file, strerror(-result));
         return exit_status_is_for_another_start(result) ? result : 0;
     }
-    if (state->owner != 0 && state->owner != geteuid()) {
+    if (!is_trusted_owner(state->owner)) {
         message_log(LINE(LAST_RUN_UNKNOWN), config->state_file, "it belongs to another user");
         return 0;
     }

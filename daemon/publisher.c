@@ -5,27 +5,37 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "daemon/announcement.h"
 #include "daemon/journal.h"
 #include "daemon/log.h"
 #include "daemon/message.h"
 #include "daemon/metrics.h"
 #include "daemon/notify.h"
+#include "daemon/replace_file.h"
 
 #define METRICS_NS INT64_C(15000000000)
 
-/* Logged once when it begins and once when it ends. */
-static void report_file(const char *what, const char *path, int result, int *error)
+static void log_failure(enum publisher_file file, const char *name, const char *path, int error)
 {
-    if (result < 0 && result != *error && strcmp(what, "state file") == 0)
-        message_log(LINE(STATE_FILE_FAILED), path, strerror(-result));
-    else if (result < 0 && result != *error)
-        message_log(LINE(FILE_FAILED), what, path, strerror(-result));
-    if (result == 0 && *error < 0)
-        message_log(LINE(FILE_BACK), what, path);
-    *error = result;
+    if (file == PUBLISHER_STATE)
+        message_log(LINE(STATE_FILE_FAILED), path, written_file_why(error));
+    else if (file == PUBLISHER_CLOCKBOUND && error == -EBUSY)
+        message_log(LINE(CLOCKBOUND_TAKEN), path);
+    else
+        message_log(LINE(FILE_FAILED), name, path, written_file_why(error));
+}
+
+static void report_file(struct publisher *p, enum publisher_file file, const char *path, int result)
+{
+    static const char *const names[] = {"state file", "history", "metrics file", "clock-file",
+        "segment for ClockBound", "file for applications"};
+    const char *name = names[file < PUBLISHER_ANNOUNCEMENT ? file : PUBLISHER_ANNOUNCEMENT];
+
+    switch (written_file_take(&p->files[file], path, result)) {
+    case WRITTEN_AS_BEFORE: break;
+    case WRITTEN_NOT: log_failure(file, name, path, result); break;
+    case WRITTEN_AGAIN: message_log(LINE(FILE_BACK), name, path); break;
+    }
 }
 
 void publisher_init(struct publisher *p, const struct config *config, const struct tracker *tracker)
@@ -39,6 +49,8 @@ void publisher_init(struct publisher *p, const struct config *config, const stru
 void publisher_take_history(struct publisher *p)
 {
     history_read(p->config->state_file, p->boot_id, &p->history);
+    if (!is_trusted_owner(p->history.owner))
+        p->history = (struct history){.n = 0};
     history_take_over(&p->history);
 }
 
@@ -51,22 +63,20 @@ bool publisher_take_reload(struct publisher *p, bool taken)
 void publisher_tell_applications(struct publisher *p, int64_t device_opened_ns)
 {
     const struct config *c = p->config;
+    const bool was_taken = p->clockbound.taken;
     struct clock_report report;
-    int r;
 
-    history_take(&p->history, p->tracker);
-    if (p->tracker->config.dry_run || (!c->clock_file[0] && !c->clockbound[0]))
+    clock_moment_take(&p->disrupted, p->tracker->host.disruption.at_ns);
+    clock_moment_take(&p->recovered, p->tracker->recoveries.recovery.started_ns);
+    if (p->tracker->config.dry_run)
         return;
+    history_take(&p->history, p->tracker, &p->recovered);
     clock_report_make(p->tracker, device_opened_ns, &report);
-    r = clock_file_write(&p->clock_file, c->clock_file, c->device, p->boot_id, &report);
-    report_file("clock-file", c->clock_file, r, &p->clock_file_error);
-    r = clockbound_write(&p->clockbound, c->clockbound, c->clockbound_marker, &report);
-    p->save = p->save || r != p->clockbound_error;
-    if (r == -EBUSY && p->clockbound_error != r)
-        message_log(LINE(CLOCKBOUND_TAKEN), c->clockbound);
-    else if (r != -EBUSY)
-        report_file("segment for ClockBound", c->clockbound, r, &p->clockbound_error);
-    p->clockbound_error = r;
+    report_file(p, PUBLISHER_CLOCK, c->clock_file,
+        clock_file_write(&p->clock_file, c->clock_file, c->device, p->boot_id, &report));
+    report_file(p, PUBLISHER_CLOCKBOUND, c->clockbound,
+        clockbound_write(&p->clockbound, c->clockbound, c->clockbound_marker, &report));
+    p->save = p->save || p->clockbound.taken != was_taken;
 }
 
 void publisher_leave_applications(struct publisher *p)
@@ -77,18 +87,18 @@ void publisher_leave_applications(struct publisher *p)
 
 void publisher_write_metrics(struct publisher *p, int64_t now_ns)
 {
-    if (!p->config->metrics_file[0] || p->tracker->config.dry_run || now_ns < p->metrics_at_ns)
+    const char *path = p->config->metrics_file;
+
+    if (!path[0] || p->tracker->config.dry_run || now_ns < p->metrics_at_ns)
         return;
-    report_file("metrics file", p->config->metrics_file,
-        metrics_write(p->config->metrics_file, &p->state), &p->metrics_file_error);
+    report_file(p, PUBLISHER_METRICS, path, metrics_write(path, &p->state));
     p->metrics_at_ns = now_ns + METRICS_NS;
 }
 
-/* Remove it, so that the values of a daemon that has ended are not scraped as current. */
+/* The values of a daemon that has ended must not be scraped as current. */
 void publisher_remove_metrics(struct publisher *p)
 {
-    if (p->config->metrics_file[0] && !p->tracker->config.dry_run)
-        unlink(p->config->metrics_file);
+    written_file_remove(&p->files[PUBLISHER_METRICS]);
     p->metrics_at_ns = 0;
 }
 
@@ -100,27 +110,28 @@ void publisher_save(struct publisher *p, bool running)
         state_file_boot_id(p->boot_id);
     was_well = state_file_all_is_well(&p->state);
     state_file_describe(p->config, p->tracker, p->boot_id,
-        &(struct state_marks){running, p->clockbound.taken, p->config_rejected}, &p->state);
+        &(struct state_marks){
+            running, p->clockbound.taken, p->config_rejected, p->disrupted, p->recovered},
+        &p->state);
     if (state_file_all_is_well(&p->state) != was_well)
         p->metrics_at_ns = 0;
-    report_file("state file", p->config->state_file,
-        state_file_write(p->config->state_file, &p->state), &p->state_file_error);
-    report_file("history", p->config->state_file,
-        history_write(&p->history, p->config->state_file, p->boot_id), &p->history_error);
+    report_file(p, PUBLISHER_STATE, p->config->state_file,
+        state_file_write(p->config->state_file, &p->state));
+    report_file(p, PUBLISHER_HISTORY, p->config->state_file,
+        history_write(&p->history, p->config->state_file, p->boot_id));
     p->save = false;
 }
 
 static void tell(struct publisher *p, const struct event *event, enum recovery_cause cause)
 {
-    const char *kind = announcement_kind(event);
+    const enum announcement kind = announcement_of(event);
     struct journal_record record;
 
     journal_describe(p->config, event, cause, &record);
     log_entry(record.priority, &record.fields, record.text);
-    if (kind)
-        report_file("file for applications", kind,
-            announcement_write(p->config->state_file, p->boot_id, kind, &record),
-            &p->announcement_error);
+    if (kind != ANNOUNCEMENT_NONE)
+        report_file(p, PUBLISHER_ANNOUNCEMENT + kind, announcement_str(kind),
+            announcement_write(p->config->state_file, p->boot_id, kind, &record));
 }
 
 void publisher_tell(struct publisher *p, const struct event *event)

@@ -10,14 +10,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/announcement.h"
 #include "daemon/clock_file.h"
 #include "daemon/clockbound.h"
 #include "daemon/config.h"
 #include "daemon/history.h"
 #include "daemon/state_file.h"
+#include "daemon/system_clock.h"
+#include "daemon/written_file.h"
 #include "refclock/tracker.h"
 
 #define PUBLISHER_EVENTS_MAX 64
+
+enum publisher_file {
+    PUBLISHER_STATE,
+    PUBLISHER_HISTORY,
+    PUBLISHER_METRICS,
+    PUBLISHER_CLOCK,
+    PUBLISHER_CLOCKBOUND,
+    PUBLISHER_ANNOUNCEMENT, /* and the kind of it */
+    PUBLISHER_FILES = PUBLISHER_ANNOUNCEMENT + ANNOUNCEMENTS,
+};
 
 struct publisher {
     const struct config *config;   /* as it is now */
@@ -31,9 +44,9 @@ struct publisher {
         enum recovery_cause cause; /* the recovery's, when it happened */
     } events[PUBLISHER_EVENTS_MAX];
     unsigned n_events, events_left_out;
-    int64_t metrics_at_ns;                                        /* CLOCK_MONOTONIC; not before */
-    int state_file_error, metrics_file_error, announcement_error; /* 0 or -errno */
-    int clock_file_error, clockbound_error, history_error;
+    int64_t metrics_at_ns; /* CLOCK_MONOTONIC; not before */
+    struct written_file files[PUBLISHER_FILES];
+    struct clock_moment disrupted, recovered; /* when the last ones began */
     struct history history;
     struct clock_file clock_file;
     struct clockbound clockbound;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -82,4 +81,22 @@ int replace_file(const char *path, const void *bytes, size_t n)
     if (snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh))
         return -ENAMETOOLONG;
     return replace_file_by(fresh, path, bytes, n);
+}
+
+int open_replaced(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    struct stat status;
+
+    if (fd < 0)
+        return errno == ELOOP || errno == ENXIO ? -EEXIST : -errno;
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
+        return fd;
+    close(fd);
+    return -EEXIST;
+}
+
+bool is_trusted_owner(uid_t owner)
+{
+    return owner == 0 || owner == geteuid();
 }

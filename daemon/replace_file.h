@@ -3,7 +3,9 @@
 #ifndef DAEMON_REPLACE_FILE_H
 #define DAEMON_REPLACE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /*
  * Write PATH.new and rename it to `path`; it can be read by everybody. A missing directory is made,
@@ -13,6 +15,12 @@ int replace_file(const char *path, const void *bytes, size_t n);
 
 /* The same by another name than PATH.new, of the same file system, whose directory is made. */
 int replace_file_by(const char *fresh, const char *path, const void *bytes, size_t n);
+
+/* Open it to read, without waiting. A descriptor or -errno, -EEXIST: what is there is no file. */
+int open_replaced(const char *path);
+
+/* Is it this user's, or root's? What others have made is not to be believed. */
+bool is_trusted_owner(uid_t owner);
 
 /*
  * The directory that `path` is in: the one that systemd makes is missing where somebody starts the

@@ -17,7 +17,7 @@
 #include "daemon/system_clock.h"
 
 #define BOOT_ID    "/proc/sys/kernel/random/boot_id"
-#define FILE_BYTES 8192
+#define FILE_BYTES 16384
 
 int state_file_boot_id(char ret_id[STATE_BOOT_ID_MAX])
 {

@@ -74,16 +74,25 @@ static void age(const struct state_source *source, char *ret_value)
     print_seconds(ret_value, source->now_ns - *(const int64_t *)field(source));
 }
 
-/* As a date, by the clock as it is now: corrected since, maybe. */
-static void date(const struct state_source *source, char *ret_value)
+static void print_date(char *ret_value, const struct clock_moment *moment)
 {
-    struct system_clocks clocks;
+    struct system_clocks now;
     int64_t ms;
 
-    system_clock_look(&clocks);
+    system_clock_look(&now);
     /* To the nearest: it is the same each time, as long as nobody steps the clock. */
-    ms = (*(const int64_t *)field(source) + clocks.realtime_less_ns + 500000) / 1000000;
+    ms = (clock_moment_realtime_ns(moment, &now) + 500000) / 1000000;
     print(ret_value, "%" PRId64 ".%03" PRId64, ms / 1000, ms % 1000);
+}
+
+static void disrupted_at(const struct state_source *source, char *ret_value)
+{
+    print_date(ret_value, &source->marks.disrupted);
+}
+
+static void recovered_at(const struct state_source *source, char *ret_value)
+{
+    print_date(ret_value, &source->marks.recovered);
 }
 
 /* Since the recovery began; empty: it has not come. */
@@ -197,7 +206,9 @@ static void boost(const struct state_source *source, char *ret_value)
     char server[CONFIG_SERVER_MAX];
     size_t n = 0;
 
-    for (unsigned i = 0; i < recovery->n_servers && n < STATE_VALUE_MAX; i++) {
+    _Static_assert(
+        STATE_VALUE_MAX >= RECOVERY_SERVERS_MAX * (INET6_ADDRSTRLEN + 2), "room for all");
+    for (unsigned i = 0; i < recovery->n_servers; i++) {
         config_server_str(&recovery->servers[i], server, sizeof(server));
         n += (size_t)snprintf(ret_value + n, STATE_VALUE_MAX - n, "%s%.*s", i ? ", " : "",
             (int)strcspn(server, " "), server);
@@ -401,7 +412,6 @@ static void tai_offset(const struct state_source *source, char *ret_value)
 #define COUNT(member)      FIELD(count, uint64_t, member)
 #define INTEGER(member)    FIELD(integer, int64_t, member)
 #define AGE(member)        FIELD(age, int64_t, member)
-#define DATE(member)       FIELD(date, int64_t, member)
 #define MS(take, member)   FIELD(take, int64_t, recoveries.recovery.member)
 #define ROUNDED_NS(member) FIELD(rounded_ns, double, recoveries.recovery.member)
 #define SETTING(member)    setting, .offset = offsetof(struct config, member)
@@ -504,15 +514,14 @@ const struct state_key state_keys[] = {
     {"health.reference_s", STATE_REAL, health_reference, WHEN(health_reference)},
     {"health.unconfirmed", STATE_YES_NO, FLAG(recoveries.unconfirmed), WHEN(health_unconfirmed)},
 
-    {"last_disruption.at", STATE_REAL, DATE(host.disruption.at_ns), WHEN(disruption), JSON,
-        .is_vital = true,
+    {"last_disruption.at", STATE_REAL, disrupted_at, WHEN(disruption), JSON, .is_vital = true,
         GAUGE("last_disruption_timestamp_seconds", "When the last disruption was seen.", 1)},
     {"last_disruption.kind", STATE_TEXT, disruption_kind, WHEN(disruption), JSON},
     {"last_disruption.marker_before", STATE_TEXT, HEX(host.disruption.marker_before),
         WHEN(disruption), JSON},
     {"last_disruption.marker", STATE_TEXT, HEX(host.marker), WHEN(disruption), JSON},
 
-    {"last_recovery.at", STATE_REAL, DATE(recoveries.recovery.started_ns), WHEN(recovery), JSON,
+    {"last_recovery.at", STATE_REAL, recovered_at, WHEN(recovery), JSON,
         GAUGE("last_recovery_timestamp_seconds", "When the last recovery began.", 1)},
     {"last_recovery.started_ns", STATE_INTEGER, INTEGER(recoveries.recovery.started_ns),
         WHEN(recovery)},

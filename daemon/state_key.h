@@ -8,15 +8,17 @@
 #define DAEMON_STATE_KEY_H
 
 #include "daemon/config.h"
+#include "daemon/system_clock.h"
 
-#define STATE_KEY_MAX   40 /* bytes of a name, and of a value */
-#define STATE_VALUE_MAX CONFIG_PATH_MAX
+#define STATE_KEY_MAX   40  /* bytes of a name, */
+#define STATE_VALUE_MAX 768 /* and of a value: a path, or the addresses of all servers of boost */
 
 /* What is known beside the tracker. */
 struct state_marks {
-    bool running;          /* false: the last state of this process */
-    bool clockbound_taken; /* another program writes that segment */
-    bool config_rejected;  /* at the last reload */
+    bool running;                             /* false: the last state of this process */
+    bool clockbound_taken;                    /* another program writes that segment */
+    bool config_rejected;                     /* at the last reload */
+    struct clock_moment disrupted, recovered; /* when the last ones began */
 };
 
 /* What the keys are taken from. */

@@ -55,6 +55,22 @@ void system_clock_look(struct system_clocks *ret_clocks)
     }
 }
 
+void clock_moment_take(struct clock_moment *moment, int64_t monotonic_ns)
+{
+    struct system_clocks now;
+
+    if (moment->monotonic_ns == monotonic_ns)
+        return;
+    system_clock_look(&now);
+    *moment = (struct clock_moment){monotonic_ns, now.suspended_ns};
+}
+
+int64_t clock_moment_realtime_ns(const struct clock_moment *moment, const struct system_clocks *now)
+{
+    return moment->monotonic_ns + now->realtime_less_ns -
+           (now->suspended_ns - moment->suspended_ns);
+}
+
 void system_clock_read(clockid_t clock, size_t n, struct cross_timestamp *ret_readings)
 {
     for (size_t i = 0; i < n; i++) {

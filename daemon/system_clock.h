@@ -27,6 +27,19 @@ struct system_clocks {
 /* The closest together of some readings: to be kept from running in between is no suspend. */
 void system_clock_look(struct system_clocks *ret_clocks);
 
+/* A moment, so that its date is known after the machine was suspended, too. */
+struct clock_moment {
+    int64_t monotonic_ns; /* CLOCK_MONOTONIC; 0: it has not come */
+    int64_t suspended_ns; /* CLOCK_BOOTTIME minus that, then */
+};
+
+/* Take one that has just been; nothing is done where it was taken before. */
+void clock_moment_take(struct clock_moment *moment, int64_t monotonic_ns);
+
+/* CLOCK_REALTIME then, by the clock as it is now: corrected since, maybe. */
+int64_t clock_moment_realtime_ns(
+    const struct clock_moment *moment, const struct system_clocks *now);
+
 /* n cross-timestamps of a clock. */
 void system_clock_read(clockid_t clock, size_t n, struct cross_timestamp *ret_readings);
 

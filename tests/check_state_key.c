@@ -133,6 +133,34 @@ START_TEST(a_description_follows_the_table)
 }
 END_TEST
 
+START_TEST(each_server_of_boost_is_shown_whole)
+{
+    static const char longest[] = "2001:db8:1111:2222:3333:4444:5555:66";
+    static struct config config;
+    static struct tracker tracker;
+    static struct state_file state;
+    struct recovery_config *recovery = &tracker.config.recovery;
+    const char *at;
+    char line[64];
+
+    for (unsigned i = 0; i < RECOVERY_SERVERS_MAX; i++) {
+        snprintf(line, sizeof(line), "%s%02u 4 6", longest, 10 + i);
+        ck_assert(config_parse_server(line, &recovery->servers[i]));
+    }
+    recovery->n_servers = RECOVERY_SERVERS_MAX;
+    state_file_describe(&config, &tracker, "boot", &(struct state_marks){.running = true}, &state);
+    at = state_file_value(&state, "boost");
+    ck_assert_ptr_nonnull(at);
+    for (unsigned i = 0; i < RECOVERY_SERVERS_MAX; i++, at += strlen(line)) {
+        snprintf(line, sizeof(line), "%s%02u%s", longest, 10 + i,
+            i < RECOVERY_SERVERS_MAX - 1 ? ", " : "");
+        ck_assert_msg(strncmp(at, line, strlen(line)) == 0, "%s", at);
+    }
+    ck_assert_str_eq(at, "");
+}
+END_TEST
+
 RUN_SUITE("state key", each_key_metric_and_event_stands_once,
     a_file_of_all_keys_has_room_and_ends_with_its_end, a_metric_has_what_it_is_printed_with,
-    a_choice_has_every_word_that_the_key_can_have, a_description_follows_the_table)
+    a_choice_has_every_word_that_the_key_can_have, a_description_follows_the_table,
+    each_server_of_boost_is_shown_whole)

@@ -51,6 +51,22 @@ START_TEST(a_counter_read_twice_does_not_go_backwards)
 }
 END_TEST
 
+/* A clock of CLOCK_REALTIME 1000 s at boot; suspended for 50 s before the moment, 300 s after it.
+ */
+START_TEST(a_moment_keeps_its_date_over_a_suspend)
+{
+    const int64_t sec = INT64_C(1000000000);
+    const struct clock_moment moment = {20 * sec, 50 * sec};
+    const struct system_clocks then = {20 * sec, 50 * sec, 1050 * sec};
+    const struct system_clocks after = {30 * sec, 350 * sec, 1350 * sec};
+    const struct system_clocks stepped = {40 * sec, 350 * sec, 1352 * sec};
+
+    ck_assert_int_eq(clock_moment_realtime_ns(&moment, &then), 1070 * sec);
+    ck_assert_int_eq(clock_moment_realtime_ns(&moment, &after), 1070 * sec);
+    ck_assert_int_eq(clock_moment_realtime_ns(&moment, &stepped), 1072 * sec);
+}
+END_TEST
+
 RUN_SUITE("system clock", the_counters_period_is_what_the_kernels_raw_clock_says,
     an_arm_counter_runs_at_the_frequency_of_its_register,
-    a_counter_read_twice_does_not_go_backwards)
+    a_counter_read_twice_does_not_go_backwards, a_moment_keeps_its_date_over_a_suspend)

@@ -51,6 +51,34 @@ class AnnouncementTest(ScriptedCase):
             self.assertEqual(os.listdir(self.events(f"{kind}.d", name)), [])
         return count
 
+    def test_two_recoveries_that_end_alike_are_two_events(self):
+        self.marker()
+        daemon = self.daemon()
+        daemon.reaches(mode="marker-only", state="watching")
+        self.chronyd.always(script.RESET_SOURCES, script.silent)
+        for number in (1, 2):
+            since = time.time()
+            daemon.send(signal.SIGUSR1)
+            self.request(script.RESET_SOURCES, since=since)
+            daemon.stop()
+            self.has("recovery", number, OUTCOME="abandoned", CAUSE="request")
+            daemon.start()
+            daemon.reaches(mode="marker-only", state="watching")
+
+    def test_one_kind_that_cannot_be_written_is_not_taken_for_another(self):
+        made = self.marker()
+        os.makedirs(self.events("disruption"))
+        daemon = self.daemon()
+        daemon.reaches(mode="marker-only", state="watching")
+        made.disrupt()
+        self.has("recovery", 1, OUTCOME="synchronised")
+        daemon.says("disruption cannot be written")
+        time.sleep(0.2)
+        self.assertEqual(daemon.said("is written again"), [])
+        os.rmdir(self.events("disruption"))
+        made.disrupt()
+        daemon.says("disruption", "is written again")
+
     def test_each_event_is_announced_once(self):
         made = self.clock()
         self.subscribe("disruption")
@@ -199,7 +227,7 @@ class ExamplesTest(Case):
 
     def test_each_watches_a_kind_that_is_announced_and_takes_its_file_away(self):
         with open(os.path.join(PROJECT, "daemon", "announcement.c"), encoding="utf-8") as file:
-            kinds = set(re.findall(r'return .*"([a-z]+)";', file.read()))
+            kinds = set(re.findall(r'\[ANNOUNCEMENT_\w+\] = "([a-z]+)"', file.read()))
         for unit in os.listdir(EXAMPLES):
             with open(os.path.join(EXAMPLES, unit), encoding="utf-8") as file:
                 text = file.read()

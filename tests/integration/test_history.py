@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import time
 
 import scripted_chronyd as script
 from daemon import NO_DAEMON, OK
@@ -93,6 +94,46 @@ class HistoryTest(ScriptedCase):
         eventually(lambda: daemon.status() is not None)
         with open(self.path("state.history"), "w", encoding="ascii") as file:
             file.write("boot=another\nat=2026 cause=marker outcome=running\n")
+        self.assertEqual(self.history(daemon), [])
+
+    def test_a_fifo_or_a_link_in_its_place_is_not_waited_for(self):
+        made = self.marker()
+        path = self.path("state.history")
+        with open(self.path("other"), "w", encoding="ascii") as file:
+            with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as boot:
+                file.write(f"boot={boot.read()}at=2026-11-27T00:00:00.000000000Z cause=marker outcome=running\n")
+        for make in (lambda: os.mkfifo(path), lambda: os.symlink(self.path("other"), path)):
+            make()
+            since = time.time()
+            daemon = self.daemon()
+            self.request(script.TRACKING, since=since)
+            made.disrupt()
+            eventually(lambda: daemon.status() is not None)
+            self.assertNotIn("2026-11-27T00", daemon.ctl("history").stdout)
+            self.assertEqual(daemon.stop(), 0)
+            os.path.lexists(path) and os.unlink(path)
+
+    def test_what_another_user_wrote_is_not_believed(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can give a file away")
+        self.marker()
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as boot:
+            lines = f"boot={boot.read()}at=2026-11-27T00:00:00.000000000Z cause=marker outcome=synchronised\n"
+        with open(self.path("state.history"), "w", encoding="ascii") as file:
+            file.write(lines)
+        os.chown(self.path("state.history"), 65534, 65534)
+        daemon = self.daemon()
+        self.request(script.TRACKING)
+        daemon.send(signal.SIGUSR1)
+        eventually(lambda: [e["cause"] for e in self.history(daemon)] == ["request"])
+
+    def test_a_dry_run_has_none(self):
+        made = self.marker()
+        daemon = self.daemon("-n")
+        daemon.reaches(dry_run=True)
+        made.disrupt()
+        daemon.reaches(disruptions=1)
+        daemon.stop()
         self.assertEqual(self.history(daemon), [])
 
     def test_thirty_two_are_kept(self):

@@ -298,6 +298,24 @@ class LibVmclockTest(ScriptedCase):
         self.assertEqual(Segment(self.path("shm0")).read().generation, 4242)
         self.assertEqual(sum("written by another program" in line for _, line in daemon.lines), 1)
         self.feeding(since=time.time())
+        daemon.configure(clockbound="none")
+        daemon.send(signal.SIGHUP)
+        eventually(lambda: not any("shm0" in warning for warning in daemon.status()["warnings"]))
+        with open(self.path("state"), encoding="utf-8") as file:
+            self.assertIn("clockbound_taken = no\n", file.read())
+        self.assertEqual(daemon.said("is written again"), [])
+
+    def test_after_a_reload_without_files_applications_are_told_nothing(self):
+        _, daemon, clock = self.synchronised(clockbound=self.path("shm0"))
+        segment = Segment(self.path("shm0"))
+        eventually(lambda: segment.read().status == SYNCHRONISED)
+        daemon.configure(clock_file="none", clockbound="none")
+        daemon.send(signal.SIGHUP)
+        eventually(lambda: clock.status() == UNKNOWN)
+        eventually(lambda: segment.read().status == UNKNOWN)
+        daemon.configure(clock_file=self.path("clock"), clockbound=self.path("shm0"))
+        daemon.send(signal.SIGHUP)
+        eventually(lambda: segment.read().status == SYNCHRONISED)
 
 
 class LibraryTest(harness.Case):

@@ -196,11 +196,12 @@ class NeighbourTest(ScriptedCase):
         listener.bind(self.path("state"))
         os.mkfifo(self.path("m.prom"))
         daemon = self.daemon(metrics_file=self.path("m.prom"))
-        daemon.says("state", "cannot be written: File exists")
-        daemon.says("m.prom", "cannot be written: File exists")
+        daemon.says("state", "cannot be written: something else is there")
+        daemon.says("m.prom", "cannot be written: something else is there")
         self.feeding()
         self.assertEqual(daemon.stop(), 0)
         self.assertTrue(stat.S_ISSOCK(os.lstat(self.path("state")).st_mode))
+        self.assertTrue(stat.S_ISFIFO(os.lstat(self.path("m.prom")).st_mode))
 
     def test_a_hard_link_to_a_file_of_ours_is_not_written_through(self):
         directory = self.nobodys_directory("theirs")

@@ -34,6 +34,16 @@ class MetricsTest(ScriptedCase):
             lambda: f"{series} {value}: {os.path.exists(self.file) and self.read()}",
         )
 
+    def test_the_file_of_another_stays(self):
+        self.clock()
+        daemon = self.daemon(metrics_file=self.file)
+        self.has("vmclockd_healthy", "1")
+        with open(self.file + ".theirs", "w", encoding="ascii") as file:
+            file.write("vmclockd_healthy 1\n")
+        os.rename(self.file + ".theirs", self.file)
+        daemon.stop()
+        self.assertTrue(os.path.exists(self.file))
+
     def test_the_file_follows_what_happens_and_goes_with_the_daemon(self):
         made = self.clock()
         daemon = self.daemon(metrics_file=self.file)
