@@ -8,7 +8,8 @@
 
 #define PAGE_GOOD_NS    INT64_C(5000000000) /* from then on chronyd may go by others */
 #define LATE_INTERVALS  8.0
-#define LATE_LEAST_SEC  5.0 /* chronyd is asked once a second */
+#define LATE_LEAST_SEC  5.0  /* chronyd is asked once a second */
+#define INTERVAL_SEC    64.0 /* where there was one update, and no interval yet */
 #define LEAP_AROUND_SEC 2
 #define STEP_NS         INT64_C(1000000)
 #define SLEW_MAX        (1 / 12.0) /* chronyd slews no faster, if maxslewrate is not raised */
@@ -23,6 +24,7 @@ void bound_init(struct bound *b)
 static void forget(struct bound *b)
 {
     b->page.known = b->chronyd.known = false;
+    b->page_rate = 0;
 }
 
 /*
@@ -52,6 +54,12 @@ static int64_t realtime_sec(const struct bound_view *view)
     return (view->now_ns + view->realtime_less_ns) / INT64_C(1000000000);
 }
 
+/* chronyd may state anything. */
+static double since_sec(const struct bound_view *view, int64_t then_sec)
+{
+    return (double)realtime_sec(view) - (double)then_sec;
+}
+
 static struct bound_value value_of(const struct bound_view *view, double sec)
 {
     return (struct bound_value){
@@ -67,6 +75,14 @@ static void take_measurement(struct bound *b, const struct bound_view *view)
     const bool has_bound = view->has_bound && view->bound_ns != UINT64_MAX;
     const double host_sec = has_bound ? (double)view->bound_ns * 1e-9 : 0;
 
+    const double elapsed_sec = (double)(view->now_ns - b->page.as_of_ns) * 1e-9;
+
+    b->page_rate = view->rate_error;
+    if (b->page.known && elapsed_sec > 0)
+        b->page_rate =
+            fmax(b->page_rate, fabs(view->offset_sec - b->page_offset_sec) / elapsed_sec);
+    b->page_rate = fmin(b->page_rate, SLEW_MAX);
+    b->page_offset_sec = view->offset_sec;
     b->page = value_of(view, fabs(view->offset_sec) + host_sec);
     b->page_has_bound = has_bound;
     b->host_is_free = view->host_is_free;
@@ -76,6 +92,9 @@ static void take_measurement(struct bound *b, const struct bound_view *view)
 
 static void take_tracking(struct bound *b, const struct bound_view *view)
 {
+    const struct bound_value before = b->chronyd;
+    const bool is_same_update = view->reference_sec == b->reference_sec;
+
     b->has_reference = view->has_reference;
     b->leap_is_announced = view->leap_is_announced;
     if (!view->has_reference)
@@ -88,9 +107,11 @@ static void take_tracking(struct bound *b, const struct bound_view *view)
         return;
     }
     b->rate_doubt = view->rate_doubt;
-    b->chronyd = value_of(view,
-        view->distance_sec + fabs(view->correction_sec) +
-            view->rate_doubt * fmax(0, (double)(realtime_sec(view) + 1 - view->reference_sec)));
+    b->chronyd =
+        value_of(view, view->distance_sec + fabs(view->correction_sec) +
+                           view->rate_doubt * fmax(0, 1 + since_sec(view, view->reference_sec)));
+    if (before.known && is_same_update) /* which knows of no step since */
+        b->chronyd.realtime_less_ns = before.realtime_less_ns;
 }
 
 /* --- what follows ----------------------------------------------------------------------------- */
@@ -99,8 +120,12 @@ static void take_tracking(struct bound *b, const struct bound_view *view)
 static void watch_leap(struct bound *b, const struct bound_view *view)
 {
     const int64_t sec = realtime_sec(view);
+    /* By a chronyd that is gone none but the one that it announced. */
+    const bool by_chronyd = b->leap_is_announced && (view->answers || sec < b->leap_at_sec);
 
-    if (sec > LEAP_AROUND_SEC && (b->leap_is_announced || view->page_announces_leap))
+    if (b->leap_at_sec != 0 && sec >= b->leap_at_sec && sec <= b->leap_at_sec + CALENDAR_DAY_SEC)
+        return; /* whatever is still announced */
+    if (sec > LEAP_AROUND_SEC && (by_chronyd || view->page_announces_leap))
         b->leap_at_sec =
             calendar_month_of((sec - LEAP_AROUND_SEC) / CALENDAR_DAY_SEC).next_first_day *
             CALENDAR_DAY_SEC;
@@ -145,8 +170,8 @@ static void judge_chronyd(struct bound *b, const struct bound_view *view, bool b
 {
     struct bound_value value = b->chronyd;
     const double growth = view->max_drift + b->rate_doubt;
-    const double age_sec = (double)(realtime_sec(view) - b->reference_sec);
-    const double late_sec = fmax(LATE_INTERVALS * b->interval_sec, LATE_LEAST_SEC);
+    const double interval_sec = b->interval_sec > 0 ? b->interval_sec : INTERVAL_SEC;
+    const double late_sec = fmax(LATE_INTERVALS * interval_sec, LATE_LEAST_SEC);
 
     if (is_leap(b, view, LEAP_AROUND_SEC + view->smears_sec)) { /* its servers may smear it */
         say(b, BOUND_UNKNOWN, BOUND_LEAP);
@@ -165,7 +190,7 @@ static void judge_chronyd(struct bound *b, const struct bound_view *view, bool b
         value.sec += b->page.sec;
     if (!view->answers || !b->has_reference)
         say_value(b, BOUND_FREE_RUNNING, BOUND_CHRONYD_LOST, &value, growth);
-    else if (b->interval_sec > 0 && age_sec > late_sec)
+    else if (since_sec(view, b->reference_sec) > late_sec)
         say_value(b, BOUND_FREE_RUNNING, BOUND_CHRONYD_LATE, &value, growth);
     else if (beside_page)
         say_value(b, BOUND_FREE_RUNNING, BOUND_PAGE_UNBOUNDED, &value, growth);
@@ -187,10 +212,9 @@ static void judge(struct bound *b, const struct bound_view *view)
     } else if (is_leap(b, view, LEAP_AROUND_SEC)) {
         say(b, BOUND_UNKNOWN, BOUND_LEAP);
     } else if (by_page && b->page_has_bound) {
-        b->lost = false;
         say_value(b, b->host_is_free ? BOUND_FREE_RUNNING : BOUND_SYNCHRONISED,
             b->host_is_free ? BOUND_HOST_FREE : BOUND_BY_PAGE, &b->page,
-            view->max_drift + b->rate_bound + (view->goes_by_others ? SLEW_MAX : 0));
+            view->max_drift + b->rate_bound + (view->goes_by_others ? SLEW_MAX : b->page_rate));
     } else if (view->unconfirmed) {
         say(b, BOUND_DISRUPTED, BOUND_UNCONFIRMED);
     } else {

@@ -8,10 +8,10 @@
  *                                                 + its rate's doubt since its last update
  *
  * and from the moment that it was true the bound grows by what a counter may drift, by the page's
- * rate bound or chronyd's doubt, and, where a page is measured and chronyd goes by another source,
- * by what chronyd may slew. A step of the clock by others that is too small to end the bound is
- * added. Beside a page without bounds chronyd's bound and what is measured count together, as
- * free-running at best.
+ * rate bound or chronyd's doubt, and, where a page is measured, by the rate at which the clock
+ * moved away from it, or, where chronyd goes by another source, by what chronyd may slew. A step of
+ * the clock by others that is too small to end the bound is added. Beside a page without bounds
+ * chronyd's bound and what is measured count together, as free-running at best.
  *
  * | what is so                                    | status       | the bound                    |
  * |-----------------------------------------------|--------------|------------------------------|
@@ -21,6 +21,7 @@
  * | chronyd did not confirm that it has forgotten | disrupted    | none, but by the page        |
  * | the guest was suspended, the clock stepped    | unknown      | none, until there is news    |
  * | a leap second, two seconds before and after   | unknown      | none: UTC is ambiguous       |
+ * | ... that the kernel stepped, by chronyd       | unknown      | none, until there is news    |
  * | ... by chronyd, as long as the host smears     | unknown      | none: it may not be UTC      |
  * | the page is a clock, with bounds              | synchronised | the page's                   |
  * | ... and its host runs free                    | free-running | the page's                   |
@@ -62,6 +63,7 @@ struct bound_view {
     bool has_bound, host_is_free;
     uint64_t bound_ns; /* of the page at the reading, and its half width; UINT64_MAX: none */
     double rate_bound; /* of the page, relative */
+    double rate_error; /* of CLOCK_REALTIME by the page, and its doubt, relative; 0: not known */
     uint32_t page_sequence;
 
     bool told; /* by this step: chronyd answered TRACKING, with what follows */
@@ -96,7 +98,9 @@ struct bound {
     double growth;            /* s per s from value.as_of_ns on */
 
     struct bound_value page, chronyd;
-    double offset_sec, rate_bound; /* of the page's last measurement */
+    double rate_bound; /* of the page's last measurement, */
+    double page_offset_sec;
+    double page_rate; /* and how fast the clock went away from it, s per s, SLEW_MAX at most */
     bool page_has_bound, host_is_free;
     uint32_t page_sequence; /* of the page that it was measured by */
     bool has_reference, leap_is_announced;

@@ -73,11 +73,23 @@ static double chronyd_rate_doubt(const struct tracker *t, int64_t now_ns)
     return (isnan(residual) ? 0 : residual) + 2 * known->dispersion_sec / fmax(since_sec, 1);
 }
 
+/* Where nothing has corrected it; known from the first measurement on. */
+static double system_rate_error(const struct tracker *t)
+{
+    double ppm, doubt_ppm;
+
+    if (!t->host.has_period || !counter_watch_rate_error(&t->counter, &t->host.model,
+                                   t->client.known.frequency_ppm, &ppm, &doubt_ppm))
+        return 0;
+    return (fabs(ppm) + doubt_ppm) * 1e-6;
+}
+
 void step_tell_applications(const struct step *s)
 {
     struct tracker *t = s->t;
     const struct feeder *f = &t->feeder;
     const struct known_chronyd *known = &t->client.known;
+    const bool measured = f->has_offset && f->measured_ns == s->seen->now_ns;
 
     bound_step(&t->bound,
         &(struct bound_view){
@@ -90,7 +102,7 @@ void step_tell_applications(const struct step *s)
             .sees_page = !host_in_trouble(&t->host),
             .disrupted = is_disrupted(t),
             .unconfirmed = t->recoveries.unconfirmed,
-            .measured = f->has_offset && f->measured_ns == s->seen->now_ns,
+            .measured = measured,
             .is_clock = s->is_clock,
             .goes_by_others = known->has_reference && known->refid != t->config.refid,
             .offset_sec = f->offset.sec,
@@ -98,6 +110,7 @@ void step_tell_applications(const struct step *s)
             .host_is_free = t->host.page.clock_status == VMCLOCK_STATUS_FREERUNNING,
             .bound_ns = f->offset.bound_ns,
             .rate_bound = page_rate_bound(&t->host.model),
+            .rate_error = measured ? system_rate_error(t) : 0,
             .page_sequence = t->host.page.seq_count,
             .told = s->told,
             .has_reference = known->has_reference,

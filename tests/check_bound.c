@@ -257,6 +257,93 @@ START_TEST(a_suspend_or_a_step_ends_it_until_there_is_news)
 }
 END_TEST
 
+/*
+ * _i: a suspend, or a step by somebody else. The page measures the clock, which chronyd does not:
+ * once there is no page, its word of before is none.
+ */
+START_TEST(what_the_page_measures_does_not_make_chronyds_old_word_good)
+{
+    by_page(0, 300);
+    view.goes_by_others = true;
+    step(0);
+    view.realtime_less_ns += 5 * SECOND;
+    view.suspended_ns += _i ? 0 : 5 * SECOND;
+    by_page(-5, 300);
+    step(0.05);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_PAGE);
+    view.told = true; /* of an update before that */
+    by_page(-5, 300);
+    step(1);
+    view.is_clock = false;
+    view.told = true;
+    step(1);
+    assert_is(BOUND_UNKNOWN, _i ? BOUND_STEPPED : BOUND_SUSPENDED);
+}
+END_TEST
+
+/* By chronyd, which knows of a step when it is updated next. */
+START_TEST(small_steps_between_two_updates_add_up)
+{
+    step(0);
+    for (int i = 1; i <= 60; i++) {
+        view.realtime_less_ns += 900000;
+        view.told = true;
+        step(0.1);
+    }
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_CHRONYD);
+    ck_assert_double_ge(b.value.sec, 3e-3 + 60 * 900e-6);
+    view.told = true;
+    view.reference_sec += 64;
+    step(1);
+    ck_assert_double_eq_tol(b.value.sec, 3e-3, 1e-9);
+}
+END_TEST
+
+/* A rate that was not corrected, by 450 ppm: what the clock has moved by since the last
+ * measurement. */
+START_TEST(between_two_measurements_the_clock_goes_on_as_before)
+{
+    by_page(0, 300);
+    view.rate_error = 450e-6; /* as the counter tells, at first */
+    step(0);
+    ck_assert_double_ge(b.growth, 500e-6);
+    view.rate_error = 0;
+    by_page(-450e-6, 300);
+    step(1);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_PAGE);
+    ck_assert_double_ge(b.growth, 500e-6);
+    by_page(-450e-6, 300);
+    step(1);
+    ck_assert_double_eq_tol(b.growth, 50.1e-6, 1e-12);
+    by_page(5, 300); /* chronyd slews no faster than it does */
+    step(0.01);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_PAGE);
+}
+END_TEST
+
+START_TEST(an_only_update_grows_old_as_well)
+{
+    view.interval_sec = 0;
+    step(0);
+    assert_is(BOUND_SYNCHRONISED, BOUND_BY_CHRONYD);
+    view.told = true;
+    step(86400);
+    assert_is(BOUND_FREE_RUNNING, BOUND_CHRONYD_LATE);
+}
+END_TEST
+
+/* _i: chronyd's; the update's time is anything. */
+START_TEST(no_time_of_chronyd_is_too_far_away)
+{
+    view.reference_sec = _i == 0 ? INT64_MIN : _i == 1 ? INT64_MAX : 0;
+    view.rate_doubt = 1e-6;
+    step(0);
+    view.told = true;
+    step(1);
+    ck_assert(b.status == BOUND_UNKNOWN || b.value.sec >= 0);
+}
+END_TEST
+
 START_TEST(around_a_leap_second_nothing_holds)
 {
     const int64_t july_2027 = 1814400000;
@@ -284,6 +371,49 @@ START_TEST(a_page_that_is_good_for_nothing_holds_nothing)
     view.rate_bound = _i == 2 ? 7 : 0;
     step(0);
     assert_is(BOUND_UNKNOWN, BOUND_TOO_LARGE);
+}
+END_TEST
+
+/* chronyd or the page has its announcement for some time after it. */
+START_TEST(a_leap_second_that_has_been_is_not_one_of_the_next_month)
+{
+    const int64_t july_2027 = 1814400000;
+
+    view.realtime_less_ns = (july_2027 - 200) * SECOND;
+    view.reference_sec = july_2027 - 101;
+    view.smears_sec = 43200;
+    view.page_announces_leap = _i;
+    view.leap_is_announced = !_i;
+    step(0);
+    assert_is(BOUND_UNKNOWN, BOUND_LEAP);
+    step(111);
+    view.told = true;
+    view.reference_sec += 200;
+    step(10); /* still announced */
+    assert_is(BOUND_UNKNOWN, BOUND_LEAP);
+    view.page_announces_leap = view.leap_is_announced = false;
+    view.told = true;
+    step(3000);
+    assert_is(BOUND_UNKNOWN, BOUND_LEAP);
+}
+END_TEST
+
+/* It announced a leap second, and does not answer any more. */
+START_TEST(the_announcement_of_a_chronyd_that_is_gone_ends_with_the_month)
+{
+    const int64_t july_2027 = 1814400000, august_2027 = july_2027 + 31 * 86400;
+
+    view.realtime_less_ns = (july_2027 - 200) * SECOND;
+    view.reference_sec = july_2027 - 101;
+    view.leap_is_announced = true;
+    step(0);
+    view.answers = false;
+    step(100);
+    assert_is(BOUND_UNKNOWN, BOUND_LEAP);
+    step(2 * 86400);
+    assert_is(BOUND_FREE_RUNNING, BOUND_CHRONYD_LOST);
+    step((double)(august_2027 - july_2027) - 2 * 86400);
+    assert_is(BOUND_FREE_RUNNING, BOUND_CHRONYD_LOST);
 }
 END_TEST
 
@@ -354,4 +484,10 @@ RUN_LOOPS_AFTER(setup, "bound", {nothing_is_known_without_a_page, 1},
     {a_suspend_or_a_step_ends_it_until_there_is_news, 2}, {around_a_leap_second_nothing_holds, 1},
     {where_the_host_advises_to_smear_nothing_holds_for_as_long, 2},
     {a_leap_second_that_is_slewed_is_in_the_bound, 1}, {what_chronyd_does_not_say_is_not_known, 4},
-    {a_page_that_is_good_for_nothing_holds_nothing, 3})
+    {a_page_that_is_good_for_nothing_holds_nothing, 3},
+    {what_the_page_measures_does_not_make_chronyds_old_word_good, 2},
+    {small_steps_between_two_updates_add_up, 1},
+    {between_two_measurements_the_clock_goes_on_as_before, 1},
+    {an_only_update_grows_old_as_well, 1}, {no_time_of_chronyd_is_too_far_away, 3},
+    {a_leap_second_that_has_been_is_not_one_of_the_next_month, 2},
+    {the_announcement_of_a_chronyd_that_is_gone_ends_with_the_month, 1})

@@ -131,6 +131,26 @@ START_TEST(it_is_disrupted_in_the_step_that_sees_the_marker)
 }
 END_TEST
 
+/*
+ * After a disruption that moves the rate, which nothing corrects: by the page's poor bound of it, or
+ * by configuration (_i 4 and on).
+ */
+START_TEST(a_rate_that_is_not_corrected_is_in_the_bound)
+{
+    static const double ppms[] = {100, -100, 200, 450};
+
+    config.correct_frequency = _i < 4;
+    start(true);
+    virtual_run(&vm, 20 * VIRTUAL_SEC);
+    virtual_migrate(&vm, 0.005, ppms[_i % 4]);
+    for (int i = 0; i < 10000; i++) {
+        virtual_run(&vm, VIRTUAL_MS);
+        check();
+    }
+    ck_assert_uint_gt(good, 9000);
+}
+END_TEST
+
 START_TEST(without_bounds_it_is_free_running_at_best)
 {
     start(false);
@@ -195,6 +215,7 @@ END_TEST
 
 RUN_LOOPS_AFTER(setup, "tracker: what applications are told",
     {an_hour_with_a_page_that_has_bounds, 1}, {it_is_disrupted_in_the_step_that_sees_the_marker, 1},
+    {a_rate_that_is_not_corrected_is_in_the_bound, 8},
     {without_bounds_it_is_free_running_at_best, 1}, {an_announcement_changes_nothing, 1},
     {a_device_that_is_lost_and_the_end_say_so, 1},
     {a_marker_alone_goes_by_chronyd_until_it_does_not_answer, 1})
