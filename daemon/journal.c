@@ -165,6 +165,8 @@ static void begin_event(const struct event *e, struct journal_record *r)
         say(r, LINE(RECOVERY_AT_START));
     else if (e->cause == RECOVERY_CAUSE_FORMULA)
         say(r, LINE(RECOVERY_ONCE_MORE));
+    else if (e->cause == RECOVERY_CAUSE_MARKER)
+        say(r, LINE(RECOVERY_RESUMED));
     else
         say(r, LINE(RECOVERY_ON_REQUEST));
 }

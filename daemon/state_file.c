@@ -192,15 +192,24 @@ static struct restore saved_restore(
     return restore;
 }
 
+static bool parse_marker(const char *text, uint64_t *ret_marker)
+{
+    char *end;
+
+    errno = 0;
+    *ret_marker = strtoull(text, &end, 16);
+    return errno == 0 && *end == '\0';
+}
+
 struct tracker_saved state_file_saved(
     const struct state_file *state, const char *boot_id, const struct recovery_config *config)
 {
     const char *boot = state_file_value(state, "boot_id");
-    const char *marker = state_file_value(state, "confirmed_marker");
+    const char *confirmed = state_file_value(state, "confirmed_marker");
+    const char *marker = state_file_value(state, "saved.marker");
     const char *generation = state_file_value(state, "saved.vm_generation");
     const char *maintenance = state_file_value(state, "saved.maintenance");
     struct tracker_saved saved = {.valid = false};
-    char *end;
 
     if (!boot || strcmp(boot, boot_id) != 0)
         return saved;
@@ -217,11 +226,11 @@ struct tracker_saved state_file_saved(
     saved.counts.generation_changes = count_value(state, "generation_changes");
     saved.counts.samples_sent = count_value(state, "samples_sent");
     saved.counts.contradictions = count_value(state, "contradictions");
-    if (!marker)
+    if (!confirmed)
         return saved;
-    errno = 0;
-    saved.confirmed_marker = strtoull(marker, &end, 16);
-    saved.valid = errno == 0 && *end == '\0';
+    saved.unconfirmed = state_file_value_is(state, "saved.unconfirmed", "yes");
+    saved.valid = parse_marker(confirmed, &saved.confirmed_marker) &&
+                  parse_marker(marker ? marker : confirmed, &saved.marker); /* as of 0.1.0 */
     if (!maintenance) { /* written by 0.1.0 */
         maintenance = state_file_value(state, "maintenance");
         generation = state_file_value(state, "vm_generation");

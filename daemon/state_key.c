@@ -439,7 +439,9 @@ static void tai_offset(const struct state_source *source, char *ret_value)
 const struct state_key state_keys[] = {
     {"version", STATE_TEXT, version, JSON, LABEL},
     {"boot_id", STATE_TEXT, .take = boot_id},
+    {"saved.marker", STATE_TEXT, HEX(host.marker), WHEN(saved)},
     {"confirmed_marker", STATE_TEXT, confirmed_marker, WHEN(saved)},
+    {"saved.unconfirmed", STATE_YES_NO, FLAG(recoveries.unconfirmed), WHEN(saved)},
     {"put_back", STATE_YES_NO, .take = is_owed},
     {"put_back.chronyd", STATE_TEXT, owed_to, WHEN(owed)},
     {"put_back.makestep", STATE_TEXT, owed_makestep, WHEN(owed)},

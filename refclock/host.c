@@ -11,10 +11,12 @@ void host_init(struct host *h)
     *h = (struct host){.page_verdict = PAGE_BAD_MAGIC}; /* none seen yet */
 }
 
-void host_remember(struct host *h, uint64_t marker, uint64_t flags, uint64_t vm_generation)
+void host_remember(struct host *h, uint64_t marker, bool unrecovered, uint64_t flags,
+    uint64_t vm_generation)
 {
     h->known = true; /* so that another marker on the first page is a disruption */
     h->marker = marker;
+    h->unrecovered = unrecovered;
     h->page.flags = flags;
     h->page.vm_generation = vm_generation;
 }
@@ -79,8 +81,6 @@ static void disrupted(struct host *h, struct reporter *reporter, const struct vm
     h->disruption.marker_before = h->marker;
     h->disruption.kind = kind_of(&h->page, page);
     h->marker = page->disruption_marker;
-    guarantee_forget(&h->guarantee);
-    formula_disrupted(&h->formula, view->counter);
 }
 
 static enum maintenance maintenance_of(const struct vmclock_page *page)
@@ -158,11 +158,12 @@ static enum host_news take_page(struct host *h, struct reporter *reporter,
 {
     const bool first = !h->known;
     const bool marker_changed = !first && view->page->disruption_marker != h->marker;
+    const bool recovers = marker_changed || h->unrecovered;
     const struct formula_before before = {
         .had = h->has_period,
         .model = h->model,
         .counter_value = h->page.counter_value,
-        .marker_changed = marker_changed,
+        .marker_changed = recovers,
         .was_unproven = h->formula.unproven,
         .in_use = view->in_use,
     };
@@ -176,9 +177,14 @@ static enum host_news take_page(struct host *h, struct reporter *reporter,
     take_changes(h, reporter, view->page, marker_changed);
     if (marker_changed)
         disrupted(h, reporter, view->page, view);
+    if (recovers) {
+        guarantee_forget(&h->guarantee);
+        formula_disrupted(&h->formula, view->counter);
+    }
     if (first)
         h->marker = view->page->disruption_marker;
     h->known = true;
+    h->unrecovered = false;
     h->page = *view->page;
     judge_clock(h, reporter, reader);
     if (h->has_period) {
@@ -188,6 +194,7 @@ static enum host_news take_page(struct host *h, struct reporter *reporter,
     }
     check(h);
     return marker_changed ? HOST_DISRUPTED
+           : recovers     ? HOST_UNRECOVERED
            : first        ? HOST_FIRST_PAGE
            : recover      ? HOST_FORMULA_LATE
                           : HOST_QUIET;

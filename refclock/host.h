@@ -34,6 +34,7 @@ enum host_news {
     HOST_QUIET,
     HOST_FIRST_PAGE,
     HOST_DISRUPTED,
+    HOST_UNRECOVERED,  /* the first page still has the marker that chronyd was not reset for */
     HOST_FORMULA_LATE, /* the clock was corrected by the old host's formula */
 };
 
@@ -52,6 +53,7 @@ struct host {
     int64_t good_ns;                /* CLOCK_MONOTONIC, when it was last seen without trouble */
     int64_t busy_since_ns;          /* 0: not busy */
     uint64_t marker;
+    bool unrecovered; /* until the first page: chronyd is not reset for this marker */
     struct {
         int64_t at_ns; /* CLOCK_MONOTONIC, when it was seen; 0: there was none */
         uint64_t marker_before;
@@ -71,8 +73,12 @@ struct host {
 /* No page was seen yet. */
 void host_init(struct host *h);
 
-/* The marker that was confirmed last, and what else the last page before the start had. */
-void host_remember(struct host *h, uint64_t marker, uint64_t flags, uint64_t vm_generation);
+/*
+ * What the last page before the start had. `unrecovered`: a reset of chronyd for that marker was
+ * not confirmed.
+ */
+void host_remember(struct host *h, uint64_t marker, bool unrecovered, uint64_t flags,
+    uint64_t vm_generation);
 
 /* What was counted before the start. */
 void host_remember_counts(

@@ -8,12 +8,13 @@
 #define PAUSE_NS INT64_C(1000000000)  /* between resets, after that many */
 #define LATE_NS  INT64_C(10000000000) /* a reset that is not confirmed is trouble */
 
-void recoveries_init(
-    struct recoveries *rs, uint64_t confirmed_marker, uint64_t count, uint64_t failed)
+void recoveries_init(struct recoveries *rs, uint64_t confirmed_marker, bool unconfirmed,
+    uint64_t count, uint64_t failed)
 {
     *rs = (struct recoveries){
         .recovery.remaining_sec = NAN,
         .confirmed_marker = confirmed_marker,
+        .unconfirmed = unconfirmed,
         .count = count,
         .failed = failed,
     };

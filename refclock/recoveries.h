@@ -33,9 +33,12 @@ struct recoveries_view {
     bool dry_run;               /* nothing comes of what is ordered */
 };
 
-/* There was no recovery yet; the marker, 0: none, and the counts are of the vmclockd before. */
-void recoveries_init(
-    struct recoveries *rs, uint64_t confirmed_marker, uint64_t count, uint64_t failed);
+/*
+ * There was no recovery yet; the marker, 0: none, whether its reset was taken as done without
+ * chronyd's word, and the counts are of the vmclockd before.
+ */
+void recoveries_init(struct recoveries *rs, uint64_t confirmed_marker, bool unconfirmed,
+    uint64_t count, uint64_t failed);
 
 /* The first page that was ever seen: there was no disruption before it. */
 void recoveries_need_none(struct recoveries *rs, uint64_t marker);

@@ -48,7 +48,9 @@ struct tracker_saved tracker_saved(const struct tracker *t)
 {
     struct tracker_saved saved = {
         .valid = t->host.known,
+        .marker = t->host.marker,
         .confirmed_marker = t->recoveries.confirmed_marker,
+        .unconfirmed = t->recoveries.unconfirmed,
         .restore = t->restore,
         .chronyd_id = t->client.known.id,
         .chronyd_had_reference = t->client.known.had_reference,
@@ -76,12 +78,13 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
     ptp_clock_init(&t->ptp, &config->ptp, &saved->ptp, now_ns);
     own_servers_init(&t->own_servers, &config->own_servers, now_ns);
     recoveries_init(&t->recoveries, saved->valid ? saved->confirmed_marker : 0,
-        saved->counts.recoveries, saved->counts.recoveries_failed);
+        saved->valid && saved->unconfirmed, saved->counts.recoveries,
+        saved->counts.recoveries_failed);
     feeder_init(&t->feeder, now_ns, saved->counts.samples_sent);
     bound_init(&t->bound);
     if (saved->valid)
-        host_remember(
-            &t->host, saved->confirmed_marker, saved->flags & SAVED_FLAGS, saved->vm_generation);
+        host_remember(&t->host, saved->marker, saved->marker != saved->confirmed_marker,
+            saved->flags & SAVED_FLAGS, saved->vm_generation);
     host_remember_counts(&t->host, saved->counts.disruptions, saved->counts.generation_changes,
         saved->counts.contradictions);
     restore_init(&t->restore, &saved->restore, &config->recovery, now_ns);
@@ -167,6 +170,10 @@ static void take_look(struct step *s)
         recoveries_need_none(&t->recoveries, t->host.marker);
         s->orders->save = true;
         return;
+    case HOST_UNRECOVERED:
+        reporter_say(&t->reporter,
+            (struct event){.id = EVENT_RECOVERY, .cause = RECOVERY_CAUSE_MARKER});
+        __attribute__((fallthrough));
     case HOST_DISRUPTED:
         counter_watch_disrupted(&t->counter, seen->now_ns);
         step_begin_recovery(s, RECOVERY_CAUSE_MARKER);

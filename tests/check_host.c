@@ -61,9 +61,21 @@ START_TEST(the_first_page_is_no_disruption_and_another_marker_is_one)
 }
 END_TEST
 
-START_TEST(after_a_restart_only_another_marker_than_the_confirmed_one_is_a_disruption)
+/* _i: the marker that was seen. */
+START_TEST(a_disruption_that_was_seen_and_not_recovered_from_is_no_second_one)
 {
-    host_remember(&host, (uint64_t)_i, 0, 0);
+    host_remember(&host, (uint64_t)_i, true, 0, 0);
+    ck_assert_int_eq(see_page(), _i == 1 ? HOST_UNRECOVERED : HOST_DISRUPTED);
+    ck_assert_uint_eq(host.disruptions, _i != 1);
+    ck_assert_int_eq(is_reported(EVENT_DISRUPTION), _i != 1);
+    page.disruption_marker++;
+    ck_assert_int_eq(see_page(), HOST_DISRUPTED);
+}
+END_TEST
+
+START_TEST(after_a_restart_only_another_marker_than_the_last_one_is_a_disruption)
+{
+    host_remember(&host, (uint64_t)_i, false, 0, 0);
     ck_assert_int_eq(see_page(), _i == 1 ? HOST_QUIET : HOST_DISRUPTED);
     ck_assert_uint_eq(host.disruptions, _i != 1);
 }
@@ -227,7 +239,8 @@ START_TEST(an_offset_needs_a_kernel_that_knows_the_same_tai_offset_or_none)
 END_TEST
 
 RUN_LOOPS_AFTER(setup, "host", {the_first_page_is_no_disruption_and_another_marker_is_one, 1},
-    {after_a_restart_only_another_marker_than_the_confirmed_one_is_a_disruption, 3},
+    {a_disruption_that_was_seen_and_not_recovered_from_is_no_second_one, 3},
+    {after_a_restart_only_another_marker_than_the_last_one_is_a_disruption, 3},
     {a_disruption_is_a_restore_where_the_generation_changes_with_it, 4},
     {a_page_that_cannot_be_seen_gives_no_time_and_is_reported_once_and_its_return, N_TROUBLES},
     {a_page_is_busy_after_100_ms_without_a_break, 1},

@@ -648,6 +648,7 @@ END_TEST
 START_TEST(a_dry_run_stops_though_there_are_settings_to_give_back_and_keeps_them)
 {
     struct tracker_saved saved = {.valid = true,
+        .marker = 1,
         .confirmed_marker = 1,
         .restore = {.makestep = true, .makestep_limit = 3, .makestep_threshold_sec = 1}};
     struct observation stop = {.stop = true};

@@ -22,7 +22,7 @@ static void setup(void)
     now_ns = 100 * SECOND;
     view = (struct recoveries_view){.marker = 2};
     order = (struct recovery_order){.send = false};
-    recoveries_init(&recoveries, 1, 0, 0);
+    recoveries_init(&recoveries, 1, false, 0, 0);
     reporter_begin(&reporter, now_ns);
 }
 

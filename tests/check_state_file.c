@@ -101,6 +101,7 @@ START_TEST(what_a_daemon_of_0_1_0_has_saved_is_read)
     saved = state_file_saved(&state, BOOT, &vm.tracker.config.recovery);
     ck_assert(saved.valid);
     ck_assert_uint_eq(saved.vm_generation, 0x99);
+    ck_assert_uint_eq(saved.marker, 7); /* it was seen */
     ck_assert_uint_eq(
         saved.flags, VMCLOCK_FLAG_VM_GENERATION_PRESENT | VMCLOCK_FLAG_DISRUPTION_IMMINENT);
 }
@@ -230,14 +231,18 @@ START_TEST(the_state_file_is_read_back_by_the_same_boot_only)
     snprintf(config.state_file, sizeof(config.state_file), "/tmp/check_state.%d/state", getpid());
     tracker_init(&tracker, &config.tracker, &nothing, 1, 0);
     tracker.host.known = true;
+    tracker.host.marker = UINT64_C(0xfedcba9876543211);
     tracker.recoveries.confirmed_marker = UINT64_C(0xfedcba9876543210);
+    tracker.recoveries.unconfirmed = true;
     state_file_describe(
         &config, &tracker, "boot-1", &(struct state_marks){.running = true}, &state);
     ck_assert_int_eq(state_file_write(config.state_file, &state), 0);
     ck_assert_int_eq(state_file_read(config.state_file, &state), 0);
     saved = state_file_saved(&state, "boot-1", &config.tracker.recovery);
     ck_assert(saved.valid && !restore_is_pending(&saved.restore));
+    ck_assert_uint_eq(saved.marker, UINT64_C(0xfedcba9876543211));
     ck_assert_uint_eq(saved.confirmed_marker, UINT64_C(0xfedcba9876543210));
+    ck_assert(saved.unconfirmed);
     ck_assert(!state_file_saved(&state, "boot-2", &config.tracker.recovery).valid);
     ck_assert(restore_remember(
         &tracker.restore, &config.tracker.recovery, CHRONY_MODIFY_MINPOLL, false, 0xabc, 0));

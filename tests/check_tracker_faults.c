@@ -91,6 +91,48 @@ START_TEST(a_restart_without_a_disruption_resets_nothing)
 }
 END_TEST
 
+/* Its recovery is made again, until it has an end. */
+START_TEST(a_restart_before_a_reset_is_confirmed_counts_the_disruption_once)
+{
+    start_converged(5);
+    virtual_chronyd_stop(&vm);
+    virtual_migrate(&vm, 0.005, 10);
+    virtual_run(&vm, 2 * VIRTUAL_SEC);
+    for (int i = 0; i < 3; i++) {
+        virtual_start(&vm, &config, tracker_saved(&vm.tracker));
+        virtual_run(&vm, 2 * VIRTUAL_SEC);
+        ck_assert_uint_eq(vm.tracker.host.disruptions, 1);
+        ck_assert_int_eq(vm.tracker.bound.status, BOUND_DISRUPTED);
+    }
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_DISRUPTION), 1);
+    virtual_chronyd_start(&vm);
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_uint_eq(virtual_count_events(&vm, EVENT_RESET_CONFIRMED), 1);
+    ck_assert_uint_eq(vm.tracker.recoveries.confirmed_marker, vm.host.page.disruption_marker);
+    assert_error_below(1e-6);
+}
+END_TEST
+
+/* The replies are lost: chronyd may not have forgotten, and a restart does not change that. */
+START_TEST(a_restart_does_not_make_an_unconfirmed_reset_a_confirmed_one)
+{
+    virtual_init(&vm, 1);
+    virtual_marker_only(&vm);
+    model_chronyd_add_ntp(&vm.chronyd);
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, 200 * VIRTUAL_SEC + VIRTUAL_SEC / 2);
+    vm.fates[vm.n_read] = vm.fates[vm.n_read + 1] = VIRTUAL_COMMAND_LOST;
+    virtual_disrupt_counter(&vm, 0.2, 0);
+    virtual_write_marker(&vm);
+    virtual_run(&vm, 4 * VIRTUAL_SEC);
+    ck_assert_int_eq(vm.tracker.bound.reason, BOUND_UNCONFIRMED);
+    virtual_start(&vm, &config, tracker_saved(&vm.tracker));
+    virtual_run(&vm, 5 * VIRTUAL_SEC);
+    ck_assert_int_eq(vm.tracker.bound.status, BOUND_DISRUPTED);
+    ck_assert_int_eq(vm.tracker.bound.reason, BOUND_UNCONFIRMED);
+}
+END_TEST
+
 START_TEST(a_disruption_while_the_daemon_was_down_is_reset_at_its_start)
 {
     struct tracker_saved saved;
@@ -230,6 +272,8 @@ RUN_LOOPS_AFTER(setup, "tracker: never miss, never invent",
     {a_chronyd_that_is_frozen_gets_one_reset_when_it_wakes_up, 1},
     {a_reset_that_stays_unconfirmed_is_said_once_and_its_end, 1},
     {a_restart_without_a_disruption_resets_nothing, 1},
+    {a_restart_before_a_reset_is_confirmed_counts_the_disruption_once, 1},
+    {a_restart_does_not_make_an_unconfirmed_reset_a_confirmed_one, 1},
     {a_disruption_while_the_daemon_was_down_is_reset_at_its_start, 1},
     {a_crash_before_the_confirmation_resets_at_the_next_start, 1},
     {a_flapping_marker_brings_at_most_one_reset_a_watch_interval, 1},

@@ -45,7 +45,7 @@ static void start_tracker(const struct tracker_saved *saved)
     tracker_init(&tracker, &config, saved, 1, 1000000000);
     tracker_step(&tracker, &seen, &orders);
     must(tracker.host.disruptions ==
-         saved->counts.disruptions + (saved->valid && saved->confirmed_marker != 7));
+         saved->counts.disruptions + (saved->valid && saved->marker != 7));
     must(!restore_is_pending(&tracker.restore) || restore_is_pending(&saved->restore));
 }
 

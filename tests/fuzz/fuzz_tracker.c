@@ -841,6 +841,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     w->host.page.disruption_marker = 7;
     w->saved = (struct tracker_saved){
         .valid = start & 1,
+        .marker = start & 2 && !(start & 64) ? 6 : 7,
         .confirmed_marker = start & 2 ? 6 : 7,
         .restore = {.makestep = start & 4, .makestep_limit = 3},
     };
