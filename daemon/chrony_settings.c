@@ -38,6 +38,7 @@ static void take_makestep(struct config *config, const struct chrony_conf *readi
 
     recovery->makestep_threshold_sec = steps ? reading->makestep_threshold_sec : 0;
     recovery->makestep_limit = steps ? reading->makestep_limit : 0;
+    recovery->makestep_assumed = false;
     snprintf(config->makestep_file, sizeof(config->makestep_file), "%s",
         at->line ? at->file : config->chrony_file);
     config->makestep_line = at->line;
@@ -157,6 +158,18 @@ static void take_names(struct config *config, const struct chrony_conf *reading)
             own->addresses[own->n++] = own_servers[i].address;
 }
 
+void chrony_settings_keep(struct config *config, const struct config *before)
+{
+    struct recovery_config *recovery = &config->tracker.recovery;
+
+    if (!recovery->makestep_assumed || before->tracker.recovery.makestep_assumed ||
+        config_is_set(before, "makestep"))
+        return;
+    recovery->makestep_assumed = false;
+    recovery->makestep_threshold_sec = before->tracker.recovery.makestep_threshold_sec;
+    recovery->makestep_limit = before->tracker.recovery.makestep_limit;
+}
+
 void chrony_settings_take(struct config *config, void (*complain)(const char *sentence))
 {
     const bool makestep = !config_is_set(config, "makestep");
@@ -168,6 +181,7 @@ void chrony_settings_take(struct config *config, void (*complain)(const char *se
     config->makestep_file[0] = '\0';
     config->makestep_line = 0;
     chrony_settings_find(config, config->chrony_file);
+    config->tracker.recovery.makestep_assumed = makestep;
     if (makestep)
         config_set_default(config, "makestep");
     if (config->ptp_auto)

@@ -21,4 +21,7 @@ void chrony_settings_find(const struct config *config, char ret_path[CONFIG_PATH
  */
 void chrony_settings_take(struct config *config, void (*complain)(const char *sentence));
 
+/* Where *config has but the default, for chrony.conf cannot be read now: what was read before. */
+void chrony_settings_keep(struct config *config, const struct config *before);
+
 #endif

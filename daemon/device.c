@@ -167,6 +167,7 @@ enum device_look device_look(struct device *device, struct device_view *ret_view
         device->seen = true;
         return DEVICE_CHANGED;
     }
+    device->seen = false; /* that it is done is news, also where it has changed nothing */
     return guarded.lost ? DEVICE_LOST : DEVICE_BUSY;
 }
 

@@ -29,6 +29,7 @@ int reload_config(const struct config *present, struct config *ret_fresh)
     if (result < 0)
         return reject(result);
     chrony_settings_take(ret_fresh, message_log_fault);
+    chrony_settings_keep(ret_fresh, present);
     keep_path("device", ret_fresh->device, present->device);
     keep_path("sock", ret_fresh->sock, present->sock);
     keep_path("command-socket", ret_fresh->command_socket, present->command_socket);

@@ -60,15 +60,17 @@ static void tracker_config(
 /* chronyd has started, and has read its configuration; we read ours of it. */
 static void take_chrony_settings(struct runner *r)
 {
-    const struct recovery_config *recovery = &r->config.tracker.recovery;
-    const double threshold_sec = recovery->makestep_threshold_sec;
-    const int32_t limit = recovery->makestep_limit;
+    const struct config config = r->config;
+    const struct recovery_config *before = &config.tracker.recovery;
+    const struct recovery_config *now = &r->config.tracker.recovery;
     struct tracker_config tracker;
 
     chrony_settings_take(&r->config, message_log_fault);
-    if (recovery->makestep_threshold_sec != threshold_sec || recovery->makestep_limit != limit)
-        message_log(LINE(CHRONYD_RESTARTED), recovery->makestep_threshold_sec,
-            recovery->makestep_limit, threshold_sec, limit);
+    chrony_settings_keep(&r->config, &config);
+    if (now->makestep_threshold_sec != before->makestep_threshold_sec ||
+        now->makestep_limit != before->makestep_limit)
+        message_log(LINE(CHRONYD_RESTARTED), now->makestep_threshold_sec, now->makestep_limit,
+            before->makestep_threshold_sec, before->makestep_limit);
     tracker_config(r, &r->config, &tracker);
     tracker_reconfigure(&r->tracker, &tracker);
 }

@@ -11,8 +11,8 @@ void host_init(struct host *h)
     *h = (struct host){.page_verdict = PAGE_BAD_MAGIC}; /* none seen yet */
 }
 
-void host_remember(struct host *h, uint64_t marker, bool unrecovered, uint64_t flags,
-    uint64_t vm_generation)
+void host_remember(
+    struct host *h, uint64_t marker, bool unrecovered, uint64_t flags, uint64_t vm_generation)
 {
     h->known = true; /* so that another marker on the first page is a disruption */
     h->marker = marker;

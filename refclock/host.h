@@ -77,8 +77,8 @@ void host_init(struct host *h);
  * What the last page before the start had. `unrecovered`: a reset of chronyd for that marker was
  * not confirmed.
  */
-void host_remember(struct host *h, uint64_t marker, bool unrecovered, uint64_t flags,
-    uint64_t vm_generation);
+void host_remember(
+    struct host *h, uint64_t marker, bool unrecovered, uint64_t flags, uint64_t vm_generation);
 
 /* What was counted before the start. */
 void host_remember_counts(

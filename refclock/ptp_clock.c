@@ -75,9 +75,21 @@ void ptp_clock_reconfigure(struct ptp_clock *c, const struct ptp_clock_config *c
         distrust(c, PTP_CLOCK_UNPROVEN);
 }
 
-void ptp_clock_meet(struct ptp_clock *c, uint64_t id, bool limited, int kernel_tai)
+/* Trust is of a clock by a time scale. */
+static uint64_t id_of(uint64_t id, const struct ptp_clock_config *config)
 {
-    c->present = id != 0 && c->config.used;
+    uint64_t ahead, mixed;
+
+    memcpy(&ahead, &config->ahead_sec, sizeof(ahead));
+    mixed = (id ^ ahead) * UINT64_C(0x100000001b3) + (uint64_t)config->scale;
+    return mixed ? mixed : 1;
+}
+
+void ptp_clock_meet(struct ptp_clock *c, uint64_t device_id, bool limited, int kernel_tai)
+{
+    const uint64_t id = id_of(device_id, &c->config);
+
+    c->present = device_id != 0 && c->config.used;
     c->limited = limited;
     c->kernel_tai = kernel_tai;
     if (!c->present) {

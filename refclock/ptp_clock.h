@@ -45,7 +45,7 @@ enum ptp_clock_state {
 
 struct ptp_clock {
     struct ptp_clock_config config;
-    uint64_t id;    /* of the clock that is, or was, there; 0: none was */
+    uint64_t id;    /* of the clock that is, or was, there, and its time scale; 0: none was */
     bool present;   /* it is there */
     bool limited;   /* it refuses to be read often */
     int kernel_tai; /* TAI - UTC in s; 0: the kernel was not told */
@@ -89,7 +89,7 @@ struct ptp_clock_saved ptp_clock_saved(const struct ptp_clock *c);
 void ptp_clock_reconfigure(struct ptp_clock *c, const struct ptp_clock_config *config);
 
 /* The clock that is there now, 0: none; another one has to be compared first. */
-void ptp_clock_meet(struct ptp_clock *c, uint64_t id, bool limited, int kernel_tai);
+void ptp_clock_meet(struct ptp_clock *c, uint64_t device_id, bool limited, int kernel_tai);
 
 /* A disruption: a line of its own. */
 void ptp_clock_disrupted(struct ptp_clock *c, int64_t now_ns);

@@ -116,6 +116,7 @@ enum recovery_corrector {
 struct recovery_config {
     enum recovery_step_policy step;
     int32_t makestep_limit; /* of chrony.conf, to be restored */
+    bool makestep_assumed;  /* both are the default: chrony.conf could not be read */
     double makestep_threshold_sec;
     int32_t burst_good, burst_total; /* burst_total 0: none */
     int64_t step_max_ns;             /* larger offsets are left to chronyd */

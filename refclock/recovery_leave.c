@@ -50,15 +50,19 @@ void recovery_act_poll(struct recovery *r, const struct turn *turn)
 {
     struct chrony_command command = {
         .id = r->state == RECOVERY_MINPOLL ? CHRONY_MODIFY_MINPOLL : CHRONY_MODIFY_MAXPOLL,
-        .poll.log2_sec = 0,
     };
+    const struct recovery_server *server;
+    int own;
 
     /* With time from the page, NTP need not hurry. */
     if (r->server >= turn->config->n_servers || r->page_grade == RECOVERY_PAGE_TIME) {
         recovery_enter(r, RECOVERY_BURST);
         return;
     }
-    command.poll.address = turn->config->servers[r->server].address;
+    server = &turn->config->servers[r->server];
+    own = command.id == CHRONY_MODIFY_MINPOLL ? server->minpoll : server->maxpoll;
+    command.poll.address = server->address;
+    command.poll.log2_sec = own < 0 ? own : 0; /* no slower than its own */
     recovery_send(r, turn->order, command);
 }
 

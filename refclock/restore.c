@@ -20,12 +20,13 @@ bool restore_is_pending(const struct restore *r)
     return r->makestep || r->polls;
 }
 
-static struct recovery_server *find(struct restore *r, const struct chrony_address *address)
+/* Its place, RECOVERY_SERVERS_MAX: it has none. */
+static unsigned find(const struct restore *r, const struct chrony_address *address)
 {
     for (unsigned i = 0; i < r->n_servers; i++)
         if (chrony_address_equal(&r->servers[i].address, address))
-            return &r->servers[i];
-    return NULL;
+            return i;
+    return RECOVERY_SERVERS_MAX;
 }
 
 /* Those of the configuration as it has them, and those that were changed under an earlier one. */
@@ -34,22 +35,42 @@ static bool merge_servers(struct restore *r, const struct recovery_config *confi
     bool news = false;
 
     for (unsigned i = 0; i < config->n_servers; i++) {
-        struct recovery_server *known = find(r, &config->servers[i].address);
+        unsigned at = find(r, &config->servers[i].address);
 
-        if (!known && r->n_servers < RECOVERY_SERVERS_MAX) {
-            known = &r->servers[r->n_servers++];
+        if (at == RECOVERY_SERVERS_MAX && r->n_servers < RECOVERY_SERVERS_MAX) {
+            at = r->n_servers++;
             news = true;
         }
-        if (known)
-            *known = config->servers[i];
+        if (at < RECOVERY_SERVERS_MAX)
+            r->servers[at] = config->servers[i];
     }
     return news;
 }
 
+/* What is remembered is better than a guess. */
+void restore_limit(const struct restore *r, struct recovery_config *config)
+{
+    unsigned room = RECOVERY_SERVERS_MAX - r->n_servers, n = 0;
+
+    for (unsigned i = 0; i < config->n_servers; i++) {
+        const bool is_known = find(r, &config->servers[i].address) != RECOVERY_SERVERS_MAX;
+
+        if (!is_known && room == 0)
+            continue;
+        room -= !is_known;
+        config->servers[n++] = config->servers[i];
+    }
+    config->n_servers = n;
+}
+
 static void take_makestep(struct restore *r, const struct recovery_config *config)
 {
-    r->makestep_threshold_sec = config->makestep_threshold_sec;
-    r->makestep_limit = r->makestep_used && config->makestep_limit > 0 ? 0 : config->makestep_limit;
+    if (!r->makestep || !config->makestep_assumed) {
+        r->makestep_threshold_sec = config->makestep_threshold_sec;
+        r->makestep_limit = config->makestep_limit;
+    }
+    if (r->makestep_used && r->makestep_limit > 0)
+        r->makestep_limit = 0;
 }
 
 /* chronyd was told to step, and a reload has forbidden that. */
@@ -66,9 +87,9 @@ bool restore_remember(struct restore *r, const struct recovery_config *config,
     restore_meet(r, chronyd_id);
     if (changes == CHRONY_MODIFY_MAKESTEP) {
         news = !r->makestep;
-        r->makestep = true;
         r->makestep_used = r->makestep_used || makestep_used; /* before the first of two in a row */
         take_makestep(r, config);
+        r->makestep = true;
     } else {
         news = !r->polls;
         r->polls = true;

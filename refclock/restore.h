@@ -69,4 +69,10 @@ void restore_answered(struct restore *r);
 /* It was not: it is sent again once chronyd answers, and given up after a few times. */
 void restore_unanswered(struct restore *r, int64_t now_ns);
 
+/*
+ * Leave out of *config each server whose polls there is no room to remember: what cannot be
+ * restored is not changed.
+ */
+void restore_limit(const struct restore *r, struct recovery_config *config);
+
 #endif

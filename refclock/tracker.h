@@ -46,12 +46,12 @@ struct tracker_config {
 
 /* What outlives the process, from the state file. */
 struct tracker_saved {
-    bool valid; /* written since this boot */
+    bool valid;                /* written since this boot */
     uint64_t marker;           /* that was seen last, */
     uint64_t confirmed_marker; /* and that chronyd was reset for */
     bool unconfirmed;          /* as far as it can be known: it did not confirm that */
-    struct restore restore; /* what is still to be given back to chronyd */
-    uint64_t chronyd_id;    /* the one that was there, and whether it had a reference */
+    struct restore restore;    /* what is still to be given back to chronyd */
+    uint64_t chronyd_id;       /* the one that was there, and whether it had a reference */
     bool chronyd_had_reference;
     uint64_t flags; /* of the last page: maintenance, generation present */
     uint64_t vm_generation;

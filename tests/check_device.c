@@ -76,6 +76,11 @@ START_TEST(a_page_that_is_being_written_is_busy_and_nothing_else)
     ck_assert_uint_eq(view.seq_count, 3);
     host[VMCLOCK_AT_SEQ_COUNT] = 4;
     ck_assert_int_eq(device_look(device, &view), DEVICE_CHANGED);
+    host[VMCLOCK_AT_SEQ_COUNT] = 5;
+    ck_assert_int_eq(device_look(device, &view), DEVICE_BUSY);
+    host[VMCLOCK_AT_SEQ_COUNT] = 4; /* a host that takes it back: done, all the same */
+    ck_assert_int_eq(device_look(device, &view), DEVICE_CHANGED);
+    ck_assert_int_eq(device_look(device, &view), DEVICE_UNCHANGED);
     end();
 }
 END_TEST

@@ -137,6 +137,25 @@ START_TEST(trust_survives_a_restart_and_is_of_one_clock)
 }
 END_TEST
 
+/* _i: the other configuration has another offset, or scale. */
+START_TEST(trust_does_not_survive_a_restart_by_another_time_scale)
+{
+    struct ptp_clock_config config = {.used = true};
+    struct ptp_clock_saved saved;
+
+    read_at(1, 2e-6, 0);
+    ptp_clock_compare(&ptp, 0, SECOND);
+    saved = ptp_clock_saved(&ptp);
+    if (_i)
+        config.scale = PTP_SCALE_TAI;
+    else
+        config.ahead_sec = 37;
+    ptp_clock_init(&ptp, &config, &saved, 0);
+    ptp_clock_meet(&ptp, 5, false, 37);
+    ck_assert(!ptp_clock_is_trusted(&ptp));
+}
+END_TEST
+
 START_TEST(a_clock_that_stands_still_or_jumps_is_found_out)
 {
     struct ptp_reading readings[3];
@@ -218,6 +237,7 @@ RUN_LOOPS_AFTER(setup, "PTP clock", {one_comparison_that_agrees_is_enough, 1},
     {a_clock_that_does_not_agree_is_not_used, 6},
     {a_clock_of_another_time_scale_is_used_as_it_is_configured, 1},
     {trust_survives_a_restart_and_is_of_one_clock, 1},
+    {trust_does_not_survive_a_restart_by_another_time_scale, 2},
     {a_clock_that_stands_still_or_jumps_is_found_out, 1},
     {the_rate_is_better_known_the_longer_it_is_measured, 1},
     {a_limited_clock_is_not_read_more_often_than_it_bears, 1},

@@ -158,6 +158,45 @@ START_TEST(servers_beyond_the_room_for_them_do_not_take_that_of_others)
 }
 END_TEST
 
+START_TEST(a_server_that_cannot_be_remembered_is_not_changed)
+{
+    struct recovery_config full = {.n_servers = RECOVERY_SERVERS_MAX};
+    struct restore r = {.makestep = false};
+
+    for (unsigned i = 0; i < RECOVERY_SERVERS_MAX; i++)
+        full.servers[i] = (struct recovery_server){{{10, 0, 0, (uint8_t)i}, 1}, 6, 10};
+    restore_limit(&r, &full);
+    ck_assert_uint_eq(full.n_servers, RECOVERY_SERVERS_MAX);
+    restore_remember(&r, &full, CHRONY_MODIFY_MINPOLL, false, 1, LATEST);
+    full.servers[3].address.bytes[3] = 99; /* a reload has another one */
+    restore_reconfigure(&r, &full);
+    restore_limit(&r, &full);
+    ck_assert_uint_eq(full.n_servers, RECOVERY_SERVERS_MAX - 1);
+    ck_assert_uint_eq(full.servers[3].address.bytes[3], 4);
+}
+END_TEST
+
+START_TEST(a_makestep_that_is_remembered_is_better_than_a_guess)
+{
+    struct recovery_config guess = config;
+    struct restore r = {.makestep = false}, saved;
+
+    remember(&r, CHRONY_MODIFY_MAKESTEP, false, 1);
+    saved = r;
+    guess.makestep_limit = 7;
+    guess.makestep_assumed = true;
+    restore_reconfigure(&r, &guess);
+    ck_assert_int_eq(r.makestep_limit, 3);
+    restore_init(&r, &saved, &guess, 0);
+    ck_assert_int_eq(r.makestep_limit, 3);
+    restore_remember(&r, &guess, CHRONY_MODIFY_MAKESTEP, true, 1, LATEST);
+    ck_assert_int_eq(r.makestep_limit, 0); /* used up */
+    restore_done(&r);
+    restore_remember(&r, &guess, CHRONY_MODIFY_MAKESTEP, false, 1, LATEST);
+    ck_assert_int_eq(r.makestep_limit, 7);
+}
+END_TEST
+
 RUN_SUITE("restore", nothing_is_pending_before_a_change,
     what_was_changed_is_given_back_in_order_and_nothing_else,
     a_limit_that_was_used_up_is_given_back_as_0_also_after_a_second_change,
@@ -165,4 +204,6 @@ RUN_SUITE("restore", nothing_is_pending_before_a_change,
     another_chronyd_is_owed_nothing_and_one_that_is_not_known_may_be_the_same,
     a_setting_whose_reply_is_lost_three_times_is_passed_over,
     a_new_configuration_is_what_is_given_back_at_once_where_it_forbids_steps,
-    servers_beyond_the_room_for_them_do_not_take_that_of_others)
+    servers_beyond_the_room_for_them_do_not_take_that_of_others,
+    a_server_that_cannot_be_remembered_is_not_changed,
+    a_makestep_that_is_remembered_is_better_than_a_guess)

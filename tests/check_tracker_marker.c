@@ -76,6 +76,26 @@ START_TEST(makestep_is_not_rearmed_where_steps_are_restricted)
 }
 END_TEST
 
+START_TEST(a_boost_polls_no_slower_than_the_servers_own)
+{
+    config.recovery.servers[0].minpoll = -4;
+    config.recovery.servers[0].maxpoll = -2;
+    virtual_init(&vm, 1);
+    virtual_marker_only(&vm);
+    model_chronyd_add_ntp(&vm.chronyd);
+    vm.chronyd.servers[0].minpoll = -4;
+    vm.chronyd.servers[0].maxpoll = -2;
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    virtual_disrupt_counter(&vm, 0.005, 0);
+    virtual_write_marker(&vm);
+    virtual_run(&vm, 10 * VIRTUAL_SEC);
+    ck_assert_uint_gt(vm.n_commands, 3);
+    ck_assert_int_eq(vm.chronyd.servers[0].minpoll, -4);
+    ck_assert_int_eq(vm.chronyd.servers[0].maxpoll, -2);
+}
+END_TEST
+
 START_TEST(settings_are_put_back_at_the_end_and_after_a_crash)
 {
     struct observation stop = {.stop = true};
@@ -194,6 +214,7 @@ RUN_LOOPS_AFTER(setup, "tracker: less than a full page",
     {bursts_are_repeated_until_chronyd_knows_the_rate, 1},
     {the_rate_that_chronyd_does_not_believe_is_sent_once_for_each_update, 3},
     {makestep_is_not_rearmed_where_steps_are_restricted, 1},
+    {a_boost_polls_no_slower_than_the_servers_own, 1},
     {settings_are_put_back_at_the_end_and_after_a_crash, 3},
     {a_server_that_a_reload_brings_into_a_recovery_is_put_back_too, 1},
     {a_monotonic_page_gives_its_period_and_never_a_sample, 1},

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What vmclockd takes from chrony.conf: makestep, which is given back after a recovery."""
 
+import os
 import re
 import shutil
 import signal
@@ -135,6 +136,21 @@ class ChronySettingsTest(ScriptedCase):
         daemon.send(signal.SIGHUP)
         daemon.says("read again")
         self.assertEqual(self.given_back(daemon), (-1, 0.25))
+
+    def test_what_was_read_stays_while_it_cannot_be_read(self):
+        for restarts in (False, True):
+            path = self.chrony_conf("makestep 0.5 -1\n")
+            daemon = self.disrupted(path)
+            os.unlink(path)
+            if restarts:
+                daemon.stop(signal.SIGKILL)
+                daemon.start()
+                daemon.reaches(mode="marker-only")
+            else:
+                daemon.send(signal.SIGHUP)
+            daemon.says("No such file", "the last known one is restored")
+            self.assertEqual(self.given_back(daemon), (-1, 0.5))
+            os.unlink(self.path("state"))
 
     def test_it_is_read_again_when_chronyd_has_restarted(self):
         path = self.chrony_conf("makestep 1 0\n")
