@@ -33,7 +33,7 @@ void clock_file_init(struct clock_file *c);
 /* Ends what is told: what a vmclockd left behind says nothing of the time after it. */
 void clock_file_close(struct clock_file *c);
 
-/* `path` empty: none. 0 or -errno; -EEXIST: something else is there. */
+/* `path` empty: none, and what is open is closed. 0 or -errno; -EEXIST: something else is there. */
 int clock_file_write(struct clock_file *c, const char *path, const char *device,
     const char *boot_id, const struct clock_report *report);
 

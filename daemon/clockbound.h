@@ -22,9 +22,9 @@ void clockbound_init(struct clockbound *c);
 void clockbound_close(struct clockbound *c);
 
 /*
- * `path` empty: none. `marker_too`: the readers are to compare the marker with /dev/vmclock0
- * themselves. 0 or -errno; -EEXIST: something else is there; -EBUSY: another program writes it,
- * ClockBound's own say, and is left to it until the path is another one.
+ * `path` empty: none, and what is open is closed. `marker_too`: the readers are to compare the
+ * marker with /dev/vmclock0 themselves. 0 or -errno; -EEXIST: something else is there; -EBUSY:
+ * another program writes it, ClockBound's own say, and is left to it until the path is another one.
  */
 int clockbound_write(
     struct clockbound *c, const char *path, bool marker_too, const struct clock_report *report);

@@ -95,8 +95,9 @@ static void mend_device(struct doctor *d, int error)
                        "Linux 6.13 with CONFIG_PTP_1588_CLOCK_VMCLOCK its driver; set \"device\" "
                        "if it is elsewhere");
     else if (error == EIO)
-        doctor_mend(d, "the host does not end its update of the page: look again in a minute, by "
-                       "\"vmclockctl page\"; if it does not, restart it on another host");
+        doctor_mend(d,
+            "the host is in the middle of an update of the page: run \"vmclockctl page\" in a "
+            "minute; if it still is, move the guest to another host");
     else if (error == EACCES || error == EPERM)
         doctor_mend(d, "something forbids it even to root: a container, SELinux or AppArmor");
     else

@@ -110,7 +110,7 @@ static void check_makestep(struct doctor *d)
     ours = &daemons->tracker.recovery;
     if (limit == ours->makestep_limit &&
         (limit == 0 || theirs->makestep_threshold_sec == ours->makestep_threshold_sec)) {
-        doctor_found(d, DOCTOR_OK, "makestep", "vmclockd gives back what chrony.conf says");
+        doctor_found(d, DOCTOR_OK, "makestep", "vmclockd restores what chrony.conf says");
         free(daemons);
         return;
     }

@@ -60,7 +60,7 @@ static bool now_by_ptp(const struct doctor *d, const struct config *ours, struct
     ask_daemon(d, "ptp.state", state, sizeof(state));
     if (state[0] && strcmp(state, "trusted") != 0 && strcmp(state, "not compared yet") != 0)
         return false;
-    put(p->now, "to 1 us in about 10 ms, by the PTP clock %s%s", ours->ptp_clock,
+    put(p->now, "to 1 us in about 20 ms, by the PTP clock %s%s", ours->ptp_clock,
         strcmp(state, "trusted") == 0 ? "" : ", once it has agreed with chronyd's time");
     return true;
 }
@@ -76,7 +76,7 @@ static bool better_by_ptp(const struct doctor *d, struct prospect *p)
     if (sec != 0)
         snprintf(ahead, sizeof(ahead), " offset %d", -sec);
     put(p->better,
-        "to 1 us in about 10 ms, by the PTP clock %s: add \"refclock PHC %s%s poll 2\" to %s and "
+        "to 1 us in about 20 ms, by the PTP clock %s: add \"refclock PHC %s%s poll 2\" to %s and "
         "restart chronyd",
         path, path, ahead, d->chrony_file[0] ? d->chrony_file : "chrony.conf");
     return true;
@@ -111,7 +111,7 @@ static void now_by_ntp(const struct doctor *d, const struct config *ours, struct
     } else if (d->chrony.n_servers == 0) {
         put(p->now, "when chronyd has measured the sources of %s again", d->chrony_file);
     } else if (recovery->burst_total > 0) {
-        put(p->now, "to 100 us in about 15 s, by NTP bursts, where the servers are near");
+        put(p->now, "to 100 us in 5 to 25 s, by NTP bursts, where the servers are near");
     } else {
         put(p->now, "to 100 us in minutes, by the servers' polls");
     }
@@ -133,7 +133,7 @@ static void better_by_ntp(const struct doctor *d, const struct config *ours, str
         return;
     }
     if (d->chrony.n_servers > 0 && ours->tracker.recovery.burst_total == 0)
-        put(p->better, "to 100 us in about 15 s: remove \"burst\" from %s and reload vmclockd",
+        put(p->better, "to 100 us in 5 to 25 s: remove \"burst\" from %s and reload vmclockd",
             ours->file);
 }
 
@@ -144,7 +144,7 @@ static void expect(const struct doctor *d, const struct config *ours, struct pro
     if (!d->has_page) {
         put(p->now, "when chronyd has found out by itself: without the device nobody tells it");
     } else if (d->is_clock) {
-        put(p->now, "to 1 us in about 10 ms, by the host's page");
+        put(p->now, "to 1 us in about 20 ms, by the host's page");
     } else if (d->chrony_known && !now_by_ptp(d, ours, p)) {
         now_by_ntp(d, ours, p);
         if (!ours->ptp_clock[0] && ours->ptp_auto)

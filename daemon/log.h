@@ -29,7 +29,10 @@ struct log_fields {
 /* Before the first line; `verbose` lets debug lines through. */
 void log_init(bool verbose);
 
-/* Add a field; `name` as systemd.journal-fields(7) allows. One that does not fit is left out. */
+/*
+ * Add a field; `name` as systemd.journal-fields(7) allows. A value is cut to 255 bytes; a field
+ * that does not fit is left out.
+ */
 void log_field(struct log_fields *fields, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

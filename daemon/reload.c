@@ -7,6 +7,7 @@
 #include "daemon/chrony_settings.h"
 #include "daemon/message.h"
 
+/* Others point at these paths, in the daemon's own configuration. */
 static void keep_path(const char *key, char *fresh, const char *present)
 {
     if (strcmp(fresh, present) == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The edges around the tracker: gather what is seen, make one call into the heart, do what it
- * orders. Between the steps of a recovery nothing is printed and no file is written.
+ * The daemon: the steps of its start, its loop's handlers, housekeeping once a second, its end. What
+ * lies between the core and the world is in edges.h.
  */
 #ifndef DAEMON_RUNNER_H
 #define DAEMON_RUNNER_H

@@ -152,7 +152,9 @@ void status_warnings(const struct status_mistakes *mistakes, const struct state_
     warn_of_chronyd(w);
     warn_of_samples(w);
     if (state_file_value_is(state, "clockbound_taken", "yes"))
-        warn(w, "%s is written by another program, ClockBound's own say: vmclockd leaves it alone",
+        warn(w,
+            "another program writes %s, perhaps ClockBound's daemon: vmclockd leaves the file to "
+            "it",
             state_file_text(state, "clockbound"));
     if (state_file_value_is(state, "maintenance", "imminent"))
         warn(w, "the host announces a disruption within about an hour");

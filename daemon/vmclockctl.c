@@ -356,15 +356,15 @@ static void print_usage(FILE *to)
             commands[i].has_json ? " (--json)" : "");
     fputs("\n  -c, --config FILE   vmclockd's configuration (default " CONFIG_DEFAULT_FILE ")\n"
           "  -j, --json          print JSON\n"
-          "  -w, --watch [SECONDS]  with status: again and again, every 2 s\n"
-          "      --wait [SECONDS]   with recover: until the recovery has ended\n"
-          "      --no-color      as NO_COLOR in the environment\n"
+          "  -w, --watch [SECONDS]  with status: repeat it, every 2 s\n"
+          "      --wait [SECONDS]   with recover: wait for its end\n"
+          "      --no-color      print no colours\n"
           "  -h, --help          print this\n"
           "  -V, --version       print the version\n"
           "\n"
-          "Exit status: 0 done (status, wait: all is well; doctor: no findings; now: it\n"
-          "holds), 1 not so, 2 no vmclockd runs, 64 usage, 69 device, 78 configuration. See\n"
-          "vmclockctl(8).\n",
+          "Exit status: 0 done (status, wait: all is well; doctor: no findings; now: the\n"
+          "interval holds), 1 not so, 2 no vmclockd runs, 64 usage, 69 device,\n"
+          "78 configuration. See vmclockctl(8).\n",
         to);
 }
 

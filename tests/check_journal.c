@@ -60,8 +60,7 @@ START_TEST(an_id_comes_with_its_name_and_fields)
     const struct journal_record record = describe(&event);
 
     ck_assert_str_eq(record.text,
-        "disruption marker changed from 0x1f to 0xffffffffffffffff: chronyd has to forget its "
-        "measurements");
+        "disruption marker changed from 0x1f to 0xffffffffffffffff: resetting chronyd");
     ck_assert_int_eq(record.priority, LOG_PRIO_WARNING);
     ck_assert_str_eq(field(&record, "MESSAGE_ID"), "34af3a430c8b45be98405d7dca19b1e5");
     ck_assert_str_eq(field(&record, "VMCLOCK_EVENT"), "disruption");

@@ -292,11 +292,11 @@ class LibVmclockTest(ScriptedCase):
         with open(self.path("shm0"), "r+b") as file:
             file.seek(14)
             file.write(struct.pack("=H", 4242))
-        daemon.says("written by another program")
+        daemon.says("another program writes")
         eventually(lambda: any("shm0" in warning for warning in daemon.status()["warnings"]))
         time.sleep(0.3)
         self.assertEqual(Segment(self.path("shm0")).read().generation, 4242)
-        self.assertEqual(sum("written by another program" in line for _, line in daemon.lines), 1)
+        self.assertEqual(sum("another program writes" in line for _, line in daemon.lines), 1)
         self.feeding(since=time.time())
         daemon.configure(clockbound="none")
         daemon.send(signal.SIGHUP)
