@@ -92,6 +92,7 @@ void publisher_write_metrics(struct publisher *p, int64_t now_ns)
     if (!path[0] || p->tracker->config.dry_run || now_ns < p->metrics_at_ns)
         return;
     report_file(p, PUBLISHER_METRICS, path, metrics_write(path, &p->state));
+    written_file_own(&p->files[PUBLISHER_METRICS]);
     p->metrics_at_ns = now_ns + METRICS_NS;
 }
 

@@ -9,7 +9,6 @@
 
 enum written_news written_file_take(struct written_file *f, const char *path, int result)
 {
-    struct stat status;
     int before;
 
     if (strcmp(f->path, path) != 0) {
@@ -22,11 +21,17 @@ enum written_news written_file_take(struct written_file *f, const char *path, in
     f->error = result;
     if (result < 0)
         return result != before ? WRITTEN_NOT : WRITTEN_AS_BEFORE;
-    if (lstat(path, &status) == 0) {
+    return before < 0 ? WRITTEN_AGAIN : WRITTEN_AS_BEFORE;
+}
+
+void written_file_own(struct written_file *f)
+{
+    struct stat status;
+
+    if (f->error == 0 && lstat(f->path, &status) == 0) {
         f->device = status.st_dev;
         f->inode = status.st_ino;
     }
-    return before < 0 ? WRITTEN_AGAIN : WRITTEN_AS_BEFORE;
 }
 
 void written_file_remove(const struct written_file *f)

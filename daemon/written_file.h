@@ -8,7 +8,7 @@
 struct written_file {
     char path[256]; /* that the rest is of */
     int error;      /* of the last write: 0 or -errno */
-    dev_t device;   /* what was written last, by its inode; 0: nothing was */
+    dev_t device;   /* what is ours, by its inode; 0: nothing is */
     ino_t inode;
 };
 
@@ -24,7 +24,10 @@ enum written_news {
  */
 enum written_news written_file_take(struct written_file *f, const char *path, int result);
 
-/* Remove it, unless something else has taken its place. */
+/* The last write has made what is there ours, to be removed. */
+void written_file_own(struct written_file *f);
+
+/* Remove what is ours, unless something else has taken its place. */
 void written_file_remove(const struct written_file *f);
 
 /* As strerror() does; of -EEXIST, that something else is there. */

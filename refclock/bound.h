@@ -63,7 +63,7 @@ struct bound_view {
     bool has_bound, host_is_free;
     uint64_t bound_ns; /* of the page at the reading, and its half width; UINT64_MAX: none */
     double rate_bound; /* of the page, relative */
-    double rate_error; /* of CLOCK_REALTIME by the page, and its doubt, relative; 0: not known */
+    double rate_error; /* of CLOCK_REALTIME by the page at the first measurement; 0: not known */
     uint32_t page_sequence;
 
     bool told; /* by this step: chronyd answered TRACKING, with what follows */

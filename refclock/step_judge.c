@@ -110,7 +110,7 @@ void step_tell_applications(const struct step *s)
             .host_is_free = t->host.page.clock_status == VMCLOCK_STATUS_FREERUNNING,
             .bound_ns = f->offset.bound_ns,
             .rate_bound = page_rate_bound(&t->host.model),
-            .rate_error = measured ? system_rate_error(t) : 0,
+            .rate_error = measured && !t->bound.page.known ? system_rate_error(t) : 0,
             .page_sequence = t->host.page.seq_count,
             .told = s->told,
             .has_reference = known->has_reference,
