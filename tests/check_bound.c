@@ -401,7 +401,7 @@ END_TEST
 /* It announced a leap second, and does not answer any more. */
 START_TEST(the_announcement_of_a_chronyd_that_is_gone_ends_with_the_month)
 {
-    const int64_t july_2027 = 1814400000, august_2027 = july_2027 + 31 * 86400;
+    const int64_t july_2027 = 1814400000, august_2027 = july_2027 + INT64_C(31) * 86400;
 
     view.realtime_less_ns = (july_2027 - 200) * SECOND;
     view.reference_sec = july_2027 - 101;
