@@ -102,7 +102,7 @@ $(BUILD)/%.o: %.c
 $(BUILD)/check_%: $(BUILD)/tests/check_%.o $(BUILD)/tests/sim/sim_page.o $(BUILD)/tests/virtual.o $(models) \
                   $(BUILD)/tests/tracker_fixture.o $(shared) $(refclock) $(addprefix $(BUILD)/daemon/, \
                   apparmor.o chronyd.o chronyd_program.o clock_file.o clockbound.o format.o device_node.o selinux.o \
-                  shared_file.o sock_sender.o) $(BUILD)/lib/libvmclock.a
+                  shared_file.o sock_sender.o written_file.o) $(BUILD)/lib/libvmclock.a
 	$(LINK) -o $@ $^ $$($(PKG_CONFIG) --libs check inih) -lm $(LDLIBS)
 
 # --- trying it ---------------------------------------------------------------
