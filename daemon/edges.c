@@ -106,12 +106,8 @@ bool edges_receive(struct edges *e, struct observation *seen)
 
 bool edges_take_ptp(struct edges *e, struct observation *seen)
 {
-    bool gone;
-
-    if (!ptp_reader_take(e->ptp_reader, e->ptp_readings, &seen->n_ptp, &seen->ptp_request, &gone))
+    if (!ptp_reader_take(e->ptp_reader, e->ptp_readings, &seen->n_ptp, &seen->ptp_request))
         return false;
-    if (gone)
-        ptp_device_lose(&e->ptp);
     seen->ptp_read = true;
     seen->ptp = e->ptp_readings;
     return true;

@@ -4,9 +4,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ptp_clock.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -188,13 +190,15 @@ static bool find(const struct ptp_device *device, char *ret_path, size_t size)
     return device->name[0] && find_by_name(device->name, ret_path, size);
 }
 
-/* Whether what was opened is what is found there. */
+/* Whether what was opened is what is found there: it may have gone, and come back by its number. */
 static bool is_open(const struct ptp_device *device, const char *path)
 {
     struct stat opened, there;
+    struct ptp_clock_caps caps;
 
     return device->fd >= 0 && fstat(device->fd, &opened) == 0 && stat(path, &there) == 0 &&
-           opened.st_rdev == there.st_rdev;
+           opened.st_rdev == there.st_rdev &&
+           (ioctl(device->fd, PTP_CLOCK_GETCAPS, &caps) == 0 || errno != ENODEV);
 }
 
 /* A descriptor, or -1: it cannot be opened, or is not to be used. */
@@ -212,7 +216,7 @@ static int open_clock(const char *path, bool host_only, char ret_name[PTP_NAME_M
     return -1;
 }
 
-void ptp_device_lose(struct ptp_device *device)
+static void lose(struct ptp_device *device)
 {
     if (device->fd >= 0)
         message_log(LINE(PTP_GONE), device->path);
@@ -239,14 +243,14 @@ void ptp_device_check(struct ptp_device *device, const char *path, bool host_onl
     if (!path[0])
         return;
     if (!find(device, found, sizeof(found))) {
-        ptp_device_lose(device);
+        lose(device);
         return;
     }
     if (is_open(device, found))
         return;
     fd = open_clock(found, host_only, name);
     if (fd < 0) {
-        ptp_device_lose(device);
+        lose(device);
         return;
     }
     ptp_device_close(device);

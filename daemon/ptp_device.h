@@ -45,7 +45,4 @@ int ptp_device_ahead(const char *path, int *ret_sec);
  */
 void ptp_device_check(struct ptp_device *device, const char *path, bool host_only);
 
-/* A reading says that it is gone: one at the same path may be another one. */
-void ptp_device_lose(struct ptp_device *device);
-
 #endif

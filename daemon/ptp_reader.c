@@ -32,7 +32,6 @@ struct ptp_reader {
     uint32_t request;
     /* What has come; the thread's own while it is busy. */
     enum method method;
-    bool gone; /* the clock is, whose descriptor it is */
     size_t n_readings;
     struct ptp_reading readings[PTP_READINGS_MAX];
 };
@@ -179,7 +178,6 @@ static void read_batch(struct ptp_reader *reader, int fd, unsigned n, bool limit
     const int64_t began_ns = monotonic_ns();
 
     reader->n_readings = 0;
-    reader->gone = false;
     for (unsigned i = 0; i < n; i++) {
         int64_t before_ns, took_ns;
         int r;
@@ -189,8 +187,7 @@ static void read_batch(struct ptp_reader *reader, int fd, unsigned n, bool limit
         r = read_one(fd, limited, &reader->method, &reader->readings[reader->n_readings]);
         took_ns = monotonic_ns() - before_ns;
         reader->n_readings += r == 0 && took_ns <= TOO_LONG_NS;
-        reader->gone = r == -ENODEV;
-        if (before_ns + took_ns - began_ns > 2 * TOO_LONG_NS || reader->gone)
+        if (before_ns + took_ns - began_ns > 2 * TOO_LONG_NS || r == -ENODEV)
             break;
     }
 }
@@ -294,7 +291,7 @@ void ptp_reader_ask(struct ptp_reader *reader, int fd, unsigned n, bool limited,
 }
 
 bool ptp_reader_take(struct ptp_reader *reader, struct ptp_reading ret_readings[PTP_READINGS_MAX],
-    size_t *ret_n, uint32_t *ret_request, bool *ret_gone)
+    size_t *ret_n, uint32_t *ret_request)
 {
     eventfd_t times;
     bool taken;
@@ -307,7 +304,6 @@ bool ptp_reader_take(struct ptp_reader *reader, struct ptp_reading ret_readings[
         memcpy(ret_readings, reader->readings, sizeof(reader->readings));
         *ret_n = reader->n_readings;
         *ret_request = reader->request;
-        *ret_gone = reader->gone;
     }
     pthread_mutex_unlock(&reader->mutex);
     return taken;

@@ -25,9 +25,8 @@ bool ptp_reader_is_busy(struct ptp_reader *reader);
 /* Read `n` times, 1 to PTP_READINGS_MAX. While it is busy nothing is read. */
 void ptp_reader_ask(struct ptp_reader *reader, int fd, unsigned n, bool limited, uint32_t request);
 
-/* The batch that has come, the number of its request, and whether the clock is gone; false: none.
- */
+/* The batch that has come, and the number of its request; false: none has. */
 bool ptp_reader_take(struct ptp_reader *reader, struct ptp_reading ret_readings[PTP_READINGS_MAX],
-    size_t *ret_n, uint32_t *ret_request, bool *ret_gone);
+    size_t *ret_n, uint32_t *ret_request);
 
 #endif
