@@ -190,11 +190,12 @@ def case_ptp(report, lab):
     report.quote(guest.log_lines())
     guest.end_vmclockd()
     ptp_hangs(report, here, guest)
+    ptp_comes_back(report, guest)
 
 
 def another_ptp_clock(report, guest):
     """A reload with another ptp-clock ends the use of the one before."""
-    for setting in "/dev/ptp9", "/dev/ptp0 37", "none":
+    for setting in "/dev/ptp9", "none", "/dev/ptp0 37":
         guest.reload(f"ptp-clock = {setting}")
         wanted = {"/dev/ptp9": "absent", "none": None}.get(setting, "trusted")
         seen = guest.wait_status(f"ptp-clock = {setting}", lambda s, w=wanted: (s["ptp"] or {}).get("state") == w, 90)
@@ -221,6 +222,16 @@ def ptp_hangs(report, here, guest):
     code = guest.end_vmclockd()
     report.check(code == 0 and time.monotonic() - began < 3, f"stopped meanwhile: {code} after {time.monotonic() - began:.1f} s")
     guest.sh("rm /run/ptp-hangs")
+
+
+def ptp_comes_back(report, guest):
+    """Its driver lets go of it and takes it again: by another number, for the old one is still open."""
+    guest.start_vmclockd("ptp-clock = /dev/ptp0 37")
+    guest.wait_status("the PTP clock is trusted", lambda s: (s["ptp"] or {}).get("state") == "trusted", 90)
+    guest.sh("cd /sys/bus/platform/drivers/vmclock; echo AMZNC10C:01 > unbind; echo AMZNC10C:01 > bind")
+    wait_for("the PTP clock is there again", lambda: guest.log_lines("/dev/ptp1 is there"), 30)
+    report.check((guest.status()["ptp"] or {}).get("state") == "trusted", "a PTP clock that comes back is found by its name")
+    guest.end_vmclockd()
 
 
 RECORD = struct.Struct("=QQqqQ")  # struct interval_record
