@@ -158,6 +158,26 @@ class AnnouncementTest(ScriptedCase):
         time.sleep(0.3)
         self.assertEqual(self.read("disruption")["VMCLOCK_COUNT"], "1")
 
+    def test_a_disruption_without_a_chronyd_is_one_whatever_the_number_of_starts(self):
+        made = self.marker()
+        daemon = self.daemon()
+        daemon.reaches(mode="marker-only")
+        self.chronyd.stop_listening(unlink=True)
+        made.disrupt()
+        self.has("disruption", 1)
+        for _ in range(2):
+            daemon.stop()
+            since = time.time()
+            daemon.start()
+            daemon.says("did not confirm the last run's reset", since=since)
+            self.assertEqual(daemon.reaches(mode="marker-only")["disruptions"], 1)
+        self.assertEqual(daemon.said("while vmclockd was not running"), [])
+        self.chronyd.listen()
+        self.recovered(daemon)
+        self.has("recovery", 3, OUTCOME="synchronised", CAUSE="marker")
+        self.assertEqual(self.read("disruption")["VMCLOCK_COUNT"], "1")
+        self.assertEqual(len(self.resets()), 1)
+
     def test_an_end_in_the_middle_is_an_end(self):
         made = self.marker()
         self.chronyd.refid = self.chronyd.ntp_refid = 0
