@@ -41,6 +41,8 @@ HARDENING_aarch64 = -fstack-clash-protection -mbranch-protection=standard
 ifeq ($(findstring fsanitize,$(CFLAGS))$(findstring _FORTIFY_SOURCE,$(CFLAGS) $(CPPFLAGS)),)
 FORTIFY   = $(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 endif
+# A directory whose entries have 64-bit numbers ends at the first for readdir() of 32 bits.
+CPPFLAGS += -D_FILE_OFFSET_BITS=64
 CPPFLAGS += -I. -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -MMD -MP
 COMPILE   = $(CC) -std=c11 -pthread $(WARNINGS) $(HARDENING) $(CPPFLAGS) $(CFLAGS)
 LINK      = $(CC) $(CFLAGS) -pthread -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(LDFLAGS)
