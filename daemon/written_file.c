@@ -34,13 +34,14 @@ void written_file_own(struct written_file *f)
     }
 }
 
-void written_file_remove(const struct written_file *f)
+void written_file_remove(struct written_file *f)
 {
     struct stat status;
 
     if (f->inode != 0 && lstat(f->path, &status) == 0 && status.st_dev == f->device &&
         status.st_ino == f->inode)
         unlink(f->path);
+    f->inode = 0;
 }
 
 const char *written_file_why(int error)

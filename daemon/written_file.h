@@ -28,7 +28,7 @@ enum written_news written_file_take(struct written_file *f, const char *path, in
 void written_file_own(struct written_file *f);
 
 /* Remove what is ours, unless something else has taken its place. */
-void written_file_remove(const struct written_file *f);
+void written_file_remove(struct written_file *f);
 
 /* As strerror() does; of -EEXIST, that something else is there. */
 const char *written_file_why(int error);

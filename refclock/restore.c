@@ -47,7 +47,6 @@ static bool merge_servers(struct restore *r, const struct recovery_config *confi
     return news;
 }
 
-/* What is remembered is better than a guess. */
 void restore_limit(const struct restore *r, struct recovery_config *config)
 {
     unsigned room = RECOVERY_SERVERS_MAX - r->n_servers, n = 0;
@@ -63,6 +62,7 @@ void restore_limit(const struct restore *r, struct recovery_config *config)
     config->n_servers = n;
 }
 
+/* What is remembered is better than a guess. */
 static void take_makestep(struct restore *r, const struct recovery_config *config)
 {
     if (!r->makestep || !config->makestep_assumed) {

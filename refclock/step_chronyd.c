@@ -81,7 +81,6 @@ static void take_servers(struct step *s, enum recovery_event event)
             event == RECOVERY_SILENCE ? NULL : &exchange->reply, s->seen->now_ns)) {
         own_servers_remove(&before, &t->config.recovery);
         own_servers_add(&t->own_servers, &t->config.recovery);
-        restore_limit(&t->restore, &t->config.recovery);
         s->orders->save = true;
     }
 }

@@ -143,6 +143,8 @@ void step_recover(struct step *s, enum recovery_event event)
     const struct recoveries_view beside = step_recoveries_view(t);
     const unsigned done = RECOVERY_NEWS_CONFIRMED | RECOVERY_NEWS_ASSUMED;
     const enum exchange_owner owner = t->client.exchange.owner;
+    const struct recovery_config *config = &t->config.recovery;
+    struct recovery_config limited;
     struct recovery_order order;
     struct recovery_view view = {
         .now_ns = s->seen->now_ns,
@@ -160,8 +162,12 @@ void step_recover(struct step *s, enum recovery_event event)
         view.unproven = host_is_unproven(&t->host, view.page);
         measure(s, &view);
     }
-    recoveries_step(
-        &t->recoveries, &t->reporter, &t->config.recovery, event, &view, &beside, &order);
+    if (t->restore.polls) {
+        limited = *config;
+        restore_limit(&t->restore, &limited);
+        config = &limited;
+    }
+    recoveries_step(&t->recoveries, &t->reporter, config, event, &view, &beside, &order);
     if (order.news & RECOVERY_NEWS_HOST_LATE)
         host_is_late(&t->host);
     if ((order.news & done) && !t->config.dry_run)

@@ -88,7 +88,6 @@ void tracker_init(struct tracker *t, const struct tracker_config *config,
     host_remember_counts(&t->host, saved->counts.disruptions, saved->counts.generation_changes,
         saved->counts.contradictions);
     restore_init(&t->restore, &saved->restore, &config->recovery, now_ns);
-    restore_limit(&t->restore, &t->config.recovery);
 }
 
 void tracker_reconfigure(struct tracker *t, const struct tracker_config *config)
@@ -103,7 +102,6 @@ void tracker_reconfigure(struct tracker *t, const struct tracker_config *config)
     own_servers_add(&t->own_servers, &t->config.recovery);
     feeder_hurry(&t->feeder, t->started_ns);
     restore_reconfigure(&t->restore, &t->config.recovery);
-    restore_limit(&t->restore, &t->config.recovery);
     ptp_clock_reconfigure(&t->ptp, &config->ptp);
     if (t->client.exchange.owner == EXCHANGE_RESTORE ||
         (t->client.exchange.owner == EXCHANGE_OWN_SERVERS && !same_servers))

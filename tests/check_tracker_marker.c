@@ -96,6 +96,56 @@ START_TEST(a_boost_polls_no_slower_than_the_servers_own)
 }
 END_TEST
 
+static void take_servers(struct tracker_config *c, uint8_t net)
+{
+    c->recovery.n_servers = RECOVERY_SERVERS_MAX;
+    for (unsigned i = 0; i < RECOVERY_SERVERS_MAX; i++)
+        c->recovery.servers[i] =
+            (struct recovery_server){{{192, 0, net, (uint8_t)(i + 1)}, 1}, 4, 6};
+}
+
+static unsigned count_boosted(uint8_t net)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < vm.n_commands; i++) {
+        const struct chrony_command *command = &vm.commands[i].command;
+
+        n += command->id == CHRONY_MODIFY_MINPOLL && command->poll.log2_sec == 0 &&
+             command->poll.address.bytes[2] == net;
+    }
+    return n;
+}
+
+/* There is no room to remember two configurations' servers: those of the second wait. */
+START_TEST(servers_that_could_not_be_boosted_in_one_recovery_are_in_the_next)
+{
+    struct tracker_config other;
+
+    take_servers(&config, 2);
+    virtual_init(&vm, 1);
+    virtual_marker_only(&vm);
+    model_chronyd_add_ntp(&vm.chronyd);
+    virtual_start(&vm, &config, nothing_saved);
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    virtual_disrupt_counter(&vm, 0.005, 0);
+    virtual_write_marker(&vm);
+    virtual_run(&vm, 3 * VIRTUAL_SEC);
+    ck_assert_uint_eq(count_boosted(2), RECOVERY_SERVERS_MAX);
+    other = config;
+    take_servers(&other, 3);
+    tracker_reconfigure(&vm.tracker, &other);
+    for (int i = 0; i < 2; i++) {
+        virtual_disrupt_counter(&vm, 0.005, 0);
+        virtual_write_marker(&vm);
+        virtual_run(&vm, 20 * VIRTUAL_SEC);
+        ck_assert_uint_eq(count_boosted(3), i ? RECOVERY_SERVERS_MAX : 0);
+        virtual_run(&vm, 600 * VIRTUAL_SEC);
+        ck_assert(!restore_is_pending(&vm.tracker.restore));
+    }
+}
+END_TEST
+
 START_TEST(settings_are_put_back_at_the_end_and_after_a_crash)
 {
     struct observation stop = {.stop = true};
@@ -215,6 +265,7 @@ RUN_LOOPS_AFTER(setup, "tracker: less than a full page",
     {the_rate_that_chronyd_does_not_believe_is_sent_once_for_each_update, 3},
     {makestep_is_not_rearmed_where_steps_are_restricted, 1},
     {a_boost_polls_no_slower_than_the_servers_own, 1},
+    {servers_that_could_not_be_boosted_in_one_recovery_are_in_the_next, 1},
     {settings_are_put_back_at_the_end_and_after_a_crash, 3},
     {a_server_that_a_reload_brings_into_a_recovery_is_put_back_too, 1},
     {a_monotonic_page_gives_its_period_and_never_a_sample, 1},
