@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* chronyd's limits. */
@@ -20,8 +19,6 @@
 /* Ours, against a configuration that never ends. */
 #define READ_MAX  1024
 #define LINES_MAX 65536
-
-#define IS_NULL(status) (S_ISCHR((status)->st_mode) && (status)->st_rdev == makedev(1, 3))
 
 static struct chrony_conf_file *top(struct chrony_conf_files *files)
 {
@@ -115,7 +112,7 @@ static bool open_file(struct chrony_conf_files *files)
         if (file->stream)
             return true;
         fault(files, &file->place, errno, strerror(errno));
-    } else if (!S_ISDIR(status.st_mode) && !IS_NULL(&status)) {
+    } else if (!S_ISDIR(status.st_mode) && !config_is_null(&status)) {
         fault(files, &file->place, ENOTSUP, "not a regular file");
     }
     if (fd >= 0)

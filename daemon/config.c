@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "daemon/config_key.h"
@@ -214,11 +215,16 @@ static int refuse(const struct reader *reader, const char *path, int error)
     return -error;
 }
 
+bool config_is_null(const struct stat *status)
+{
+    return S_ISCHR(status->st_mode) && status->st_rdev == makedev(1, 3);
+}
+
 /* A file, or /dev/null: no pipe, for which somebody might have to be waited. 0 or errno. */
 static int open_file(const char *path, FILE **ret_stream)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    struct stat status, null;
+    struct stat status;
     int error = 0;
 
     *ret_stream = NULL;
@@ -228,8 +234,7 @@ static int open_file(const char *path, FILE **ret_stream)
         error = errno;
     else if (S_ISDIR(status.st_mode))
         error = EISDIR;
-    else if (!S_ISREG(status.st_mode) &&
-             (stat("/dev/null", &null) < 0 || status.st_rdev != null.st_rdev))
+    else if (!S_ISREG(status.st_mode) && !config_is_null(&status))
         error = ESPIPE;
     if (error == 0)
         *ret_stream = fdopen(fd, "r");

@@ -4,6 +4,7 @@
 #define DAEMON_CONFIG_H
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "refclock/tracker.h"
 
@@ -60,6 +61,9 @@ int config_read(
 /* The same, but *ret_config always is what there is without the mistakes. */
 int config_salvage(
     const char *file, void (*complain)(const char *sentence), struct config *ret_config);
+
+/* Is it /dev/null, a configuration of no lines? */
+bool config_is_null(const struct stat *status);
 
 /* Does each path have a place of its own? 0 or -EINVAL; each that has none is complained of. */
 int config_check_paths(const struct config *config, void (*complain)(const char *sentence));

@@ -142,15 +142,18 @@ int ptp_device_ahead(const char *path, int *ret_sec)
     return 0;
 }
 
+static uint64_t hash(uint64_t h, const char *text)
+{
+    for (; *text; text++)
+        h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    return h;
+}
+
 /* Another path may lead to another clock of the same name. */
 static uint64_t id_of(const char *name, const char *path)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    const uint64_t h = hash(hash(UINT64_C(0xcbf29ce484222325), name), path);
 
-    for (; *name; name++)
-        h = (h ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
-    for (; *path; path++)
-        h = (h ^ (unsigned char)*path) * UINT64_C(0x100000001b3);
     return h ? h : 1;
 }
 

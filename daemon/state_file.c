@@ -230,8 +230,8 @@ struct tracker_saved state_file_saved(
         return saved;
     saved.unconfirmed = state_file_value_is(state, "saved.unconfirmed", "yes");
     saved.valid = parse_marker(confirmed, &saved.confirmed_marker) &&
-                  parse_marker(marker ? marker : confirmed, &saved.marker); /* as of 0.1.0 */
-    if (!maintenance) {                                                     /* written by 0.1.0 */
+                  parse_marker(marker ? marker : confirmed, &saved.marker);
+    if (!maintenance) { /* written by 0.1.0 */
         maintenance = state_file_value(state, "maintenance");
         generation = state_file_value(state, "vm_generation");
     }

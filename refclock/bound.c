@@ -24,7 +24,6 @@ void bound_init(struct bound *b)
 static void forget(struct bound *b)
 {
     b->page.known = b->chronyd.known = false;
-    b->page_rate = 0;
 }
 
 /*
@@ -74,7 +73,6 @@ static void take_measurement(struct bound *b, const struct bound_view *view)
 {
     const bool has_bound = view->has_bound && view->bound_ns != UINT64_MAX;
     const double host_sec = has_bound ? (double)view->bound_ns * 1e-9 : 0;
-
     const double elapsed_sec = (double)(view->now_ns - b->page.as_of_ns) * 1e-9;
 
     b->page_rate = view->rate_error;
