@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The daemon: the steps of its start, its loop's handlers, housekeeping once a second, its end. What
- * lies between the core and the world is in edges.h.
+ * The daemon: the steps of its start, its loop's handlers, housekeeping once a second, its end.
+ * What lies between the core and the world is in edges.h.
  */
 #ifndef DAEMON_RUNNER_H
 #define DAEMON_RUNNER_H
